@@ -1,0 +1,11 @@
+"""The settings of the test suite; what a test is about, it sets itself."""
+
+SECRET_KEY = "only for tests"  # noqa: S105
+DEBUG = False
+ALLOWED_HOSTS = ["*"]
+USE_TZ = True
+ROOT_URLCONF = "tests.urls"
+INSTALLED_APPS = ["django.contrib.staticfiles", "versioned_storage"]
+MIDDLEWARE: list[str] = []
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]
+STATIC_URL = "/static/"

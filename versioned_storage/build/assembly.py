@@ -1,0 +1,233 @@
+"""A whole build from its sources: fingerprinted, compressed, recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import BinaryIO
+
+from django.core.files.storage import Storage
+
+from ..errors import SourceError, VersionedStorageError
+from ..progress import bytes_text, count_text, track
+from .compression import Compressed, Opener, Work, compress, decodes_to
+from .directory import BuildDirectory, Digest
+from .encodings import ENCODINGS, eligible
+from .fingerprint import Fingerprinted, Sources
+from .manifest import (
+    Asset,
+    Differences,
+    Manifest,
+    content_digest,
+    content_type,
+    differences,
+)
+
+
+class BuildIsComplete(VersionedStorageError):
+    """Other content was collected into a build that is complete."""
+
+    def __init__(self, build: str, place: str, differ: Differences) -> None:
+        self.build = build
+        self.place = place
+        self.differences = differ
+        super().__init__(
+            f"Build {build} is complete in {place}, and what was collected now is another build. "
+            f"Against the one that is there it has\n{differ}\nA build never changes: set a new "
+            "BUILD_VERSION, or run collectstatic --clear if this one was never deployed."
+        )
+
+
+class WrongEncoding(SourceError):
+    """A bundler's encoded copy of a file is not a copy of that file."""
+
+    def __init__(self, name: str, encoded: str) -> None:
+        self.name = name
+        self.encoded = encoded
+        super().__init__(
+            [encoded],
+            f"{encoded} does not decode to {name}: one of the two is stale or damaged. Run the "
+            f"bundler again, or leave its copy out with collectstatic --ignore '{encoded}'.",
+        )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides, beside the sources, which files a build has."""
+
+    build: str | None
+    encodings: tuple[str, ...]
+    skip_compress_extensions: tuple[str, ...]
+    keep_originals: bool
+
+    def eligible(self, name: str) -> bool:
+        return eligible(name, self.skip_compress_extensions)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The sources of a build, and what a bundler brought along for them.
+
+    ``brought`` has, by the name of an asset and the name of an encoding, the source that may be
+    that asset in that encoding.
+    """
+
+    assets: Sources
+    brought: Mapping[str, Mapping[str, tuple[Storage, str]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, sources: Sources, recipe: Recipe) -> Collected:
+        assets = dict(sources)
+        brought: dict[str, dict[str, tuple[Storage, str]]] = {}
+        for encoding in recipe.encodings:
+            suffix = ENCODINGS[encoding].suffix
+            for name in sources:
+                of = name.removesuffix(suffix)
+                if of != name and of in sources and recipe.eligible(of):
+                    brought.setdefault(of, {})[encoding] = assets.pop(name)
+        return cls(assets, brought)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a run made: each asset, what was compressed, and the manifest of it all."""
+
+    done: tuple[Fingerprinted, ...]
+    manifest: Manifest
+    compressed: tuple[Compressed, ...]
+    seconds: float
+
+    def summary(self, place: object) -> str:
+        """One line for whoever runs the deploy."""
+        manifest = self.manifest
+        assets = manifest.assets.values()
+        sizes = [bytes_text(sum(asset.size for asset in assets))]
+        for name in manifest.encoders:
+            encoded = sum(asset.encodings.get(name, 0) for asset in assets)
+            sizes.append(f"{name} {bytes_text(encoded)}")
+        written = sum(one.written for one in self.done)
+        reused = sum(len(one.reused) for one in self.compressed)
+        made = sum(len(one.sizes) for one in self.compressed) - reused
+        which = "Static files" if manifest.build is None else f"Build {manifest.build}"
+        return (
+            f"{which} in {place}: {count_text(len(assets), 'asset')} ({', '.join(sizes)}), "
+            f"{written:,} written, {made:,} compressed, {reused:,} reused, {self.seconds:.1f} s"
+        )
+
+
+def assemble(
+    sources: Sources,
+    directory: BuildDirectory,
+    recipe: Recipe,
+    fingerprint: Callable[[Sources, BuildDirectory], Iterator[Fingerprinted]],
+    *,
+    complete: Manifest | None = None,
+    dry_run: bool = False,
+) -> Built:
+    """Make the build of ``sources``; the manifest that records it is left to the caller to write.
+
+    ``complete`` is the manifest of a build that is in ``directory`` already and must not change:
+    with other sources this raises `BuildIsComplete` before anything is touched. Raises SourceError
+    for what is wrong with the sources, `CannotWrite` for what is wrong with the disk.
+    """
+    started = time.monotonic()
+    collected = Collected.of(sources, recipe)
+
+    def fingerprinted(where: BuildDirectory) -> tuple[Fingerprinted, ...]:
+        one_by_one = fingerprint(collected.assets, where)
+        total = len(collected.assets)
+        return tuple(track(one_by_one, total=total, doing="Fingerprinting", unit="files"))
+
+    if dry_run or complete is not None:
+        done = fingerprinted(directory.untouched())
+        manifest = record(done, recipe)
+        if complete is not None and manifest.content != complete.content:
+            differ = differences(complete, manifest)
+            raise BuildIsComplete(str(recipe.build), str(directory.root), differ)
+    if not dry_run and (complete is None or any(one.written for one in done)):
+        done = fingerprinted(directory)
+        manifest = record(done, recipe)
+    found = works(done, collected, directory, recipe)
+    compressed: list[Compressed] = []
+    if not dry_run:
+        one_by_one = compress(found, directory, recipe.encodings)
+        compressed.extend(track(one_by_one, total=len(found), doing="Compressing", unit="files"))
+    manifest = with_encodings(manifest, compressed)
+    return Built(done, manifest, tuple(compressed), time.monotonic() - started)
+
+
+def record(done: Iterable[Fingerprinted], recipe: Recipe) -> Manifest:
+    """The manifest of what was fingerprinted, without its encodings yet."""
+    assets = [
+        Asset(
+            name=one.name,
+            hashed_name=one.hashed_name,
+            build=recipe.build,
+            size=one.digest.size,
+            integrity=one.digest.integrity,
+            content_type=content_type(one.name),
+        )
+        for one in sorted(done, key=lambda one: one.name)
+    ]
+    shaped_by = {
+        "encodings": recipe.encodings,
+        "keep_originals": recipe.keep_originals,
+        "skip_compress_extensions": recipe.skip_compress_extensions,
+    }
+    return Manifest(
+        paths={asset.name: asset.hashed_name for asset in assets},
+        build=recipe.build,
+        content=content_digest(assets, shaped_by),
+        encoders={name: dict(ENCODINGS[name].settings) for name in recipe.encodings},
+        skip_compress_extensions=recipe.skip_compress_extensions,
+        keep_originals=recipe.keep_originals,
+        assets={asset.hashed_name: asset for asset in assets},
+    )
+
+
+def works(
+    done: Iterable[Fingerprinted], collected: Collected, directory: BuildDirectory, recipe: Recipe
+) -> list[Work]:
+    """What there is to compress, each content once. Raises `WrongEncoding`."""
+    found: dict[Digest, tuple[list[str], dict[str, Opener]]] = {}
+    for one in done:
+        if not recipe.encodings or not recipe.eligible(one.name):
+            continue
+        brought = _brought(one, collected)
+        files = {one.hashed_name: one.digest}
+        if recipe.keep_originals and not directory.path(one.name).is_symlink():
+            # In the neutral layout an original is as its source is, references and all.
+            files.setdefault(one.name, one.source if recipe.build is None else one.digest)
+        for name, digest in files.items():
+            names, openers = found.setdefault(digest, ([], {}))
+            names.append(name)
+            openers.update(brought)
+    return [Work(tuple(names), digest, brought) for digest, (names, brought) in found.items()]
+
+
+def _brought(one: Fingerprinted, collected: Collected) -> dict[str, Opener]:
+    brought: dict[str, Opener] = {}
+    for name, source in collected.brought.get(one.name, {}).items():
+        encoding = ENCODINGS[name]
+        brought[name] = partial(_open, source)
+        if not decodes_to(brought[name], encoding, one.source):
+            raise WrongEncoding(one.name, one.name + encoding.suffix)
+    return brought
+
+
+def with_encodings(manifest: Manifest, compressed: Iterable[Compressed]) -> Manifest:
+    """The manifest with the sizes of the encodings that were made."""
+    sizes = {name: one.sizes for one in compressed for name in one.work.names}
+    assets = {
+        hashed_name: replace(asset, encodings=dict(sizes.get(hashed_name, {})))
+        for hashed_name, asset in manifest.assets.items()
+    }
+    return replace(manifest, assets=assets)
+
+
+def _open(source: tuple[Storage, str]) -> AbstractContextManager[BinaryIO]:
+    storage, path = source
+    return storage.open(path)  # type: ignore[return-value] - a Django File reads like one

@@ -1,0 +1,123 @@
+"""Each eligible file in every encoding, beside it, on all cores."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import BinaryIO
+
+import brotli
+
+from .directory import BuildDirectory, Digest, Digester, chunks_of
+from .encodings import ENCODINGS, Compressor, Encoding
+
+Opener = Callable[[], AbstractContextManager[BinaryIO]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One content that is to be there in each encoding.
+
+    ``names`` are the files in the build directory that have it. ``brought`` opens, by encoding,
+    what may be that content encoded already.
+    """
+
+    names: tuple[str, ...]
+    digest: Digest
+    brought: Mapping[str, Opener] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What became of a `Work`: bytes by encoding, and which of them were there already."""
+
+    work: Work
+    sizes: Mapping[str, int]
+    reused: frozenset[str]
+
+
+def compress(
+    works: Iterable[Work],
+    directory: BuildDirectory,
+    encodings: Iterable[str],
+    *,
+    workers: int | None = None,
+) -> Iterator[Compressed]:
+    """Make every encoding of every work, and yield each work when it is done.
+
+    Brotli and zlib let go of the GIL while they work, so threads use all cores. The order of what
+    is yielded is not fixed; the bytes are.
+    """
+    table = [ENCODINGS[name] for name in encodings]
+    # The largest first, so that no long one is left over for a single core at the end.
+    ordered = sorted(works, key=lambda work: work.digest.size, reverse=True)
+    with ThreadPoolExecutor(workers or available_cores()) as pool:
+        futures = [pool.submit(_compress_one, work, directory, table) for work in ordered]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            # Reached early when one failed or the caller went away: do not start the rest.
+            for future in futures:
+                future.cancel()
+
+
+def decodes_to(open_file: Opener, encoding: Encoding, digest: Digest) -> bool:
+    """Say whether a file is there, is whole and decodes to the bytes of ``digest``."""
+    decoder = encoding.decompressor()
+    digester = Digester()
+    try:
+        with open_file() as file:
+            for chunk in chunks_of(file):
+                digester.update(decoder.decompress(chunk))
+    except (FileNotFoundError, NotADirectoryError, brotli.error, zlib.error):
+        return False
+    return decoder.finished() and digester.digest() == digest
+
+
+def available_cores() -> int:
+    """The cores that this process may use, which in a container are not all that there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _compress_one(work: Work, directory: BuildDirectory, table: list[Encoding]) -> Compressed:
+    sizes: dict[str, int] = {}
+    reused = set()
+    for encoding in table:
+        names = [name + encoding.suffix for name in work.names]
+        if _provide(work, directory, encoding, names):
+            reused.add(encoding.name)
+        for other in names[1:]:
+            if not directory.same_file(other, names[0]):
+                directory.link(names[0], other)
+        sizes[encoding.name] = directory.path(names[0]).stat().st_size
+    return Compressed(work, sizes, frozenset(reused))
+
+
+def _provide(work: Work, directory: BuildDirectory, encoding: Encoding, names: list[str]) -> bool:
+    """See to it that the first of ``names`` is there; True when it did not have to be made."""
+    first = directory.path(names[0])
+    if not first.is_symlink() and decodes_to(partial(first.open, "rb"), encoding, work.digest):
+        return True
+    brought = work.brought.get(encoding.name)
+    if brought is not None and decodes_to(brought, encoding, work.digest):
+        with brought() as file:
+            directory.write(names[0], chunks_of(file))
+        return True
+    with directory.path(work.names[0]).open("rb") as file:
+        directory.write(names[0], _encoded(chunks_of(file), encoding.compressor))
+    return False
+
+
+def _encoded(chunks: Iterable[bytes], compressor: Callable[[], Compressor]) -> Iterator[bytes]:
+    encoder = compressor()
+    for chunk in chunks:
+        yield encoder.compress(chunk)
+    yield encoder.flush()

@@ -1,0 +1,208 @@
+"""The directory of a build: how files get there, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from ..errors import VersionedStorageError
+
+#: Bytes read or written at a time.
+CHUNK = 256 * 1024
+
+
+class CannotWrite(VersionedStorageError):
+    """The build directory refused a file."""
+
+    def __init__(self, path: str | os.PathLike[str], error: OSError) -> None:
+        self.path = os.fspath(path)
+        self.error = error
+        super().__init__(
+            f"Cannot write {self.path}: {error.strerror or error}. The build is not complete and "
+            "nothing was published. See to the space and the permissions below STATIC_ROOT and "
+            "run collectstatic again."
+        )
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an OSError into `CannotWrite`, which says where and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(error.filename or path, error) from error
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What a sequence of bytes is known by: its size, its md5 in hex, its sha384 in SRI form."""
+
+    size: int
+    md5: str
+    integrity: str
+
+
+class Digester:
+    """Computes a `Digest` chunk by chunk."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        # Django names files by it; nothing here relies on it for security.
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._sha384 = hashlib.sha384()
+
+    def update(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        self._md5.update(chunk)
+        self._sha384.update(chunk)
+
+    def passing(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same chunks, digested as they pass."""
+        for chunk in chunks:
+            self.update(chunk)
+            yield chunk
+
+    def digest(self) -> Digest:
+        integrity = "sha384-" + b64encode(self._sha384.digest()).decode()
+        return Digest(self._size, self._md5.hexdigest(), integrity)
+
+
+def digest_of(chunks: Iterable[bytes]) -> Digest:
+    """Digest chunks that nobody else wants."""
+    digester = Digester()
+    for chunk in chunks:
+        digester.update(chunk)
+    return digester.digest()
+
+
+def chunks_of(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of an open file in chunks."""
+    while chunk := file.read(CHUNK):
+        yield chunk
+
+
+class BuildDirectory:
+    """Names below one directory, each ``/``-separated.
+
+    ``file_mode`` and ``directory_mode`` are what Django's FILE_UPLOAD_PERMISSIONS and
+    FILE_UPLOAD_DIRECTORY_PERMISSIONS say; None leaves it to the umask.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        file_mode: int | None = None,
+        directory_mode: int | None = None,
+    ) -> None:
+        self.root = Path(root)
+        self._file_mode = file_mode
+        self._directory_mode = directory_mode
+
+    def untouched(self) -> UntouchedDirectory:
+        """The same directory for a dry run."""
+        return UntouchedDirectory(self.root)
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+    def holds(self, name: str, digest: Digest) -> bool:
+        """Say whether ``name`` is a regular file, not a link to one, with these very bytes."""
+        path = self.path(name)
+        try:
+            if path.is_symlink() or path.stat().st_size != digest.size:
+                return False
+            with path.open("rb") as file:
+                return digest_of(chunks_of(file)) == digest
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return False
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Write a file; whoever looks sees the old one or the new one, never a part."""
+
+        def fill(temporary: Path) -> None:
+            with temporary.open("xb") as file:
+                file.writelines(chunks)
+            self._set_mode(temporary)
+
+        self._put(name, fill)
+
+    def link(self, existing: str, name: str) -> None:
+        """Give ``existing`` a second name: a hard link, or a copy where links cannot be."""
+        target = self.path(existing)
+
+        def fill(temporary: Path) -> None:
+            try:
+                temporary.hardlink_to(target)
+            except OSError:
+                # No links on this file system, or too many of them already. A real fault (no
+                # space, no permission) comes up again in the copy.
+                shutil.copyfile(target, temporary)
+                self._set_mode(temporary)
+
+        self._put(name, fill)
+
+    def copy(self, existing: str, name: str) -> None:
+        """Write the bytes of ``existing`` once more, as ``name``."""
+        with self.path(existing).open("rb") as file:
+            self.write(name, chunks_of(file))
+
+    def same_file(self, name: str, other: str) -> bool:
+        """Say whether two names lead to one file on disk, neither of them by a symbolic link."""
+        path = self.path(name)
+        try:
+            return not path.is_symlink() and path.samefile(self.path(other))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def remove(self, name: str) -> None:
+        with writing(self.path(name)):
+            self.path(name).unlink(missing_ok=True)
+
+    def _put(self, name: str, fill: Callable[[Path], None]) -> None:
+        path = self.path(name)
+        # Hidden, because no server of static files serves a dotfile.
+        temporary = path.with_name(f".{uuid4().hex}.partial")
+        with writing(path):
+            self._make_parents(path.parent)
+            try:
+                fill(temporary)
+                temporary.replace(path)
+            finally:
+                # Still there after a failure, and where both were links to one file: rename(2)
+                # does nothing then.
+                temporary.unlink(missing_ok=True)
+
+    def _set_mode(self, path: Path) -> None:
+        if self._file_mode is not None:
+            path.chmod(self._file_mode)
+
+    def _make_parents(self, directory: Path) -> None:
+        if directory.is_dir():
+            return
+        self._make_parents(directory.parent)
+        with suppress(FileExistsError):
+            directory.mkdir()
+            if self._directory_mode is not None:
+                directory.chmod(self._directory_mode)
+
+
+class UntouchedDirectory(BuildDirectory):
+    """A build directory that can be asked everything and changes nothing: the dry run's."""
+
+    def link(self, existing: str, name: str) -> None:
+        pass
+
+    def remove(self, name: str) -> None:
+        pass
+
+    def _put(self, name: str, fill: Callable[[Path], None]) -> None:
+        pass

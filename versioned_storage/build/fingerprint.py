@@ -1,0 +1,361 @@
+"""A hashed name for each asset, and every reference to it rewritten.
+
+Files are settled in the order of their references, so each is hashed when all that it refers to
+has its final name: one pass, whatever the depth. Files that refer to each other in a cycle share
+one hash over the whole cycle.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
+
+from django.core.files.base import File
+from django.core.files.storage import Storage
+
+from ..errors import SourceError
+from .directory import CHUNK, BuildDirectory, Digest, Digester, chunks_of, digest_of
+from .graph import groups
+from .references import Reference, line_of, rewrite
+from .scanning import Scanners
+from .targets import Target, Targets
+
+# Django's File takes a type in its stubs alone.
+if TYPE_CHECKING:
+    _File = File[Any]
+else:
+    _File = File
+
+#: What collectstatic hands to post_process: where each file comes from, by its name.
+Sources = Mapping[str, tuple[Storage, str]]
+
+
+@dataclass(frozen=True)
+class BrokenReference:
+    """A reference to something that is not there."""
+
+    file: str
+    line: int
+    reference: str
+    meant: str
+    near: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.meant.startswith("../"):
+            why = "leads out of the static files"
+        else:
+            why = f"there is no '{self.meant}'"
+        hint = f" (did you mean {' or '.join(self.near)}?)" if self.near else ""
+        return f"{self.file}:{self.line}: {self.reference}: {why}{hint}"
+
+
+class BrokenReferences(SourceError, ValueError):
+    """All the references of a run that lead nowhere, in the order of files and lines."""
+
+    def __init__(self, references: Iterable[BrokenReference]) -> None:
+        self.references = tuple(references)
+        first = self.references[0]
+        many = len(self.references) > 1
+        listed = "\n".join(f"  {reference}" for reference in self.references)
+        super().__init__(
+            sorted({reference.file for reference in self.references}),
+            f"{len(self.references)} reference{'s lead' if many else ' leads'} nowhere:\n{listed}\n"
+            "Correct the reference, or put the file into a directory that collectstatic finds. "
+            "What is meant to be missing is listed in the option ignore_missing, for example "
+            f"ignore_missing=['{first.file}:{first.reference}'].",
+        )
+
+
+class NotUTF8(SourceError, ValueError):
+    """A file that has to be read for references is not UTF-8."""
+
+    def __init__(self, name: str, error: UnicodeDecodeError) -> None:
+        self.line = error.object.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
+        super().__init__(
+            [name],
+            f"{name} is not UTF-8: line {self.line} has the byte 0x{byte:02x}. Style sheets and "
+            "scripts are served as UTF-8: convert the file, or leave it out with "
+            f"collectstatic --ignore '{name}'.",
+        )
+
+
+class UnreadableSource(SourceError):
+    """A source file cannot be opened; most often a symbolic link to what is gone."""
+
+    def __init__(self, name: str, error: OSError) -> None:
+        self.error = error
+        path = error.filename or name
+        why = error.strerror or str(error)
+        if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114 - str paths
+            why = f"it is a symbolic link to {os.readlink(path)}, which is not there"  # noqa: PTH115
+        super().__init__(
+            [name],
+            f"Cannot read {name} ({path}): {why}. Put the file there, or leave it out with "
+            f"collectstatic --ignore '{name}'.",
+        )
+
+
+class DigestedFile(_File):
+    """A file whose digest is known, so that nobody needs to read it to name it."""
+
+    def __init__(self, name: str, digest: Digest, open_file: Callable[[], IO[Any]]) -> None:
+        super().__init__(None, name)
+        self.digest = digest
+        self.mode = "rb"
+        self._open_file = open_file
+        self._opened: IO[Any] | None = None
+
+    @property
+    def file(self) -> IO[Any] | None:
+        if self._opened is None:
+            self._opened = self._open_file()
+        return self._opened
+
+    @file.setter
+    def file(self, value: IO[Any] | None) -> None:
+        self._opened = value
+
+    @property
+    def size(self) -> int:
+        return self.digest.size
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+
+class PassingFile(_File):
+    """A file that is digested while somebody else copies it."""
+
+    def __init__(self, content: File[Any]) -> None:
+        super().__init__(content.file, content.name)
+        self._content = content
+        #: The digest of all that was read; None before, and for text, which has no bytes yet.
+        self.digest: Digest | None = None
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
+        """As of any Django file, once."""
+        digester = Digester()
+        for chunk in self._content.chunks(CHUNK):
+            if not isinstance(chunk, bytes):
+                yield chunk
+                yield from self._content
+                return
+            digester.update(chunk)
+            yield chunk
+        self.digest = digester.digest()
+
+
+@dataclass(frozen=True)
+class Fingerprinted:
+    """An asset's names and what its bytes are known by.
+
+    ``source`` is the digest before references were rewritten, ``written`` says that its files were
+    not there yet.
+    """
+
+    name: str
+    hashed_name: str
+    digest: Digest
+    source: Digest
+    written: bool
+
+
+@dataclass
+class _Document:
+    """A file that waits for its references to be settled."""
+
+    name: str
+    text: str
+    references: list[tuple[Reference, Target]]
+    source: Digest
+
+    def depends_on(self) -> set[str]:
+        return {target.name for _, target in self.references}
+
+
+@dataclass
+class Fingerprinter:
+    """Fingerprints the sources of one run into a build directory.
+
+    ``hashed_name`` is the storage's hook of that name. ``collected`` holds the digests of the
+    originals that this very run has copied into the directory. ``prehashed`` says which names
+    carry a hash already. ``ignore_missing`` holds ``"file-glob:reference-glob"`` entries.
+    """
+
+    sources: Sources
+    directory: BuildDirectory
+    hashed_name: Callable[[str, File[bytes]], str]
+    scanners: Scanners
+    targets: Targets
+    collected: Mapping[str, Digest] = field(default_factory=dict)
+    prehashed: Callable[[str], bool] = lambda _: False
+    ignore_missing: tuple[str, ...] = ()
+    strict_source_maps: bool = False
+    keep_originals: bool = True
+
+    def __post_init__(self) -> None:
+        self.missing_source_maps: list[BrokenReference] = []
+        self._broken: list[BrokenReference] = []
+        self._settled: dict[str, str] = {}
+
+    def run(self) -> Iterator[Fingerprinted]:
+        """Fingerprint everything. Raises `BrokenReferences` once all files are read."""
+        waiting: dict[str, _Document] = {}
+        # Leaves first: most of what has references then has no need to wait, nor to be kept.
+        for name in sorted(self.sources, key=lambda name: (self._is_scanned(name), name)):
+            if not self._is_scanned(name):
+                yield self._settle_leaf(name)
+                continue
+            data = self._read(name)
+            document = self._document(name, data)
+            if not document.references:
+                yield self._settle(name, data, document.source)
+            elif document.depends_on() <= self._settled.keys():
+                rewritten = self._rewritten(document, self._settled)
+                yield self._settle(name, rewritten, document.source)
+            else:
+                waiting[name] = document
+        if self._broken:
+            raise BrokenReferences(self._broken)
+        for group in groups({name: waiting[name].depends_on() for name in waiting}):
+            yield from self._settle_group([waiting.pop(name) for name in group])
+
+    def _is_scanned(self, name: str) -> bool:
+        return self.scanners.read(name) and not self.prehashed(name)
+
+    def _document(self, name: str, data: bytes) -> _Document:
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            raise NotUTF8(name, error) from error
+        references = []
+        for reference in self.scanners.references(name, text):
+            target = self.targets.find(name, reference.url)
+            if target is None:
+                continue
+            if target.name in self.targets.names:
+                references.append((reference, target))
+            else:
+                self._note_missing(name, text, reference, target)
+        return _Document(name, text, references, digest_of((data,)))
+
+    def _note_missing(self, name: str, text: str, reference: Reference, target: Target) -> None:
+        for entry in self.ignore_missing:
+            file_glob, _, reference_glob = entry.partition(":")
+            if fnmatchcase(name, file_glob) and fnmatchcase(reference.url, reference_glob):
+                return
+        line = line_of(text, reference.start)
+        near = () if target.leads_out else self.targets.near(target.name)
+        missing = BrokenReference(name, line, reference.url, target.name, near)
+        if reference.is_source_map and not self.strict_source_maps:
+            self.missing_source_maps.append(missing)
+        else:
+            self._broken.append(missing)
+
+    def _settle_leaf(self, name: str) -> Fingerprinted:
+        """A file whose bytes are final as they are, however large: it is streamed."""
+        digest = self.collected.get(name)
+        if digest is None:
+            with self._open_source(name) as file:
+                digest = digest_of(chunks_of(file))
+        content = DigestedFile(name, digest, lambda: self._open_source(name))
+        hashed_name = name if self.prehashed(name) else self._hashed_name(name, content)
+        with content:
+            written = self._place(name, hashed_name, content)
+        return Fingerprinted(name, hashed_name, digest, digest, written)
+
+    def _settle(
+        self, name: str, data: bytes, source: Digest, hashed_name: str | None = None
+    ) -> Fingerprinted:
+        digest = digest_of((data,))
+        with DigestedFile(name, digest, lambda: BytesIO(data)) as content:
+            if hashed_name is None:
+                hashed_name = self._hashed_name(name, content)
+            written = self._place(name, hashed_name, content)
+        return Fingerprinted(name, hashed_name, digest, source, written)
+
+    def _settle_group(self, group: list[_Document]) -> Iterator[Fingerprinted]:
+        cyclic = len(group) > 1 or group[0].name in group[0].depends_on()
+        if not cyclic:
+            (document,) = group
+            rewritten = self._rewritten(document, self._settled)
+            yield self._settle(document.name, rewritten, document.source)
+            return
+        # Nobody in a cycle can have a final name first, so all of them are named by one content:
+        # that of the whole cycle, in which the references inside it have their original names.
+        names = self._settled | {document.name: document.name for document in group}
+        whole = b"".join(
+            document.name.encode() + b"\0" + self._rewritten(document, names) + b"\0"
+            for document in group
+        )
+        content = DigestedFile(group[0].name, digest_of((whole,)), lambda: BytesIO(whole))
+        hashed_names = {doc.name: self._hashed_name(doc.name, content) for doc in group}
+        names = self._settled | hashed_names
+        for document in group:
+            data = self._rewritten(document, names)
+            hashed_name = hashed_names[document.name]
+            yield self._settle(document.name, data, document.source, hashed_name)
+
+    def _rewritten(self, document: _Document, names: Mapping[str, str]) -> bytes:
+        replacements = (
+            (
+                reference,
+                self.targets.spell(document.name, reference.url, target, names[target.name]),
+            )
+            for reference, target in document.references
+        )
+        return rewrite(document.text, replacements).encode()
+
+    def _hashed_name(self, name: str, content: File[bytes]) -> str:
+        hashed_name = self.hashed_name(name.translate(_STAND_INS), content)
+        return hashed_name.translate(_STOOD_FOR).replace("\\", "/")
+
+    def _place(self, name: str, hashed_name: str, content: DigestedFile) -> bool:
+        """Bring the files of an asset about; False when they were there."""
+        directory, versioned = self.directory, self.targets.versioned
+        self._settled[name] = hashed_name
+        missing = not directory.holds(hashed_name, content.digest)
+        if missing:
+            if versioned and name != hashed_name and self.collected.get(name) == content.digest:
+                directory.link(name, hashed_name)
+            else:
+                content.seek(0)
+                directory.write(hashed_name, content.chunks(CHUNK))
+        if name == hashed_name or directory.path(name).is_symlink():
+            # collectstatic --link: the original stays what the user asked for.
+            stale = False
+        elif not self.keep_originals:
+            stale = directory.path(name).exists()
+            if stale:
+                directory.remove(name)
+        else:
+            stale = versioned and not directory.same_file(name, hashed_name)
+            if stale:
+                directory.link(hashed_name, name)
+        return missing or stale
+
+    def _read(self, name: str) -> bytes:
+        with self._open_source(name) as file:
+            return file.read()
+
+    def _open_source(self, name: str) -> BinaryIO:
+        storage, path = self.sources[name]
+        try:
+            file: Any = storage.open(path)
+        except OSError as error:
+            raise UnreadableSource(name, error) from error
+        opened: BinaryIO = file
+        return opened
+
+
+# Django reads a name as a URL before it puts the hash in: a "#" in the name of a file would begin
+# a fragment. Characters of the private use area stand in for those until it is done.
+_STAND_INS = {ord(character): 0xE000 + ord(character) for character in "%#?"}
+_STOOD_FOR = {stand_in: original for original, stand_in in _STAND_INS.items()}

@@ -1,0 +1,265 @@
+"""The record of one build: what ``staticfiles.json`` says.
+
+Django's own 1.1 format with more keys beside it, so that every tool that reads a staticfiles.json
+reads ours, and ours reads Django's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from whitenoise.media_types import MediaTypes
+
+from ..errors import VersionedStorageError
+from .encodings import ENCODINGS
+
+#: What Django calls it; a storage may say otherwise.
+MANIFEST_NAME = "staticfiles.json"
+#: Of Django's format, as `ManifestFilesMixin.manifest_version`.
+VERSION = "1.1"
+READABLE_VERSIONS = ("1.0", "1.1")
+#: Of what this package adds and of how it makes builds; a part of the content digest.
+FORMAT = 1
+
+# Not the system's table: a build's types are the same wherever it is made.
+_MEDIA_TYPES = MediaTypes(
+    extra_types={
+        ".cjs": "text/javascript",
+        ".map": "application/json",
+        ".otf": "font/otf",
+        ".ttf": "font/ttf",
+        ".webmanifest": "application/manifest+json",
+        ".woff": "font/woff",
+    }
+)
+_TEXT_TYPES = ("text/", "application/javascript", "application/xml")
+
+
+class UnreadableManifest(VersionedStorageError, ValueError):
+    """A staticfiles.json that is no manifest, or one of another format."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(
+            f"Couldn't load manifest '{name}' (version {VERSION}): {reason}. "
+            "Run collectstatic again, with --clear if it is there by mistake."
+        )
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An asset in one encoding: ``encoding`` is None for identity, ``suffix`` is "" then."""
+
+    encoding: str | None
+    suffix: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One static file of a build.
+
+    ``size`` is in bytes, of the identity form; ``integrity`` is its sha384 in the form that
+    Subresource Integrity gives it; ``encodings`` maps the name of each encoding to the bytes that
+    the asset has in it. ``build`` is None in the neutral layout.
+    """
+
+    name: str
+    hashed_name: str
+    build: str | None
+    size: int
+    integrity: str
+    content_type: str
+    encodings: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Where the asset is below the STATIC_URL path."""
+        return self._below(self.hashed_name)
+
+    @property
+    def original_path(self) -> str:
+        """Where it is by its original name, in builds that keep those."""
+        return self._below(self.name)
+
+    def variants(self) -> Iterator[Variant]:
+        """Identity first, then each encoding in the order of the table."""
+        yield Variant(None, "", self.size)
+        for name, encoding in ENCODINGS.items():
+            if name in self.encodings:
+                yield Variant(name, encoding.suffix, self.encodings[name])
+
+    def _below(self, name: str) -> str:
+        return name if self.build is None else f"{self.build}/{name}"
+
+
+@dataclass(frozen=True)
+class BuildFile:
+    """One file of a build: where it is below the STATIC_URL path, and what it is.
+
+    ``source`` is the name of the file in the build directory that has its bytes: under the
+    original name too these are the hashed file's (with ``collectstatic --link`` the original on
+    disk is a link to an unprocessed source).
+    """
+
+    path: str
+    asset: Asset
+    variant: Variant
+
+    @property
+    def source(self) -> str:
+        return self.asset.hashed_name + self.variant.suffix
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All of one build. A manifest that Django wrote has ``paths`` and ``hash`` alone."""
+
+    paths: Mapping[str, str]
+    hash: str = ""
+    build: str | None = None
+    content: str = ""
+    encoders: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    skip_compress_extensions: tuple[str, ...] = ()
+    keep_originals: bool = True
+    assets: Mapping[str, Asset] = field(default_factory=dict)
+
+    def asset(self, name: str) -> Asset | None:
+        """The asset of that original name."""
+        return self.assets.get(self.paths.get(name, ""))
+
+    def files(self) -> Iterator[BuildFile]:
+        """Every file that the build serves, each under each of its names."""
+        for asset in self.assets.values():
+            paths = {asset.path: None}
+            if self.keep_originals:
+                paths[asset.original_path] = None
+            for variant in asset.variants():
+                for path in paths:
+                    yield BuildFile(path + variant.suffix, asset, variant)
+
+    def to_json(self) -> str:
+        """Sorted, so that the same build gives the same text."""
+        return json.dumps(
+            {
+                "version": VERSION,
+                "paths": dict(self.paths),
+                "hash": self.hash,
+                "format": FORMAT,
+                "build": self.build,
+                "content": self.content,
+                "encoders": {name: dict(made) for name, made in self.encoders.items()},
+                "skip_compress_extensions": list(self.skip_compress_extensions),
+                "keep_originals": self.keep_originals,
+                "assets": {
+                    asset.hashed_name: {
+                        "size": asset.size,
+                        "integrity": asset.integrity,
+                        "type": asset.content_type,
+                        "encodings": dict(asset.encodings),
+                    }
+                    for asset in self.assets.values()
+                },
+            },
+            sort_keys=True,
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str, *, name: str = MANIFEST_NAME) -> Manifest:
+        """Read a manifest, ours or Django's. Raises `UnreadableManifest`."""
+        try:
+            stored = json.loads(text)
+        except ValueError as error:
+            raise UnreadableManifest(name, f"it is not JSON ({error})") from error
+        version = stored.get("version") if isinstance(stored, dict) else None
+        if version not in READABLE_VERSIONS:
+            reason = f"its version is {version!r}, known are {', '.join(READABLE_VERSIONS)}"
+            raise UnreadableManifest(name, reason)
+        try:
+            return cls._from_stored(stored)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            reason = f"it lacks what a manifest has ({type(error).__name__}: {error})"
+            raise UnreadableManifest(name, reason) from error
+
+    @classmethod
+    def _from_stored(cls, stored: dict[str, Any]) -> Manifest:
+        paths: dict[str, str] = dict(stored.get("paths", {}))
+        build = stored.get("build")
+        names = {hashed_name: name for name, hashed_name in paths.items()}
+        return cls(
+            paths=paths,
+            hash=stored.get("hash", ""),
+            build=build,
+            content=stored.get("content", ""),
+            encoders=stored.get("encoders", {}),
+            skip_compress_extensions=tuple(stored.get("skip_compress_extensions", ())),
+            keep_originals=stored.get("keep_originals", True),
+            assets={
+                hashed_name: Asset(
+                    name=names[hashed_name],
+                    hashed_name=hashed_name,
+                    build=build,
+                    size=kept["size"],
+                    integrity=kept["integrity"],
+                    content_type=kept["type"],
+                    encodings=kept["encodings"],
+                )
+                for hashed_name, kept in stored.get("assets", {}).items()
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What one build has and another has not; names of assets, sorted."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """The first ten of each kind, and how many there are."""
+        lines = []
+        for kind in ("added", "removed", "changed"):
+            names = getattr(self, kind)
+            if names:
+                more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
+                lines.append(f"  {kind} ({len(names):,}): {', '.join(names[:10])}{more}")
+        return "\n".join(lines) or "  no asset, but the options that shape a build"
+
+
+def differences(old: Manifest, new: Manifest) -> Differences:
+    """What has to happen to ``old`` to be ``new``."""
+    was, now = _contents(old), _contents(new)
+    return Differences(
+        added=tuple(sorted(now.keys() - was.keys())),
+        removed=tuple(sorted(was.keys() - now.keys())),
+        changed=tuple(sorted(name for name in now.keys() & was.keys() if now[name] != was[name])),
+    )
+
+
+def content_digest(assets: Iterable[Asset], shaped_by: Mapping[str, object]) -> str:
+    """The sha256, in hex, of every asset's name and identity bytes and of what shaped them.
+
+    ``shaped_by`` holds the options that decide which files a build has; the encoded bytes are not
+    a part of it, because two versions of zlib encode the same file differently.
+    """
+    identity = sorted((asset.name, asset.hashed_name, asset.integrity) for asset in assets)
+    whole = json.dumps([FORMAT, dict(shaped_by), identity], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def content_type(name: str) -> str:
+    """The Content-Type of a file of this name, with the charset for text."""
+    media_type = _MEDIA_TYPES.get_type(name)
+    return f"{media_type}; charset=utf-8" if media_type.startswith(_TEXT_TYPES) else media_type
+
+
+def _contents(manifest: Manifest) -> dict[str, tuple[str, str]]:
+    return {asset.name: (asset.hashed_name, asset.integrity) for asset in manifest.assets.values()}

@@ -1,0 +1,200 @@
+"""Where ES modules refer to other modules, by the syntax tree that tree-sitter makes of them."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_left
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from .tokens import Kind, Reference, trimmed, well_formed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from tree_sitter import Language, Node
+
+_WORD = re.compile(rb"\b(?:import|export)\b")
+# HTML Standard, "resolve a module specifier": all others are bare, and an import map's to resolve.
+_RESOLVES_ALONE = re.compile(r"\.{0,2}/|[a-zA-Z][a-zA-Z0-9+.-]*:")
+_ESCAPE = re.compile(
+    r"\\(?:u\{(?P<long>[0-9a-fA-F]+)\}|u(?P<short>[0-9a-fA-F]{4})|x(?P<byte>[0-9a-fA-F]{2})"
+    r"|(?P<newline>\r\n|[\n\r\u2028\u2029])|(?P<character>(?s:.)))"
+)
+_CONTROLS = dict(zip("bfnrtv0", "\b\f\n\r\t\v\0", strict=True))
+
+
+class _Token(NamedTuple):
+    """A reference in UTF-8: ``start`` and ``end`` are bytes."""
+
+    start: int
+    end: int
+    url: str
+    kind: Kind
+
+
+def js_module_references(text: str) -> list[Reference]:
+    """The modules that a module imports, and the URLs that it makes from ``import.meta.url``.
+
+    Static imports and re-exports, ``import()`` of a literal, ``new URL("x", import.meta.url)``.
+    Bare specifiers and computed ones are none. Raises ImportError where tree-sitter or its
+    JavaScript grammar, the extra ``modules``, is not installed.
+    """
+    language = _language()
+    source = text.encode("utf-8", "surrogatepass")
+    words = array("Q", (word.start() for word in _WORD.finditer(source)))
+    if not words:
+        return []
+    from tree_sitter import Parser
+
+    root = Parser(language).parse(_without_open_comments(source)).root_node
+    tokens = sorted(_tokens(root, source, words))
+    offsets = _code_points(source, (offset for token in tokens for offset in token[:2]))
+    return [Reference(next(offsets), next(offsets), url, kind) for _, _, url, kind in tokens]
+
+
+@cache
+def _language() -> Language:
+    import tree_sitter_javascript
+    from tree_sitter import Language
+
+    return Language(tree_sitter_javascript.language())
+
+
+def _without_open_comments(source: bytes) -> bytes:
+    """The source, of equal length, with no comment that is never closed.
+
+    The parser looks for the end of each of those in all that is left of the text. What has no end
+    is no comment; in a literal, which is where most of what looks so is, one character matters not.
+    """
+    last_end = source.rfind(b"*/") + 2 if b"*/" in source else 0
+    if source.find(b"/*", last_end) < 0:
+        return source
+    return source[:last_end] + source[last_end:].replace(b"/*", b"/+")
+
+
+def _tokens(root: Node, source: bytes, words: Sequence[int]) -> Iterator[_Token]:
+    """Walk the part of the tree that holds one of the ``words``; the rest is most of it."""
+    waiting = [(root, False)]
+    while waiting:
+        node, in_statements = waiting.pop()
+        word = bisect_left(words, node.start_byte)
+        if word == len(words) or words[word] >= node.end_byte:
+            continue
+        found = None
+        if node.type == "call_expression":
+            found = _import_call(node, source)
+        elif node.type == "new_expression":
+            found = _new_url(node, source)
+        elif in_statements and node.type in ("import_statement", "export_statement"):
+            found = _statement(node, source)
+        if found:
+            yield found
+        # Imports are statements of the module itself, or of what is left of it after an error.
+        is_module = node.type in ("program", "ERROR")
+        waiting.extend((child, is_module) for child in node.children)
+
+
+def _statement(node: Node, source: bytes) -> _Token | None:
+    literal = node.child_by_field_name("source")
+    if literal is None or node.has_error:
+        return None
+    url = _literal(literal, source)
+    if url is None or not _RESOLVES_ALONE.match(url):
+        return None
+    token = _Token(literal.start_byte, literal.end_byte, trimmed(url), Kind.JS_STRING)
+    keywords = [child for child in node.children if child.type in ("import", "from")]
+    keyword = keywords[-1]
+    if source[keyword.end_byte : literal.start_byte].strip():
+        return token
+    if keyword.type == "import":
+        return token._replace(start=keyword.start_byte, kind=Kind.BARE_IMPORT)
+    before = source[node.start_byte : keyword.start_byte]
+    # The line break before `from` may be the end of a comment.
+    if b"//" in before or b"/*" in before:
+        return token
+    return token._replace(start=node.start_byte + len(before.rstrip()), kind=Kind.FROM)
+
+
+def _import_call(node: Node, source: bytes) -> _Token | None:
+    function = node.child_by_field_name("function")
+    arguments = node.child_by_field_name("arguments")
+    if function is None or function.type != "import" or arguments is None or arguments.has_error:
+        return None
+    values = _values(arguments)
+    url = _literal(values[0], source) if values else None
+    if url is None or not _RESOLVES_ALONE.match(url):
+        return None
+    start, end = values[0].start_byte, values[0].end_byte
+    # A comment, options or a comma stay where they are.
+    if [child.type for child in arguments.children] == ["(", values[0].type, ")"] and (
+        function.end_byte == arguments.start_byte
+        or source[function.end_byte : arguments.start_byte].isspace()
+    ):
+        return _Token(function.start_byte, arguments.end_byte, trimmed(url), Kind.IMPORT_CALL)
+    return _Token(start, end, trimmed(url), Kind.JS_STRING)
+
+
+def _new_url(node: Node, source: bytes) -> _Token | None:
+    constructor = node.child_by_field_name("constructor")
+    arguments = node.child_by_field_name("arguments")
+    if constructor is None or arguments is None or arguments.has_error:
+        return None
+    values = _values(arguments)
+    if not _is_name(constructor, b"URL", source) or len(values) != 2:
+        return None
+    url = _literal(values[0], source)
+    if url is None or not _is_module_url(values[1], source):
+        return None
+    return _Token(values[0].start_byte, values[0].end_byte, trimmed(url), Kind.JS_STRING)
+
+
+def _values(arguments: Node) -> list[Node]:
+    return [child for child in arguments.named_children if child.type != "comment"]
+
+
+def _is_module_url(node: Node, source: bytes) -> bool:
+    """Whether it is ``import.meta.url``, the one meta property that has a URL."""
+    meta = node.child_by_field_name("object")
+    name = node.child_by_field_name("property")
+    return (
+        meta is not None
+        and meta.type == "meta_property"
+        and name is not None
+        and _is_name(name, b"url", source)
+    )
+
+
+def _is_name(node: Node, name: bytes, source: bytes) -> bool:
+    is_identifier = node.type in ("identifier", "property_identifier")
+    return is_identifier and source[node.start_byte : node.end_byte] == name
+
+
+def _literal(node: Node, source: bytes) -> str | None:
+    """The value of a string, or of a template in which nothing is substituted."""
+    if node.type not in ("string", "template_string"):
+        return None
+    if any(child.type == "template_substitution" for child in node.children):
+        return None
+    raw = source[node.start_byte + 1 : node.end_byte - 1].decode("utf-8", "surrogatepass")
+    return well_formed(_ESCAPE.sub(_escaped_character, raw))
+
+
+def _escaped_character(found: re.Match[str]) -> str:
+    """ECMA-262, 12.9.4."""
+    if found["newline"]:
+        return ""
+    if found["character"]:
+        return _CONTROLS.get(found["character"], found["character"])
+    code_point = int(found["long"] or found["short"] or found["byte"], 16)
+    return chr(code_point) if code_point < 0x110000 else "\ufffd"
+
+
+def _code_points(source: bytes, offsets: Iterable[int]) -> Iterator[int]:
+    """Code points for ascending offsets in bytes."""
+    counted = code_points = 0
+    for offset in offsets:
+        code_points += len(source[counted:offset].decode("utf-8", "surrogatepass"))
+        counted = offset
+        yield code_points

@@ -1,0 +1,87 @@
+"""Which files are scanned for references, and by what.
+
+`HashedFilesMixin.patterns` says it in Django. What Django itself has in there stands for the
+scanners of `references`; what a subclass has added is honoured as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+
+from django.contrib.staticfiles.storage import HashedFilesMixin
+
+from .references import (
+    Reference,
+    css_references,
+    js_module_references,
+    js_source_maps,
+    pattern_references,
+    webmanifest_references,
+)
+
+Scanner = Callable[[str], Sequence[Reference]]
+
+_CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_WEB_MANIFESTS = ("*.webmanifest", "manifest.json", "*/manifest.json")
+
+# Django's own patterns, and what finds more exactly what they mean.
+_BUILT_IN: tuple[tuple[Sequence[Any], Scanner], ...] = (
+    (dict(HashedFilesMixin.patterns)["*.css"], css_references),
+    (dict(HashedFilesMixin.patterns)["*.js"], js_source_maps),
+    (HashedFilesMixin._js_module_import_aggregation_patterns[1], js_module_references),
+)
+
+
+class Scanners:
+    """Finds the references in a file, by its name."""
+
+    def __init__(self, patterns: Iterable[tuple[str, Iterable[Any]]]) -> None:
+        self._by_glob: list[tuple[str, Scanner]] = [
+            (glob, webmanifest_references) for glob in _WEB_MANIFESTS
+        ]
+        for glob, wanted in patterns:
+            self._add(glob, list(wanted))
+
+    def read(self, name: str) -> bool:
+        """Say whether files of that name can have references at all."""
+        return any(fnmatchcase(name, glob) for glob, _ in self._by_glob)
+
+    def references(self, name: str, text: str) -> list[Reference]:
+        """Every reference in ``text``, in order; where two overlap, the first one found."""
+        found: list[Reference] = []
+        for scanner in dict.fromkeys(s for glob, s in self._by_glob if fnmatchcase(name, glob)):
+            found.extend(scanner(text))
+        found.sort(key=lambda reference: reference.start)
+        apart: list[Reference] = []
+        for reference in found:
+            if not apart or reference.start >= apart[-1].end:
+                apart.append(reference)
+        return apart
+
+    def _add(self, glob: str, wanted: list[Any]) -> None:
+        for patterns, scanner in _BUILT_IN:
+            if any(pattern in patterns for pattern in wanted):
+                self._by_glob.append((glob, scanner))
+                if glob == "*.js":
+                    self._by_glob.append(("*.mjs", scanner))
+        known = [pattern for patterns, _ in _BUILT_IN for pattern in patterns]
+        for pattern in wanted:
+            if pattern not in known:
+                self._by_glob.append((glob, _of_pattern(pattern)))
+
+
+def _of_pattern(pattern: str | Sequence[Any]) -> Scanner:
+    """A scanner for a string, or a tuple of pattern, template and what to ignore."""
+    template: str = HashedFilesMixin.default_template
+    ignored: re.Pattern[str] = _CSS_COMMENT
+    if not isinstance(pattern, str):
+        parts = list(pattern)
+        pattern, template = parts[:2]
+        if len(parts) > 2:
+            ignored = re.compile(parts[2])
+    compiled = re.compile(str(pattern), re.IGNORECASE)
+    return partial(pattern_references, pattern=compiled, template=template, ignored=ignored)

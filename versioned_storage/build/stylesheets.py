@@ -1,0 +1,280 @@
+"""Where style sheets refer to other files, by the tokens of CSS Syntax Level 3."""
+
+from __future__ import annotations
+
+import re
+
+from .tokens import Kind, Reference, block_source_map, trimmed
+
+_KEYWORDS = ("url(", "@import", "image-set(", "src(")
+
+# Each search jumps to the next character that can matter. The class comes first, so that the
+# engine of `re` skips to it without trying each position; what stands around it is asked after.
+_AT_THE_TOP = re.compile(r"""["'(@/\\](?:(?<=["'@\\])|(?<=/)(?=\*)|(?<=[lLcCtT]\())""")
+_INSIDE = re.compile(r"""["'(@/\\);{}](?:(?<!/)|(?=\*))""")
+
+_FUNCTIONS = ("url", "src", "-webkit-image-set", "image-set")
+_LONGEST_FUNCTION = max(map(len, _FUNCTIONS))
+_NAME_CHARACTERS = r"\w\x00\x80-\U0010ffff-"
+_IN_A_NAME = re.compile(rf"[#@{_NAME_CHARACTERS}]", re.ASCII)
+_AT_KEYWORD = re.compile(
+    rf"@(?:(?P<import>import)|namespace)(?![\\{_NAME_CHARACTERS}])", re.ASCII | re.IGNORECASE
+)
+_NAMESPACE_PREFIX = re.compile(rf"(?!url\()[\\{_NAME_CHARACTERS}]*", re.ASCII | re.IGNORECASE)
+_URL_FUNCTION = re.compile(r"url\(", re.IGNORECASE)
+_AFTER_QUOTED_URL = re.compile(rf"/\*|[\\{_NAME_CHARACTERS}]", re.ASCII)
+
+_SPACE = " \t\n\r\f"
+_SPACES = re.compile(rf"[{_SPACE}]*")
+_STRING_STOPS = {quote: re.compile(rf"[{quote}\\\n\r\f]") for quote in "\"'"}
+# A quote, a parenthesis or a control character makes a bad-url token (4.3.6).
+_URL_STOP = re.compile(rf"""["'()\\{_SPACE}\x01-\x08\x0b\x0e-\x1f\x7f]""")
+_BAD_URL_STOP = re.compile(r"[)\\]")
+_BACKSLASHES = re.compile(r"\\+")
+_ESCAPE = re.compile(
+    rf"\\(?:(?P<hex>[0-9a-fA-F]{{1,6}})(?:\r\n|[{_SPACE}])?|(?P<newline>\r\n|[\n\r\f])|(?s:.))?"
+)
+_ESCAPED_NEWLINES = ("\\\n", "\\\r", "\\\f", "\\\r\n")
+
+
+def css_references(text: str) -> list[Reference]:
+    """Every reference of a style sheet, in its order.
+
+    ``url()``, ``@import``, the strings of ``image-set()`` and ``src()``, and ``sourceMappingURL``
+    comments. Not ``@namespace``, which names but does not load; not what is in strings, comments
+    and bad-url tokens; not function names that are spelled with escapes.
+    """
+    lowered = text.lower()
+    if "sourceMappingURL=" not in text and not any(word in lowered for word in _KEYWORDS):
+        return []
+    return _Scanner(text).scan()
+
+
+class _Scanner:
+    """One walk over a text, from construct to construct, never back."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._position = 1 if text.startswith("\ufeff") else 0
+        self._start = self._position
+        self._references: list[Reference] = []
+        # One byte for each parenthesis that is open from the first image-set() or src() on:
+        # whether strings right inside it are references.
+        self._open = bytearray()
+        # A bad-string or bad-url token makes its declaration invalid: nothing in it is loaded.
+        self._is_invalid = False
+        self._escape_end = -1
+
+    def scan(self) -> list[Reference]:
+        text = self._text
+        while True:
+            interesting = _INSIDE if self._open or self._is_invalid else _AT_THE_TOP
+            found = interesting.search(text, self._position)
+            if found is None:
+                return self._references
+            start = found.start()
+            self._position = start + 1
+            character = found[0]
+            if character == "(":
+                self._parenthesis(start)
+            elif character in "\"'":
+                self._string(start)
+            elif character == "/":
+                self._comment(start)
+            elif character == "@":
+                self._at_keyword(start)
+            elif character == "\\":
+                self._escape(start)
+            elif character == ")":
+                del self._open[-1:]
+            else:
+                self._open.clear()
+                self._is_invalid = False
+
+    def _add(self, kind: Kind, token: tuple[int, int], content: tuple[int, int]) -> None:
+        url = trimmed(_unescaped(self._text[slice(*content)]))
+        if url and not self._is_invalid:
+            self._references.append(Reference(*token, url, kind))
+
+    def _parenthesis(self, start: int) -> None:
+        lowered = self._text[max(0, start - _LONGEST_FUNCTION) : start].lower()
+        for name in _FUNCTIONS:
+            if lowered.endswith(name) and not self._continues_name(start - len(name)):
+                if name == "url":
+                    self._url(start - len(name))
+                else:
+                    self._open.append(True)
+                return
+        self._open_other()
+
+    def _open_other(self) -> None:
+        if self._open:
+            self._open.append(False)
+
+    def _continues_name(self, start: int) -> bool:
+        if start <= self._start:
+            return False
+        # The white space that ends an escape belongs to it, and so to the name.
+        return start == self._escape_end or _IN_A_NAME.match(self._text, start - 1) is not None
+
+    def _string(self, start: int) -> None:
+        end = self._string_end(start)
+        if end is not None and self._open and self._open[-1]:
+            self._add(Kind.CSS_STRING, (start, end), (start + 1, end - 1))
+
+    def _string_end(self, start: int) -> int | None:
+        """The end of the string, to which we move; None if a line break or the text ends it."""
+        text, position = self._text, start + 1
+        quote = text[start]
+        stop = _STRING_STOPS[quote]
+        while found := stop.search(text, position):
+            position = found.start()
+            if found[0] == "\\":
+                position = _escape_end(text, position)
+            elif found[0] == quote:
+                self._position = position + 1
+                return self._position
+            else:
+                self._is_invalid = True
+                self._position = position
+                return None
+        self._position = len(text)
+        return None
+
+    def _comment(self, start: int) -> None:
+        end = self._text.find("*/", start + 2) + 2
+        if end == 1:
+            self._position = len(self._text)
+            return
+        self._position = end
+        source_map = block_source_map(self._text, start, end)
+        if source_map:
+            self._references.append(source_map)
+
+    def _escape(self, start: int) -> None:
+        end = _escape_end(self._text, start)
+        if not self._text.endswith(_ESCAPED_NEWLINES, start, end):
+            self._position = self._escape_end = end
+
+    def _url(self, start: int) -> None:
+        opened = self._position
+        inner = self._position = _after_space(self._text, opened)
+        if not self._text.startswith(('"', "'"), inner):
+            self._unquoted_url(start, inner)
+            return
+        string_end = self._string_end(inner)
+        if string_end is None:
+            self._open_other()
+            return
+        content = (inner + 1, string_end - 1)
+        after = _after_space(self._text, string_end)
+        if self._text.startswith(")", after):
+            self._position = after + 1
+            self._add(Kind.URL, (start, after + 1), content)
+            return
+        self._open_other()
+        if _AFTER_QUOTED_URL.match(self._text, after):  # a modifier or a comment, which stays
+            self._add(Kind.CSS_STRING, (inner, string_end), content)
+
+    def _unquoted_url(self, start: int, inner: int) -> None:
+        """CSS Syntax Level 3, 4.3.6."""
+        text, position = self._text, inner
+        while found := _URL_STOP.search(text, position):
+            position = found.start()
+            after = _after_space(text, position)
+            if text.startswith(")", after):
+                self._position = after + 1
+                self._add(Kind.URL, (start, after + 1), (inner, position))
+                return
+            escape_end = _escape_end(text, position) if found[0] == "\\" else position
+            if escape_end == position or text.endswith(_ESCAPED_NEWLINES, position, escape_end):
+                self._bad_url(position)
+                return
+            position = escape_end
+        self._position = len(text)
+
+    def _bad_url(self, position: int) -> None:
+        """CSS Syntax Level 3, 4.3.14: up to the next parenthesis, whatever is before it."""
+        text = self._text
+        self._is_invalid = True
+        while found := _BAD_URL_STOP.search(text, position):
+            if found[0] == ")":
+                self._position = found.end()
+                return
+            position = _escape_end(text, found.start())
+        self._position = len(text)
+
+    def _at_keyword(self, start: int) -> None:
+        found = _AT_KEYWORD.match(self._text, start)
+        if found is None or self._continues_name(start):
+            return
+        self._position = found.end()
+        if found["import"]:
+            self._import(start)
+        else:
+            self._namespace()
+
+    def _import(self, start: int) -> None:
+        quote = _after_space(self._text, self._position)
+        has_comments = self._text.startswith("/*", quote)
+        if has_comments:
+            quote = self._after_space_and_comments()
+        if not self._text.startswith(('"', "'"), quote):
+            return
+        end = self._string_end(quote)
+        if end is not None and has_comments:
+            self._add(Kind.CSS_STRING, (quote, end), (quote + 1, end - 1))
+        elif end is not None:
+            self._add(Kind.IMPORT, (start, end), (quote + 1, end - 1))
+
+    def _namespace(self) -> None:
+        prefix = self._after_space_and_comments()
+        found = _NAMESPACE_PREFIX.match(self._text, prefix)
+        if found:
+            self._position = found.end()
+        url = self._after_space_and_comments()
+        function = _URL_FUNCTION.match(self._text, url)
+        if function:
+            count = len(self._references)
+            self._position = function.end()
+            self._url(url)
+            del self._references[count:]
+
+    def _after_space_and_comments(self) -> int:
+        self._position = _after_space(self._text, self._position)
+        while self._text.startswith("/*", self._position):
+            self._comment(self._position)
+            self._position = _after_space(self._text, self._position)
+        return self._position
+
+
+def _after_space(text: str, position: int) -> int:
+    found = _SPACES.match(text, position)
+    return found.end() if found else position
+
+
+def _escape_end(text: str, start: int) -> int:
+    """The end of the escape at ``start``; of several, where backslashes follow each other."""
+    run = _BACKSLASHES.match(text, start)
+    end = run.end() if run else start
+    if (end - start) % 2 == 0:
+        return end
+    escape = _ESCAPE.match(text, end - 1)
+    return escape.end() if escape else end
+
+
+def _unescaped(raw: str) -> str:
+    """CSS Syntax Level 3, 3.3 and 4.3.7."""
+    if "\\" in raw:
+        raw = _ESCAPE.sub(_escaped_character, raw)
+    return raw.replace("\0", "\ufffd")
+
+
+def _escaped_character(found: re.Match[str]) -> str:
+    if found["newline"]:
+        return ""
+    if not found["hex"]:
+        return found[0][1:]
+    code_point = int(found["hex"], 16)
+    is_character = 0 < code_point < 0xD800 or 0xDFFF < code_point < 0x110000
+    return chr(code_point) if is_character else "\ufffd"

@@ -1,0 +1,145 @@
+"""A reference as a token of a text: where it stands, what it names, how another is spelled."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+
+class Kind(Enum):
+    """What a token is, and so how another URL is written in its place."""
+
+    URL = "url()"
+    IMPORT = "@import of a string"
+    CSS_STRING = "CSS string"
+    BLOCK_SOURCE_MAP = "source map in a block comment"
+    LINE_SOURCE_MAP = "source map in a line comment"
+    FROM = "from of an import or export"
+    BARE_IMPORT = "import of a module for its effects"
+    IMPORT_CALL = "import()"
+    JS_STRING = "JavaScript string"
+    JSON_STRING = "JSON string"
+    PATTERN = "match of a pattern"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A place in a text that names another file.
+
+    ``start`` and ``end`` are the code points of the token that `spell` replaces. ``url`` is what a
+    browser reads there: escapes resolved, surrounding white space gone, percent-escapes as written.
+    """
+
+    start: int
+    end: int
+    url: str
+    kind: Kind
+
+    @property
+    def is_source_map(self) -> bool:
+        """Whether only developer tools follow it."""
+        return self.kind in (Kind.BLOCK_SOURCE_MAP, Kind.LINE_SOURCE_MAP)
+
+    def spell(self, url: str) -> str:
+        """The token with ``url``, escaped for where it stands."""
+        template, escaped = _SPELLINGS[self.kind]
+        return template % escaped(url)
+
+
+@dataclass(frozen=True, slots=True)
+class PatternReference(Reference):
+    """A match of a regular expression; ``template`` takes its named ``groups``."""
+
+    template: str
+    groups: Mapping[str, str | None] = field(hash=False)
+
+    def spell(self, url: str) -> str:
+        """The template with ``url`` as it is: only its author knows what has to be escaped."""
+        return self.template % {**self.groups, "url": url}
+
+
+def rewrite(text: str, replacements: Iterable[tuple[Reference, str]]) -> str:
+    """The text with another URL in some of its references, which must not overlap."""
+    parts: list[str] = []
+    position = 0
+    for reference, url in sorted(replacements, key=lambda replacement: replacement[0].start):
+        parts += (text[position : reference.start], reference.spell(url))
+        position = reference.end
+    parts.append(text[position:])
+    return "".join(parts)
+
+
+def line_of(text: str, position: int) -> int:
+    """The line, counted from 1, in which the code point at ``position`` stands."""
+    return text.count("\n", 0, position) + 1
+
+
+def trimmed(url: str) -> str:
+    """The URL without what a URL parser drops at its ends (URL Standard, 4.4)."""
+    return url.strip(_C0_CONTROLS_AND_SPACE)
+
+
+def well_formed(string: str) -> str:
+    """The string as a URL parser takes it: surrogates paired, U+FFFD for one that is alone."""
+    return string.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def block_source_map(text: str, start: int, end: int) -> Reference | None:
+    """The source map that the block comment from ``start`` to ``end`` names, if it does that alone.
+
+    ECMA-426, 11.1: ``#``, or ``@`` as in the first version, then the name, ``=`` and the URL.
+    """
+    if not text.startswith(("#", "@"), start + 2):
+        return None
+    found = _BLOCK_SOURCE_MAP.fullmatch(text, start + 2, end - 2)
+    return Reference(start, end, found[1], Kind.BLOCK_SOURCE_MAP) if found else None
+
+
+def _css_string(url: str) -> str:
+    escaped = _UNSAFE_IN_CSS.sub(_css_escape, url)
+    return f'"{escaped}"'
+
+
+def _css_escape(found: re.Match[str]) -> str:
+    character = found[0]
+    # A backslash before a line break would be a continuation, so those are spelled by number; the
+    # space ends the number.
+    return f"\\{character}" if character in '"\\' else f"\\{ord(character):x} "
+
+
+def _js_string(url: str) -> str:
+    literal = json.dumps(url, ensure_ascii=False)
+    # Line terminators in JavaScript, and before ES2019 in its strings too.
+    return literal.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _in_comment(url: str) -> str:
+    return _UNSAFE_IN_COMMENT.sub(lambda found: quote(found[0]), url)
+
+
+_C0_CONTROLS_AND_SPACE = "".join(map(chr, range(0x21)))
+_BLOCK_SOURCE_MAP = re.compile(r"[#@]\s*sourceMappingURL=\s*(\S+)\s*")
+_UNSAFE_IN_CSS = re.compile(r'["\\\x00-\x1f\x7f]')
+# White space ends the URL, "*/" the comment, and with a quote in it V8 takes none of it.
+_UNSAFE_IN_COMMENT = re.compile(r"""[\s\x00-\x1f\x7f"']|\*(?=/)""")
+
+# Byte for byte as Django spells them, because a hash is made of it.
+_SPELLINGS: dict[Kind, tuple[str, Callable[[str], str]]] = {
+    Kind.URL: ("url(%s)", _css_string),
+    Kind.IMPORT: ("@import url(%s)", _css_string),
+    Kind.CSS_STRING: ("%s", _css_string),
+    Kind.BLOCK_SOURCE_MAP: ("/*# sourceMappingURL=%s */", _in_comment),
+    Kind.LINE_SOURCE_MAP: ("//# sourceMappingURL=%s", _in_comment),
+    Kind.FROM: (" from %s", _js_string),
+    Kind.BARE_IMPORT: ("import%s", _js_string),
+    Kind.IMPORT_CALL: ("import(%s)", _js_string),
+    Kind.JS_STRING: ("%s", _js_string),
+    Kind.JSON_STRING: ("%s", _js_string),
+}

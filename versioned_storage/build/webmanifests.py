@@ -1,0 +1,96 @@
+"""Where web app manifests refer to icons and screenshots."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from .tokens import Kind, Reference, trimmed, well_formed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: The keys and indexes that lead to a value.
+_Path = tuple[str | int, ...]
+
+_WITH_IMAGES = frozenset(("icons", "screenshots", "shortcuts"))
+_OF_AN_APP = frozenset(("name", "short_name", "start_url", "display"))
+_PUNCTUATION = re.compile(r'["{}\[\],:]')
+_DECODER = json.JSONDecoder()
+
+
+def webmanifest_references(text: str) -> list[Reference]:
+    """The ``src`` of icons, screenshots and shortcuts' icons (W3C Web Application Manifest).
+
+    None where the text is no web app manifest: JSON, an object, with images and with something
+    that says how an app is called or started. ``manifest.json`` is a name for much else.
+    """
+    start = 1 if text.startswith("\ufeff") else 0
+    try:
+        manifest = json.loads(text[start:])
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(manifest, dict):
+        return []
+    if _WITH_IMAGES.isdisjoint(manifest) or _OF_AN_APP.isdisjoint(manifest):
+        return []
+    urls = dict(_image_urls(manifest))
+    # Where a key is there twice its last value counts, here as in what json.loads made of it.
+    spans = {path: span for path, *span in _strings(text, start) if path in urls}
+    return [
+        Reference(begin, end, trimmed(well_formed(urls[path])), Kind.JSON_STRING)
+        for path, (begin, end) in sorted(spans.items(), key=lambda found: found[1])
+    ]
+
+
+def _image_urls(manifest: dict[str, Any]) -> Iterator[tuple[_Path, str]]:
+    for key in ("icons", "screenshots"):
+        yield from _sources(manifest, (key,))
+    for path, shortcut in _items(manifest, ("shortcuts",)):
+        yield from _sources(shortcut, (*path, "icons"))
+
+
+def _sources(parent: dict[str, Any], path: _Path) -> Iterator[tuple[_Path, str]]:
+    for item_path, image in _items(parent, path):
+        if isinstance(image.get("src"), str):
+            yield (*item_path, "src"), image["src"]
+
+
+def _items(parent: dict[str, Any], path: _Path) -> Iterator[tuple[_Path, dict[str, Any]]]:
+    """The objects in the list that ``parent`` has under the last key of ``path``."""
+    listed = parent.get(str(path[-1]))
+    for index, item in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(item, dict):
+            yield (*path, index), item
+
+
+def _strings(text: str, position: int) -> Iterator[tuple[_Path, int, int]]:
+    """Each string that is a value, with its path and where it stands. The text is valid JSON."""
+    path: list[str | int] = []
+    awaits_key = False
+    while found := _PUNCTUATION.search(text, position):
+        start, position = found.span()
+        mark = found[0]
+        if mark == '"':
+            string, position = _DECODER.raw_decode(text, start)
+            if awaits_key:
+                path[-1] = string
+            else:
+                yield tuple(path), start, position
+        elif mark == "{":
+            path.append("")
+            awaits_key = True
+        elif mark == "[":
+            path.append(0)
+            awaits_key = False
+        elif mark == ":":
+            awaits_key = False
+        elif mark == ",":
+            last = path[-1]
+            awaits_key = isinstance(last, str)
+            if isinstance(last, int):
+                path[-1] = last + 1
+        else:
+            path.pop()
+            awaits_key = False

@@ -1,0 +1,73 @@
+"""The errors of this package: their root, and those that more than one module knows.
+
+The root is a ``CommandError`` because ``collectstatic`` is Django's command, and Django prints only
+those without a traceback. Each error takes data, keeps it as attributes and words its own message:
+what was found, what was expected, what mends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
+
+
+class VersionedStorageError(CommandError):
+    """The root of every error of this package."""
+
+
+class ConfigurationError(VersionedStorageError, ImproperlyConfigured):
+    """A setting or an option is not what it has to be."""
+
+
+class SourceError(VersionedStorageError):
+    """Something is wrong with the collected files; ``names`` are those that it is about."""
+
+    def __init__(self, names: Sequence[str], message: str) -> None:
+        self.names = tuple(names)
+        super().__init__(message)
+
+
+class MissingBuildVersion(ConfigurationError):
+    """A CDN or an origin is configured and no build version."""
+
+    def __init__(self, builds: Sequence[str]) -> None:
+        self.builds = tuple(builds)
+        there = ", ".join(self.builds[:10]) if self.builds else "none"
+        super().__init__(
+            "BUILD_VERSION is not set, and with cdn_domain or origin every file is in a build. Set "
+            "it in the environment or the settings to what names this deploy, for example "
+            f"BUILD_VERSION=$(git rev-parse --short HEAD). Builds in STATIC_ROOT: {there}. A test "
+            "suite needs none with VERSIONED_STORAGE = {'manifest_strict': False}."
+        )
+
+
+class MissingManifest(VersionedStorageError, ValueError):
+    """A page needs the hashed name of a file, and there is no manifest to say it."""
+
+    def __init__(self, name: str, places: Sequence[str]) -> None:
+        self.name = name
+        self.places = tuple(places)
+        super().__init__(
+            f"Missing staticfiles manifest entry for '{name}': there is no manifest. Looked at "
+            f"{' and '.join(self.places) or 'nothing, because STATIC_ROOT is not set'}. Run "
+            "'python manage.py collectstatic' with the BUILD_VERSION that this process runs with. "
+            "A test suite needs no manifest with VERSIONED_STORAGE = {'manifest_strict': False}."
+        )
+
+
+class MissingEntry(VersionedStorageError, ValueError):
+    """The manifest does not know a file that a page asks for."""
+
+    def __init__(self, name: str, known: Collection[str]) -> None:
+        self.name = name
+        self.near = tuple(get_close_matches(name, known, n=3, cutoff=0.75))
+        hint = (
+            f" Did you mean {' or '.join(repr(near) for near in self.near)}?" if self.near else ""
+        )
+        super().__init__(
+            f"Missing staticfiles manifest entry for '{name}'.{hint} If the file is new, run "
+            "'python manage.py collectstatic' with a new BUILD_VERSION."
+        )

@@ -1,0 +1,278 @@
+"""Every option, its default, and what it may be.
+
+An option is looked up in the storage's OPTIONS, then in the VERSIONED_STORAGE setting; the build
+version then in the BUILD_VERSION setting and in the environment variable of that name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import UserSettingsHolder, settings
+
+from . import static_url
+from .build.encodings import ENCODINGS, SKIP_COMPRESS_EXTENSIONS
+from .errors import ConfigurationError
+
+SETTING = "VERSIONED_STORAGE"
+STORAGE_OPTIONS = 'STORAGES["staticfiles"]["OPTIONS"]'
+
+_BUILD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+
+
+class InvalidOption(ConfigurationError):
+    """An option has a value that it cannot have."""
+
+    def __init__(self, setting: str, found: str, allowed: str, example: str) -> None:
+        self.setting = setting
+        self.found = found
+        self.allowed = allowed
+        self.example = example
+        super().__init__(f"{setting} is {found}. It takes {allowed}, for example {example}.")
+
+
+class UnknownOption(ConfigurationError):
+    """There is no option of that name."""
+
+    def __init__(self, setting: str, name: str, known: Iterable[str]) -> None:
+        self.setting = setting
+        self.name = name
+        self.known = tuple(sorted(known))
+        super().__init__(
+            f"{setting} has the unknown option {name!r}. The options are: {', '.join(self.known)}."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a site can set. Made by `load`, which checks each value.
+
+    =========================  =====================================================================
+    ``build_version``          names the build: ``[A-Za-z0-9][A-Za-z0-9._-]{0,63}``; None is neutral
+    ``cdn_domain``             scheme, host, port and path that stand before the STATIC_URL path;
+                               given as a bare domain too, which means https
+    ``origin``                 options of django-storages' S3Storage; None publishes nothing
+    ``encodings``              which encodings each eligible file gets, from "br" and "gzip"
+    ``skip_compress_extensions``  extensions that get none
+    ``keep_originals``         keep the files under their original names beside the hashed ones
+    ``manifest_strict``        an unknown name is an error; None leaves it to the storage class
+    ``js_modules``             rewrite the imports of ES modules; None leaves it to the class
+    ``strict_source_maps``     a source map that is not there is an error, not a warning
+    ``ignore_missing``         ``"file-glob:reference-glob"`` of references that may lead nowhere
+    ``prehashed``              a regular expression or a callable: the names that carry a hash
+                               already, which pass through unchanged
+    ``connections``            how many connections to S3 a publish uses
+    =========================  =====================================================================
+    """
+
+    build_version: str | None = None
+    cdn_domain: str | None = None
+    # Not in the repr, because it can hold credentials.
+    origin: Mapping[str, Any] | None = field(default=None, repr=False)
+    encodings: tuple[str, ...] = tuple(ENCODINGS)
+    skip_compress_extensions: tuple[str, ...] = SKIP_COMPRESS_EXTENSIONS
+    keep_originals: bool = True
+    manifest_strict: bool | None = None
+    js_modules: bool | None = None
+    strict_source_maps: bool = False
+    ignore_missing: tuple[str, ...] = ()
+    prehashed: Callable[[str], bool] = lambda _: False
+    connections: int = 64
+
+    @property
+    def wants_build(self) -> bool:
+        """Say whether what is configured makes no sense without a build version."""
+        return self.cdn_domain is not None or self.origin is not None
+
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        return frozenset(option.name for option in fields(cls))
+
+    @classmethod
+    def load(cls, given: Mapping[str, Any] | None = None) -> Options:
+        """Take the options from ``given`` and from the settings.
+
+        Raises `UnknownOption` and `InvalidOption`, both ImproperlyConfigured.
+        """
+        found: dict[str, tuple[Any, str]] = {}
+        site: Any = getattr(settings, SETTING, None) or {}
+        if not isinstance(site, Mapping):
+            raise InvalidOption(SETTING, repr(site), "a dict of options", f"{SETTING} = {{}}")
+        for setting, values in ((SETTING, site), (STORAGE_OPTIONS, given or {})):
+            for name, value in values.items():
+                if name not in cls.names():
+                    raise UnknownOption(setting, name, cls.names())
+                if not _is_unset(value):
+                    found[name] = (value, f'{setting}["{name}"]')
+        if "build_version" not in found:
+            found.update(_build_version_elsewhere())
+        return cls(
+            **{name: _CHECKS[name](value, setting) for name, (value, setting) in found.items()}
+        )
+
+
+def debug() -> bool:
+    """settings.DEBUG, asked each time: test suites switch it."""
+    return settings.DEBUG
+
+
+def static_root() -> str | None:
+    """settings.STATIC_ROOT as a string."""
+    return os.fspath(settings.STATIC_ROOT) if settings.STATIC_ROOT else None
+
+
+def settings_as_written() -> Any:
+    """The settings for whoever derives paths from STATIC_URL: with the path that was written."""
+    holder = UserSettingsHolder(settings._wrapped)
+    current = static_url.current()
+    if current is not None:
+        holder.STATIC_URL = current.path
+    return holder
+
+
+def _is_unset(value: object) -> bool:
+    # An environment variable that is not set arrives as None or "".
+    return value is None or value == ""
+
+
+def _build_version_elsewhere() -> dict[str, tuple[Any, str]]:
+    for value, setting in (
+        (getattr(settings, "BUILD_VERSION", None), "BUILD_VERSION"),
+        (os.environ.get("BUILD_VERSION"), "The environment variable BUILD_VERSION"),
+    ):
+        if not _is_unset(value):
+            return {"build_version": (value, setting)}
+    return {}
+
+
+def _check_build_version(value: object, setting: str) -> str:
+    if isinstance(value, str) and _BUILD_VERSION.fullmatch(value):
+        return value
+    allowed = (
+        "1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or a digit "
+        "(it becomes a directory and a part of each URL)"
+    )
+    raise InvalidOption(setting, repr(value), allowed, "'2f1c9ab'")
+
+
+def _check_cdn_domain(value: object, setting: str) -> str:
+    if isinstance(value, str):
+        url = value if "://" in value else f"https://{value}"
+        parts = urlsplit(url.rstrip("/"))
+        path_is_sound = re.fullmatch(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*", parts.path)
+        dots = {".", ".."} & set(parts.path.split("/"))
+        extras = parts.query or parts.fragment or "?" in url or "#" in url
+        if (
+            parts.scheme in ("http", "https")
+            and _HOST.fullmatch(parts.netloc)
+            and path_is_sound
+            and not dots
+            and not extras
+        ):
+            return parts.geturl()
+    # A URL with a user and a password in it is not for the log.
+    found = repr(value) if "@" not in str(value) else "a URL with a user in it"
+    allowed = (
+        "the domain of the CDN, or its URL with http or https, a port and a path that stands "
+        "before the path of STATIC_URL; no user, no query, no fragment, no '.' or '..'"
+    )
+    raise InvalidOption(setting, found, allowed, "'d111111abcdef8.cloudfront.net'")
+
+
+def _check_origin(value: object, setting: str) -> Mapping[str, Any]:
+    example = "{'bucket_name': 'my-site-static', 'region_name': 'eu-west-1'}"
+    allowed = "a dict of django-storages' S3Storage options with a bucket_name"
+    if not isinstance(value, Mapping):
+        raise InvalidOption(setting, f"of type {type(value).__name__}", allowed, example)
+    bucket = value.get("bucket_name")
+    if not isinstance(bucket, str) or not bucket:
+        # The keys alone: the values can be secrets.
+        found = f"a dict with {', '.join(sorted(map(str, value))) or 'nothing in it'}"
+        if "bucket_name" in value:
+            found = f"a dict whose bucket_name is {bucket!r}"
+        raise InvalidOption(setting, found, allowed, example)
+    for name in ("CacheControl", "ContentEncoding", "ContentType"):
+        if name in (value.get("object_parameters") or {}):
+            allowed = f"object_parameters without {name}, which each object gets from its build"
+            raise InvalidOption(setting, f"a dict that sets {name}", allowed, example)
+    return dict(value)
+
+
+def _check_encodings(value: object, setting: str) -> tuple[str, ...]:
+    names = _strings(value)
+    if names is None or not set(names) <= ENCODINGS.keys():
+        allowed = f"a list of encodings, known are {', '.join(ENCODINGS)}; an empty one is for none"
+        raise InvalidOption(setting, repr(value), allowed, str(list(ENCODINGS)))
+    return tuple(name for name in ENCODINGS if name in names)
+
+
+def _check_extensions(value: object, setting: str) -> tuple[str, ...]:
+    names = _strings(value)
+    if names is None:
+        raise InvalidOption(setting, repr(value), "a list of file extensions", "['png', 'woff2']")
+    return tuple(sorted({name.lower().removeprefix(".") for name in names}))
+
+
+def _check_ignore_missing(value: object, setting: str) -> tuple[str, ...]:
+    entries = _strings(value)
+    if entries is None or not all(":" in entry.strip(":") for entry in entries):
+        allowed = "a list of 'file-glob:reference-glob'"
+        raise InvalidOption(setting, repr(value), allowed, "['vendor/*.css:*.htc']")
+    return entries
+
+
+def _check_prehashed(value: object, setting: str) -> Callable[[str], bool]:
+    if callable(value):
+        return value
+    if isinstance(value, (str, re.Pattern)):
+        try:
+            pattern = re.compile(value)
+        except re.error as error:
+            found = f"{value} ({error})"
+        else:
+            return lambda name: pattern.search(name) is not None
+    else:
+        found = repr(value)
+    allowed = "a regular expression or a callable that takes a file's name"
+    raise InvalidOption(setting, found, allowed, r"r'^assets/.+-[\w-]{8}\.\w+$'")
+
+
+def _check_connections(value: object, setting: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000:
+        return value
+    raise InvalidOption(setting, repr(value), "a whole number from 1 to 1000", "64")
+
+
+def _check_bool(value: object, setting: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise InvalidOption(setting, repr(value), "True or False", "True")
+
+
+def _strings(value: object) -> tuple[str, ...] | None:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return None
+    items = tuple(value)
+    return items if all(isinstance(item, str) and item for item in items) else None
+
+
+_CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "build_version": _check_build_version,
+    "cdn_domain": _check_cdn_domain,
+    "origin": _check_origin,
+    "encodings": _check_encodings,
+    "skip_compress_extensions": _check_extensions,
+    "keep_originals": _check_bool,
+    "manifest_strict": _check_bool,
+    "js_modules": _check_bool,
+    "strict_source_maps": _check_bool,
+    "ignore_missing": _check_ignore_missing,
+    "prehashed": _check_prehashed,
+    "connections": _check_connections,
+}

@@ -1,0 +1,50 @@
+"""What a person sees of long work: a bar on a terminal, one line each otherwise."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+logger = logging.getLogger("versioned_storage")
+
+T = TypeVar("T")
+
+
+def track(items: Iterable[T], *, total: int, doing: str, unit: str) -> Iterator[T]:
+    """Pass ``items`` on and show how far they are, where stderr is a terminal."""
+    bar = tqdm(items, total=total, desc=doing, unit=f" {unit}", disable=None, leave=False)
+    try:
+        yield from bar
+    finally:
+        bar.close()
+
+
+def say(summary: str) -> None:
+    """Give the one line that sums up a stage.
+
+    It goes to the log. Where the site's LOGGING does not show it, it goes to stderr, because
+    whoever runs a deploy has to see it.
+    """
+    if logger.isEnabledFor(logging.INFO) and logger.hasHandlers():
+        logger.info(summary)
+    else:
+        sys.stderr.write(f"{summary}\n")
+        sys.stderr.flush()
+
+
+def bytes_text(size: float) -> str:
+    """A number of bytes for people, in powers of 1,000: ``"1.5 MB"``."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def count_text(number: int, noun: str) -> str:
+    """``"1 file"``, ``"1,234 files"``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

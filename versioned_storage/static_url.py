@@ -1,0 +1,133 @@
+"""STATIC_URL: as it was written in the settings, and as it is pointed at a build.
+
+When a build is served, ``settings.STATIC_URL`` itself is pointed at it, so that
+``{% get_static_prefix %}``, ``{{ STATIC_URL }}`` and a site's own JavaScript agree with
+``{% static %}``. Every path and every S3 key is derived from the written value, never from the
+pointed one; that is what this module remembers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.urls import get_script_prefix
+
+from .errors import ConfigurationError
+
+_ABSOLUTE = re.compile(r"(?:https?:/)?/")
+
+# What settings.STATIC_URL was pointed at -> what had been written there. More than one entry only
+# where a test suite reloads the apps under other settings.
+_written: dict[str, str] = {}
+
+
+class InvalidStaticURL(ConfigurationError):
+    """STATIC_URL cannot hold builds."""
+
+    def __init__(self, found: str, reason: str) -> None:
+        self.found = found
+        self.reason = reason
+        super().__init__(
+            f"STATIC_URL is {found!r}: {reason}. Builds are published below its path, so give it "
+            "a path of its own, for example STATIC_URL = '/static/'."
+        )
+
+
+@dataclass(frozen=True)
+class StaticURL:
+    """A STATIC_URL without any build.
+
+    ``origin`` is its scheme and host (``"https://static.example.com"``, ``"//host"``) or ``""``.
+    ``path`` starts and ends with a slash. ``relative`` says that it was written without a leading
+    slash and that FORCE_SCRIPT_NAME does not say where the site is mounted: Django then asks the
+    server.
+    """
+
+    origin: str
+    path: str
+    relative: bool = False
+
+    @classmethod
+    def parse(cls, written: str, script_name: str | None = None) -> StaticURL:
+        """Read ``written`` as Django would, with FORCE_SCRIPT_NAME as ``script_name``."""
+        if not _ABSOLUTE.match(written):
+            mount = (script_name or "").strip("/")
+            path = f"/{mount}/{written}" if mount else f"/{written}"
+            return cls("", _closed(path), relative=not mount)
+        parts = urlsplit(written)
+        scheme = f"{parts.scheme}:" if parts.scheme else ""
+        host = f"{scheme}//{parts.netloc}" if parts.netloc else ""
+        return cls(host, _closed(parts.path))
+
+    def check_holds_builds(self, cdn: str | None) -> None:
+        """Raise `InvalidStaticURL` if builds cannot live at this URL, or not behind ``cdn``."""
+        found = self.origin + self.path
+        if self.path == "/":
+            raise InvalidStaticURL(found, "its path is the whole site")
+        if self.path == "/builds/":
+            raise InvalidStaticURL(found, "the records of the builds are kept at that path")
+        host = self.origin.rpartition("//")[2].lower()
+        if cdn and host and host != urlsplit(cdn).netloc.lower():
+            raise InvalidStaticURL(found, f"it has another host than cdn_domain, {cdn!r}")
+
+    def plain(self) -> str:
+        """The URL without a build, as Django's own storage has it."""
+        if self.relative:
+            return get_script_prefix() + self.path.removeprefix("/")
+        return self.origin + self.path
+
+    def of_build(self, build: str, cdn: str | None) -> str:
+        """The URL of a build, behind ``cdn`` (``"https://d111.cloudfront.net"``) if there is one.
+
+        Behind a CDN a relative STATIC_URL is below FORCE_SCRIPT_NAME alone: the S3 keys are made
+        where no server is there to ask.
+        """
+        if cdn is not None:
+            return f"{cdn}{self.path}{build}/"
+        return f"{self.plain()}{build}/"
+
+    def pointed_at(self, build: str, cdn: str | None) -> str:
+        """What settings.STATIC_URL has to be for ``build``; Django resolves it if relative."""
+        if self.relative and cdn is None:
+            return f"{self.path.removeprefix('/')}{build}/"
+        return self.of_build(build, cdn)
+
+
+def as_written() -> str | None:
+    """STATIC_URL as the settings have it, whether or not it was pointed at a build since."""
+    raw = _raw()
+    return raw if raw is None else _written.get(raw, raw)
+
+
+def current() -> StaticURL | None:
+    """The site's `StaticURL`; None where STATIC_URL is not set."""
+    written = as_written()
+    return StaticURL.parse(written, settings.FORCE_SCRIPT_NAME) if written else None
+
+
+def point_at(build: str, cdn: str | None) -> None:
+    """Point settings.STATIC_URL at ``build``. Doing it again changes nothing."""
+    written = as_written()
+    if not written:
+        return
+    static_url = StaticURL.parse(written, settings.FORCE_SCRIPT_NAME)
+    static_url.check_holds_builds(cdn)
+    pointed = static_url.pointed_at(build, cdn)
+    _written[pointed] = written
+    settings.STATIC_URL = pointed
+
+
+def _raw() -> str | None:
+    # settings.STATIC_URL would put the script prefix of whoever asks first before a relative
+    # value, and keep it; the settings object behind it has what was written.
+    _ = settings.DEBUG  # loads the settings where nothing has yet
+    value: Any = getattr(settings._wrapped, "STATIC_URL", None)
+    return value
+
+
+def _closed(path: str) -> str:
+    return path if path.endswith("/") else f"{path}/"

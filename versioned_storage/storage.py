@@ -1,0 +1,414 @@
+"""VersionedStaticFilesStorage: what collectstatic and {% static %} talk to."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+from django.contrib.staticfiles.storage import ManifestFilesMixin, ManifestStaticFilesStorage
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import FileSystemStorage, Storage
+from django.utils import timezone
+from django.utils.encoding import filepath_to_uri
+
+from . import options as site
+from . import static_url
+from .build.assembly import BuildIsComplete, Recipe, assemble
+from .build.directory import BuildDirectory, Digest, writing
+from .build.fingerprint import DigestedFile, Fingerprinted, Fingerprinter, PassingFile, Sources
+from .build.manifest import Manifest
+from .build.scanning import Scanners
+from .build.targets import Targets
+from .errors import (
+    MissingBuildVersion,
+    MissingEntry,
+    MissingManifest,
+    SourceError,
+    VersionedStorageError,
+)
+from .options import Options
+from .origin import record
+from .origin.publish import Publisher
+from .origin.s3 import S3Origin
+from .progress import logger, say
+from .static_url import StaticURL
+
+#: Seconds until a manifest that could not be had is looked for again.
+RETRY_AFTER = 5.0
+#: Seconds that a page waits for the origin to say what is in a build.
+ORIGIN_TIMEOUT = 2.0
+
+_DJANGOS_ARGUMENTS = inspect.signature(FileSystemStorage.__init__).parameters.keys() - {"self"}
+
+
+class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
+    """Collects a build into ``STATIC_ROOT/<build version>/`` and publishes it.
+
+    Takes the arguments of Django's ManifestStaticFilesStorage and every option of `Options`.
+    Without a build version it is that storage, with compression. Raises ImproperlyConfigured for
+    an option that cannot be; what is only not configured yet is no error before it is needed.
+    """
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str] | None = None,
+        base_url: str | None = None,
+        *args: Any,
+        manifest_storage: Storage | None = None,
+        **kwargs: Any,
+    ) -> None:
+        given = {name: kwargs.pop(name) for name in Options.names() & kwargs.keys()}
+        for name in sorted(kwargs.keys() - _DJANGOS_ARGUMENTS):
+            known = Options.names() | _DJANGOS_ARGUMENTS | {"manifest_storage"}
+            raise site.UnknownOption(site.STORAGE_OPTIONS, name, known)
+        self.options = Options.load(given)
+        if self.options.manifest_strict is not None:
+            self.manifest_strict = self.options.manifest_strict
+        if self.options.js_modules is not None:
+            self.support_js_module_import_aggregation = self.options.js_modules
+        self._static_url = StaticURL.parse(base_url) if base_url else static_url.current()
+        self._root = os.fspath(location) if location else site.static_root()
+        directory = self._root
+        if self.build_version is not None and self._static_url is not None:
+            self._static_url.check_holds_builds(self.options.cdn_domain)
+        if self.build_version is not None and self._root is not None:
+            directory = str(Path(self._root, self.build_version))
+        # ManifestFilesMixin's own __init__ would read the manifest here, and fail on a broken one
+        # before the collectstatic that mends it; it is read when it is first asked for.
+        super(ManifestFilesMixin, self).__init__(
+            directory, self._static_url.plain() if self._static_url else None, *args, **kwargs
+        )
+        self.manifest_storage: Storage = manifest_storage or self
+        self.manifest_hash = ""
+        self._manifest: Manifest | None = None
+        self._loading = Lock()
+        self._failure: VersionedStorageError | None = None
+        self._retry_at = 0.0
+        self._collected: dict[str, Digest] = {}
+
+    @property
+    def build_version(self) -> str | None:
+        """The build that this storage works on; None in the neutral layout."""
+        return self.options.build_version
+
+    @property
+    def base_url(self) -> str:
+        """The URL of the build, or of STATIC_URL in the neutral layout; ends with a slash."""
+        if self._static_url is None:
+            return ""
+        if self.build_version is None:
+            return self._static_url.plain()
+        return self._static_url.of_build(self.build_version, self.options.cdn_domain)
+
+    # What a page asks
+
+    def url(self, name: str | None, force: bool = False) -> str:
+        """The URL of a file: of its hashed name in the build, or with DEBUG the plain one.
+
+        Raises ImproperlyConfigured where a build version is needed and missing, ValueError for a
+        file that the manifest does not have, unless ``manifest_strict`` is off.
+        """
+        name = name or ""
+        if site.debug() and not force:
+            return self._plain_url(name)
+        if self.build_version is None and self.options.wants_build:
+            if self.manifest_strict:
+                raise MissingBuildVersion(self._builds())
+            return self._plain_url(name)
+        if name in self.hashed_files:
+            return _join(self.base_url, self.stored_name(name))
+        path, tail = _split(name)
+        if path and not path.endswith("/"):
+            path = self.stored_name(path)
+        return _join(self.base_url, path) + tail
+
+    def stored_name(self, name: str) -> str:
+        """The hashed name of a file. Raises ValueError for an unknown one if manifest_strict."""
+        hashed_name = self.hashed_files.get(name)
+        if hashed_name is not None:
+            return hashed_name
+        clean_name = urlsplit(unquote(name)).path.strip()
+        # Django's way where the file is known, and in the neutral layout without strictness, where
+        # it is the hash of the file that is there now.
+        by_hash = self.build_version is None and not self.manifest_strict and self.hashed_files
+        if by_hash or self.hash_key(clean_name) in self.hashed_files:
+            return super().stored_name(name)
+        if not self.manifest_strict:
+            return unquote(name)
+        if not self.hashed_files:
+            raise MissingManifest(clean_name, self._manifest_places())
+        raise MissingEntry(clean_name, self.hashed_files)
+
+    def _plain_url(self, name: str) -> str:
+        path, tail = _split(name)
+        return _join(self._static_url.plain() if self._static_url else "", unquote(path)) + tail
+
+    # The manifest
+
+    @property
+    def hashed_files(self) -> dict[str, str]:
+        """The hashed name of each file: as the build directory has it, else as the origin has it.
+
+        Raises `OriginError` when the origin had to be asked and did not answer; for the next
+        seconds everybody gets that same error.
+        """
+        if not self._hashed_files:
+            with self._loading:
+                if not self._hashed_files:
+                    self._look_for_manifest()
+        return self._hashed_files
+
+    @hashed_files.setter
+    def hashed_files(self, value: dict[str, str]) -> None:
+        self._hashed_files = value
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest that `hashed_files` is from; None where there is none."""
+        return self._manifest if self.hashed_files else None
+
+    def read_manifest(self) -> str | None:
+        """The text of the manifest on disk; None where there is none."""
+        if self.manifest_storage is self and not self.location:
+            return None
+        text: str | None = super().read_manifest()
+        return text
+
+    def load_manifest(self) -> tuple[dict[str, str], str]:
+        """The paths and the hash of the manifest; empty where there is none."""
+        text = self.read_manifest()
+        if text is not None:
+            self._manifest = Manifest.from_json(text, name=self.manifest_name)
+        else:
+            self._manifest = self._published_manifest()
+        if self._manifest is None:
+            return {}, ""
+        return dict(self._manifest.paths), self._manifest.hash
+
+    def save_manifest(self) -> None:
+        """Write the manifest of `hashed_files`, whole or not at all."""
+        paths = dict(sorted(self.hashed_files.items()))
+        listed = json.dumps(list(paths.items())).encode()
+        self.manifest_hash = self.file_hash("", ContentFile(listed)) or ""
+        manifest = self._manifest or Manifest({})
+        self._manifest = replace(manifest, paths=paths, hash=self.manifest_hash)
+        text = self._manifest.to_json().encode()
+        if self.manifest_storage is self:
+            self._directory().write(self.manifest_name, (text,))
+            return
+        if self.manifest_storage.exists(self.manifest_name):
+            self.manifest_storage.delete(self.manifest_name)
+        self.manifest_storage.save(self.manifest_name, ContentFile(text))
+
+    def _look_for_manifest(self) -> None:
+        if time.monotonic() < self._retry_at:
+            if self._failure is not None:
+                raise self._failure.with_traceback(None)
+            return
+        try:
+            self._failure = None
+            self._hashed_files, self.manifest_hash = self.load_manifest()
+        except VersionedStorageError as error:
+            self._failure = error
+            raise
+        finally:
+            self._retry_at = time.monotonic() + RETRY_AFTER
+
+    def _published_manifest(self) -> Manifest | None:
+        # Strictness is off in test suites, and those must not reach for the network.
+        if self.options.origin is None or self.build_version is None or not self.manifest_strict:
+            return None
+        origin = S3Origin(self.options.origin, connections=1, timeout=ORIGIN_TIMEOUT)
+        found = record.read(origin, self.build_version)
+        return found.manifest if found else None
+
+    def _manifest_places(self) -> list[str]:
+        places = [str(Path(self.location, self.manifest_name))] if self.location else []
+        if self.options.origin is not None and self.build_version is not None:
+            places.append(S3Origin(self.options.origin).url(record.path(self.build_version)))
+        return places
+
+    # What collectstatic asks
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """As Django's, for ``collectstatic --clear``.
+
+        The manifest comes first, so that a build is no longer complete before it loses a file. In
+        the neutral layout the builds beside it are left out: they are not its to clear.
+        """
+        directories, files = super().listdir(path)
+        if Path(self.path(path)) == Path(self.location):
+            files.sort(key=lambda name: name != self.manifest_name)
+            if self.build_version is None:
+                builds = self._builds()
+                directories = [name for name in directories if name not in builds]
+        return directories, files
+
+    def get_modified_time(self, name: str) -> datetime:
+        """As Django's; in a complete build every file is as new as can be.
+
+        collectstatic then leaves it alone. A complete build is immutable, and whether the sources
+        still are what it was made of is for `post_process` to say, by their content.
+        """
+        return timezone.now() if self._is_complete() else super().get_modified_time(name)
+
+    def delete(self, name: str) -> None:
+        """As Django's. Raises `CannotWrite` where the disk refuses."""
+        self._require_build()
+        with writing(self.path(name)):
+            super().delete(name)
+
+    def file_hash(self, name: str, content: File[Any] | None = None) -> Any:
+        """The first 12 hex digits of the MD5 of ``content``, as Django's."""
+        if isinstance(content, DigestedFile):
+            return content.digest.md5[:12]
+        return super().file_hash(name, content)
+
+    def post_process(
+        self, paths: dict[str, tuple[Storage, str]], dry_run: bool = False, **options: Any
+    ) -> Iterator[Any]:
+        """Make the build of the collected files, and publish it where there is an origin.
+
+        Yields ``(name, hashed name, processed)`` as collectstatic expects it. What is wrong with
+        the sources is yielded in place of ``processed``, as Django does; what is wrong with the
+        disk or the origin is raised.
+        """
+        self._require_build()
+        publisher = None if dry_run else self._publisher()
+        if publisher is not None:
+            publisher.check(str(self.build_version))
+        names = {self.clean_name(name): name for name in paths}
+        sources = {clean: paths[name] for clean, name in names.items()}
+        complete = self._complete_manifest()
+        try:
+            built = assemble(
+                sources,
+                self._directory(),
+                self._recipe(),
+                self._fingerprint,
+                complete=complete,
+                dry_run=dry_run,
+            )
+        except SourceError as error:
+            yield ", ".join(error.names), None, error
+            return
+        except BuildIsComplete:
+            for name in self._collected.keys() - (complete.paths.keys() if complete else set()):
+                self._directory().remove(name)
+            raise
+        if dry_run:
+            say(f"Would build: {built.summary(self.location)}")
+            return
+        self._manifest = built.manifest
+        self.hashed_files = dict(built.manifest.paths)
+        self.save_manifest()
+        for one in built.done:
+            yield names[one.name], one.hashed_name, one.written
+        say(built.summary(self.location))
+        if publisher is not None:
+            say(str(publisher.publish(self._manifest, Path(self.location))))
+
+    def _save(self, name: str, content: File[Any]) -> str:
+        self._require_build()
+        passing = PassingFile(content)
+        with writing(self.path(name)):
+            if getattr(self, "_allow_overwrite", False):
+                # It may be the second name of a hashed file, which must not change with it.
+                Path(self.path(name)).unlink(missing_ok=True)
+            saved: str = super()._save(name, passing)  # type: ignore[misc] - not in the stubs
+        if passing.digest is not None:
+            self._collected[self.clean_name(saved)] = passing.digest
+        return saved
+
+    def _fingerprint(self, sources: Sources, directory: BuildDirectory) -> Iterator[Fingerprinted]:
+        fingerprinter = Fingerprinter(
+            sources=sources,
+            directory=directory,
+            hashed_name=self.hashed_name,
+            scanners=Scanners(self.patterns),
+            targets=self._targets(sources),
+            collected=self._collected,
+            prehashed=self.options.prehashed,
+            ignore_missing=self.options.ignore_missing,
+            strict_source_maps=self.options.strict_source_maps,
+            keep_originals=self.options.keep_originals,
+        )
+        yield from fingerprinter.run()
+        if fingerprinter.missing_source_maps:
+            listed = "; ".join(map(str, fingerprinter.missing_source_maps))
+            logger.warning("Source maps that are not there, left as they are: %s", listed)
+
+    def _targets(self, sources: Sources) -> Targets:
+        versioned = self.build_version is not None
+        own_urls = set()
+        if self._static_url is not None and versioned:
+            own_urls = {self.base_url, self._static_url.plain()}
+            if self.options.cdn_domain is not None:
+                own_urls.add(self.options.cdn_domain + self._static_url.path)
+        return Targets(
+            names=sources.keys(),
+            static_path=self._static_url.path if self._static_url else "/",
+            own_urls=tuple(sorted(own_urls, key=len, reverse=True)),
+            versioned=versioned,
+        )
+
+    def _recipe(self) -> Recipe:
+        return Recipe(
+            build=self.build_version,
+            encodings=self.options.encodings,
+            skip_compress_extensions=self.options.skip_compress_extensions,
+            keep_originals=self.options.keep_originals,
+        )
+
+    def _directory(self) -> BuildDirectory:
+        return BuildDirectory(
+            self.path(""),
+            file_mode=self.file_permissions_mode,
+            directory_mode=self.directory_permissions_mode,
+        )
+
+    def _publisher(self) -> Publisher | None:
+        if self.options.origin is None or self._static_url is None:
+            return None
+        origin = S3Origin(self.options.origin, connections=self.options.connections)
+        return Publisher(origin, self._static_url.path.lstrip("/"), self.options.connections)
+
+    def _complete_manifest(self) -> Manifest | None:
+        """The manifest of the build directory if the build in it is complete."""
+        if not self._is_complete():
+            return None
+        return Manifest.from_json(self.read_manifest() or "", name=self.manifest_name)
+
+    def _is_complete(self) -> bool:
+        return self.build_version is not None and self.manifest_storage.exists(self.manifest_name)
+
+    def _require_build(self) -> None:
+        if self.build_version is None and self.options.wants_build:
+            raise MissingBuildVersion(self._builds())
+
+    def _builds(self) -> list[str]:
+        """The builds in STATIC_ROOT, sorted."""
+        root = Path(self._root) if self._root else None
+        if root is None or not root.is_dir():
+            return []
+        return sorted(found.parent.name for found in root.glob(f"*/{self.manifest_name}"))
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A name as a URL has it: the path, and the query and the fragment after it."""
+    ends = [end for end in (name.find("?"), name.find("#")) if end >= 0]
+    end = min(ends, default=len(name))
+    return name[:end], name[end:]
+
+
+def _join(base_url: str, path: str) -> str:
+    return urljoin(base_url, (filepath_to_uri(path) or "").lstrip("/"))
