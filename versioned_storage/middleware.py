@@ -12,7 +12,7 @@ from . import options as site
 from .build.manifest import MANIFEST_NAME
 
 
-class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc] - ships no types
+class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships no types
     """WhiteNoise for builds: ``/static/<build>/...`` of every build in STATIC_ROOT, immutable.
 
     A container that holds the last build too answers for the HTML of the last deploy. Every

@@ -119,7 +119,7 @@ class Options:
 
 def debug() -> bool:
     """settings.DEBUG, asked each time: test suites switch it."""
-    return settings.DEBUG
+    return bool(settings.DEBUG)
 
 
 def static_root() -> str | None:

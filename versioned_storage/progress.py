@@ -39,8 +39,9 @@ def say(summary: str) -> None:
 def bytes_text(size: float) -> str:
     """A number of bytes for people, in powers of 1,000: ``"1.5 MB"``."""
     for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        rounded = f"{size:.0f}" if unit == "B" else f"{size:.1f}"
+        if float(rounded) < 1000:
+            return f"{rounded} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
 

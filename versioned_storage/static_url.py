@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -125,7 +124,7 @@ def _raw() -> str | None:
     # settings.STATIC_URL would put the script prefix of whoever asks first before a relative
     # value, and keep it; the settings object behind it has what was written.
     _ = settings.DEBUG  # loads the settings where nothing has yet
-    value: Any = getattr(settings._wrapped, "STATIC_URL", None)
+    value: str | None = getattr(settings._wrapped, "STATIC_URL", None)
     return value
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from django.contrib.staticfiles.storage import ManifestFilesMixin, ManifestStaticFilesStorage
@@ -36,11 +36,13 @@ from .errors import (
     VersionedStorageError,
 )
 from .options import Options
-from .origin import record
-from .origin.publish import Publisher
-from .origin.s3 import S3Origin
 from .progress import logger, say
 from .static_url import StaticURL
+
+if TYPE_CHECKING:
+    # Imported where it is used: boto3 costs a process a quarter of a second and 20 MB, and a site
+    # without an origin, or a worker that has its manifest on disk, never needs it.
+    from .origin.publish import Publisher
 
 #: Seconds until a manifest that could not be had is looked for again.
 RETRY_AFTER = 5.0
@@ -176,14 +178,14 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         """The manifest that `hashed_files` is from; None where there is none."""
         return self._manifest if self.hashed_files else None
 
-    def read_manifest(self) -> str | None:
+    def read_manifest(self) -> str | None:  # type: ignore[override]  # as it is, not as stubbed
         """The text of the manifest on disk; None where there is none."""
         if self.manifest_storage is self and not self.location:
             return None
         text: str | None = super().read_manifest()
         return text
 
-    def load_manifest(self) -> tuple[dict[str, str], str]:
+    def load_manifest(self) -> tuple[dict[str, str], str]:  # type: ignore[override]  # likewise
         """The paths and the hash of the manifest; empty where there is none."""
         text = self.read_manifest()
         if text is not None:
@@ -227,6 +229,9 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         # Strictness is off in test suites, and those must not reach for the network.
         if self.options.origin is None or self.build_version is None or not self.manifest_strict:
             return None
+        from .origin import record
+        from .origin.s3 import S3Origin
+
         origin = S3Origin(self.options.origin, connections=1, timeout=ORIGIN_TIMEOUT)
         found = record.read(origin, self.build_version)
         return found.manifest if found else None
@@ -234,6 +239,9 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
     def _manifest_places(self) -> list[str]:
         places = [str(Path(self.location, self.manifest_name))] if self.location else []
         if self.options.origin is not None and self.build_version is not None:
+            from .origin import record
+            from .origin.s3 import S3Origin
+
             places.append(S3Origin(self.options.origin).url(record.path(self.build_version)))
         return places
 
@@ -324,7 +332,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             if getattr(self, "_allow_overwrite", False):
                 # It may be the second name of a hashed file, which must not change with it.
                 Path(self.path(name)).unlink(missing_ok=True)
-            saved: str = super()._save(name, passing)  # type: ignore[misc] - not in the stubs
+            saved: str = super()._save(name, passing)  # type: ignore[misc]  # not in the stubs
         if passing.digest is not None:
             self._collected[self.clean_name(saved)] = passing.digest
         return saved
@@ -379,6 +387,9 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
     def _publisher(self) -> Publisher | None:
         if self.options.origin is None or self._static_url is None:
             return None
+        from .origin.publish import Publisher
+        from .origin.s3 import S3Origin
+
         origin = S3Origin(self.options.origin, connections=self.options.connections)
         return Publisher(origin, self._static_url.path.lstrip("/"), self.options.connections)
 

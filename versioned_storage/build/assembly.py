@@ -230,4 +230,4 @@ def with_encodings(manifest: Manifest, compressed: Iterable[Compressed]) -> Mani
 
 def _open(source: tuple[Storage, str]) -> AbstractContextManager[BinaryIO]:
     storage, path = source
-    return storage.open(path)  # type: ignore[return-value] - a Django File reads like one
+    return storage.open(path)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import BinaryIO
 
 import brotli
@@ -104,7 +103,7 @@ def _compress_one(work: Work, directory: BuildDirectory, table: list[Encoding]) 
 def _provide(work: Work, directory: BuildDirectory, encoding: Encoding, names: list[str]) -> bool:
     """See to it that the first of ``names`` is there; True when it did not have to be made."""
     first = directory.path(names[0])
-    if not first.is_symlink() and decodes_to(partial(first.open, "rb"), encoding, work.digest):
+    if not first.is_symlink() and decodes_to(lambda: first.open("rb"), encoding, work.digest):
         return True
     brought = work.brought.get(encoding.name)
     if brought is not None and decodes_to(brought, encoding, work.digest):

@@ -18,6 +18,8 @@ from ..errors import VersionedStorageError
 #: Bytes read or written at a time.
 CHUNK = 256 * 1024
 
+_PARTIAL = ".partial"
+
 
 class CannotWrite(VersionedStorageError):
     """The build directory refused a file."""
@@ -38,7 +40,9 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CannotWrite(error.filename or path, error) from error
+        at = error.filename or path
+        # A file that was being written is known to people by the name that it was to have.
+        raise CannotWrite(path if str(at).endswith(_PARTIAL) else at, error) from error
 
 
 @dataclass(frozen=True)
@@ -114,14 +118,17 @@ class BuildDirectory:
     def path(self, name: str) -> Path:
         return self.root / name
 
-    def holds(self, name: str, digest: Digest) -> bool:
-        """Say whether ``name`` is a regular file, not a link to one, with these very bytes."""
+    def holds(self, name: str, size: int, chunks: Iterable[bytes]) -> bool:
+        """Say whether ``name`` is a regular file, not a link to one, with these very bytes.
+
+        Comparing is cheaper than digesting, and ``chunks`` are not asked for where the size tells.
+        """
         path = self.path(name)
         try:
-            if path.is_symlink() or path.stat().st_size != digest.size:
+            if path.is_symlink() or path.stat().st_size != size:
                 return False
             with path.open("rb") as file:
-                return digest_of(chunks_of(file)) == digest
+                return all(file.read(len(chunk)) == chunk for chunk in chunks)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return False
 
@@ -152,8 +159,12 @@ class BuildDirectory:
 
     def copy(self, existing: str, name: str) -> None:
         """Write the bytes of ``existing`` once more, as ``name``."""
-        with self.path(existing).open("rb") as file:
-            self.write(name, chunks_of(file))
+
+        def fill(temporary: Path) -> None:
+            shutil.copyfile(self.path(existing), temporary)
+            self._set_mode(temporary)
+
+        self._put(name, fill)
 
     def same_file(self, name: str, other: str) -> bool:
         """Say whether two names lead to one file on disk, neither of them by a symbolic link."""
@@ -170,7 +181,7 @@ class BuildDirectory:
     def _put(self, name: str, fill: Callable[[Path], None]) -> None:
         path = self.path(name)
         # Hidden, because no server of static files serves a dotfile.
-        temporary = path.with_name(f".{uuid4().hex}.partial")
+        temporary = path.with_name(f".{uuid4().hex}{_PARTIAL}")
         with writing(path):
             self._make_parents(path.parent)
             try:

@@ -104,14 +104,14 @@ ENCODINGS: Mapping[str, Encoding] = {
     )
 }
 
-#: What is compressed already: extensions in lower case, without the dot, sorted.
-SKIP_COMPRESS_EXTENSIONS: tuple[str, ...] = tuple(
-    sorted(
-        "3gp 3gpp 7z aac apng asf avi avif br bz2 docx epub flac flv gif gz heic heif jar jpeg jpg"
-        " jxl lz lz4 lzma m4a m4v mkv mov mp3 mp4 mpeg mpg oga ogg ogv opus png pptx rar swf tbz"
-        " tbz2 tgz txz weba webm webp whl wma wmv woff woff2 xlsx xz zip zst".split()  # noqa: SIM905 - a list of eighty quotes is harder to read
-    )
+_COMPRESSED = (
+    "3gp 3gpp 7z aac apng asf avi avif br bz2 docx epub flac flv gif gz heic heif jar jpeg jpg jxl"
+    " lz lz4 lzma m4a m4v mkv mov mp3 mp4 mpeg mpg oga ogg ogv opus png pptx rar swf tbz tbz2 tgz"
+    " txz weba webm webp whl wma wmv woff woff2 xlsx xz zip zst"
 )
+
+#: What is compressed already: extensions in lower case, without the dot, sorted.
+SKIP_COMPRESS_EXTENSIONS: tuple[str, ...] = tuple(sorted(_COMPRESSED.split()))
 
 
 def eligible(name: str, skip: tuple[str, ...] = SKIP_COMPRESS_EXTENSIONS) -> bool:

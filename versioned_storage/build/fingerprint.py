@@ -321,10 +321,12 @@ class Fingerprinter:
         """Bring the files of an asset about; False when they were there."""
         directory, versioned = self.directory, self.targets.versioned
         self._settled[name] = hashed_name
-        missing = not directory.holds(hashed_name, content.digest)
+        missing = not directory.holds(hashed_name, content.size, content.chunks(CHUNK))
         if missing:
-            if versioned and name != hashed_name and self.collected.get(name) == content.digest:
-                directory.link(name, hashed_name)
+            if name != hashed_name and self.collected.get(name) == content.digest:
+                # We wrote and digested the original a moment ago. In the neutral layout it stays
+                # a file of its own, because the next collectstatic may write into it.
+                (directory.link if versioned else directory.copy)(name, hashed_name)
             else:
                 content.seek(0)
                 directory.write(hashed_name, content.chunks(CHUNK))

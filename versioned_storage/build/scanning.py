@@ -28,11 +28,16 @@ Scanner = Callable[[str], Sequence[Reference]]
 _CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _WEB_MANIFESTS = ("*.webmanifest", "manifest.json", "*/manifest.json")
 
+# Private, and in Django since 4.2; the stubs leave it out.
+_MODULE_PATTERNS: Sequence[Any] = vars(HashedFilesMixin)["_js_module_import_aggregation_patterns"][
+    1
+]
+
 # Django's own patterns, and what finds more exactly what they mean.
 _BUILT_IN: tuple[tuple[Sequence[Any], Scanner], ...] = (
     (dict(HashedFilesMixin.patterns)["*.css"], css_references),
     (dict(HashedFilesMixin.patterns)["*.js"], js_source_maps),
-    (HashedFilesMixin._js_module_import_aggregation_patterns[1], js_module_references),
+    (_MODULE_PATTERNS, js_module_references),
 )
 
 

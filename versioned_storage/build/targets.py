@@ -10,11 +10,11 @@ from functools import cached_property
 from urllib.parse import quote, unquote
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-_PATH = re.compile(r"[^?#]*")
 
 # What must be escaped in the path of a URL that stands in a quoted token. All else is left
-# readable, letters of other alphabets too: a style sheet is UTF-8 and so are its references.
-_UNSAFE = re.compile(r"[\x00-\x20\x7f\"#%<>?\\^`{|}]")
+# readable, letters of other alphabets too: a style sheet is UTF-8 and so are its references. A
+# colon is among them because what stands before it can be read as a scheme.
+_UNSAFE = re.compile(r"[\x00-\x20\x7f\"#%:<>?\\^`{|}]")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Targets:
         path, below_root = self._below_root(url)
         if path is None:
             return None
-        written = _PATH.match(path)[0]  # type: ignore[index] - it matches the empty string too
+        written = re.split(r"[?#]", path, maxsplit=1)[0]
         if not written or written.endswith("/"):
             return None
         decoded = unquote(written)
@@ -75,7 +75,7 @@ class Targets:
             directory, slash, _ = target.written.rpartition("/")
             path = directory + slash + _quote(posixpath.basename(hashed_name))
             if rooted:
-                path = url[: url.index(target.written)] + path
+                path = self.static_path + path
         return path + target.tail
 
     def near(self, name: str) -> tuple[str, ...]:

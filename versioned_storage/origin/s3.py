@@ -101,7 +101,7 @@ class OriginError(VersionedStorageError):
         super().__init__(f"{operation} {url} failed{tried}:{status} {self.code}, {reason} {advice}")
 
 
-class _Connection(S3Storage):  # type: ignore[misc] - django-storages ships no types
+class _Connection(S3Storage):  # type: ignore[misc]  # django-storages ships no types
     """django-storages' own connection, with only `LENT` taken from the site's AWS_* settings."""
 
     def __init__(self, **given: Any) -> None:
@@ -250,5 +250,5 @@ def _client_config(given: Config, connections: int, timeout: float | None) -> Co
         response_checksum_validation="when_required",
     )
     # Signed, so that a server which does not know the checksum header checks the body all the same.
-    s3 = {"payload_signing_enabled": True, **(getattr(given, "s3", None) or {})}
+    s3: Any = {"payload_signing_enabled": True, **(getattr(given, "s3", None) or {})}
     return defaults.merge(given).merge(Config(s3=s3))

@@ -1,0 +1,40 @@
+# Everything sets itself up in .venv; PYTHON chooses the interpreter.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: help demo serve test lint types matrix clean
+
+help:
+	@echo "make demo    build, publish and fetch the example project, and say what happened"
+	@echo "make serve   leave the example project up for a browser"
+	@echo "make test    run the test suite"
+	@echo "make lint    ruff and mypy"
+	@echo "make matrix  the test suite on every Django and Python that is here"
+
+# One stamp for each extra: a newer pyproject.toml installs again.
+$(VENV)/.installed-%: pyproject.toml
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) ..."
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[$*]"
+	@touch $@
+
+demo: $(VENV)/.installed-demo
+	@$(RUN) example_project/demo.py
+
+serve: $(VENV)/.installed-demo
+	@$(RUN) example_project/demo.py --serve
+
+test: $(VENV)/.installed-test
+	@$(RUN) -m pytest
+
+lint: $(VENV)/.installed-lint
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+
+matrix: $(VENV)/.installed-matrix
+	@$(RUN) -m nox
+
+clean:
+	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache

@@ -1,0 +1,38 @@
+"""The matrix: the test suite, and Django's own, on each Django and Python that go together."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+# What is not installed here is skipped and said; .ci/run asks for what it knows to be there.
+nox.options.error_on_missing_interpreters = False
+
+MATRIX = [
+    ("3.10", "4.2"),
+    ("3.11", "5.2"),
+    ("3.12", "6.0"),
+    ("3.13", "6.1"),
+]
+
+
+@nox.session
+@nox.parametrize(
+    ("python", "django"),
+    [nox.param(python, django, id=f"django{django}") for python, django in MATRIX],
+)
+def tests(session: nox.Session, django: str) -> None:
+    """The test suite on one Django."""
+    session.install("-e", ".[test]", f"django=={django}.*")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+@nox.parametrize(
+    ("python", "django"),
+    [nox.param(python, django, id=f"django{django}") for python, django in MATRIX],
+)
+def conformance(session: nox.Session, django: str) -> None:
+    """Django's own tests of staticfiles, with our storage in the place of Django's."""
+    session.install("-e", ".[test]", f"django=={django}.*")
+    session.run("python", "-m", "tests.conformance.django_suite")
