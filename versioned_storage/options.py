@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import UserSettingsHolder, settings
 
@@ -164,7 +164,7 @@ def _check_build_version(value: object, setting: str) -> str:
 def _check_cdn_domain(value: object, setting: str) -> str:
     if isinstance(value, str):
         url = value if "://" in value else f"https://{value}"
-        parts = urlsplit(url.rstrip("/"))
+        parts = _parts(url.rstrip("/"))
         path_is_sound = re.fullmatch(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*", parts.path)
         dots = {".", ".."} & set(parts.path.split("/"))
         extras = parts.query or parts.fragment or "?" in url or "#" in url
@@ -183,6 +183,14 @@ def _check_cdn_domain(value: object, setting: str) -> str:
         "before the path of STATIC_URL; no user, no query, no fragment, no '.' or '..'"
     )
     raise InvalidOption(setting, found, allowed, "'d111111abcdef8.cloudfront.net'")
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        # A bracket that is never closed: no URL, so nothing of one.
+        return SplitResult("", "", "", "", "")
 
 
 def _check_origin(value: object, setting: str) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.contrib.staticfiles.storage import HashedFilesMixin
 
+from ..errors import ConfigurationError
 from .references import (
     Reference,
     css_references,
@@ -22,6 +23,18 @@ from .references import (
     pattern_references,
     webmanifest_references,
 )
+
+
+class MissingParser(ConfigurationError):
+    """ES modules are to be read, and their parser is not installed."""
+
+    def __init__(self, error: ImportError) -> None:
+        self.missing = error.name
+        super().__init__(
+            f"js_modules is on, and {error.name} is not installed: ES modules are read by a real "
+            'parser. Run pip install "django-versioned-storage[modules]", or set js_modules=False.'
+        )
+
 
 Scanner = Callable[[str], Sequence[Reference]]
 
@@ -70,6 +83,8 @@ class Scanners:
     def _add(self, glob: str, wanted: list[Any]) -> None:
         for patterns, scanner in _BUILT_IN:
             if any(pattern in patterns for pattern in wanted):
+                if scanner is js_module_references:
+                    _require_parser()
                 self._by_glob.append((glob, scanner))
                 if glob == "*.js":
                     self._by_glob.append(("*.mjs", scanner))
@@ -77,6 +92,16 @@ class Scanners:
         for pattern in wanted:
             if pattern not in known:
                 self._by_glob.append((glob, _of_pattern(pattern)))
+
+
+def _require_parser() -> None:
+    """Raise `MissingParser` now, not after the first files were written."""
+    try:
+        import tree_sitter
+        import tree_sitter_javascript
+    except ImportError as error:
+        raise MissingParser(error) from error
+    _ = tree_sitter, tree_sitter_javascript
 
 
 def _of_pattern(pattern: str | Sequence[Any]) -> Scanner:
