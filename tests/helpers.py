@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import django
 from django.core.files.storage import storages
 from django.core.management import call_command
 from django.test import override_settings
@@ -72,4 +73,7 @@ def site(
         **settings,
     }
     with override_settings(**settings):
+        if django.VERSION < (5, 1):
+            # There an overridden STORAGES loses its OPTIONS.
+            storages._backends = settings["STORAGES"]
         yield Site(sources, root, settings)

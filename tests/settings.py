@@ -1,6 +1,6 @@
 """The settings of the test suite; what a test is about, it sets itself."""
 
-SECRET_KEY = "only for tests"  # noqa: S105
+SECRET_KEY = "only for tests"
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 USE_TZ = True

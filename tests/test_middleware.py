@@ -102,6 +102,16 @@ def test_paths_come_from_static_url_as_it_was_written(deployed: Site) -> None:
         assert served("/assets/b1/css/app.css")[0] == 200
 
 
+def test_types_are_those_of_the_manifest_unless_the_site_says_otherwise(tmp_path: Path) -> None:
+    files = {"site.webmanifest": "{}", "a.map": "{}"}
+    with site(tmp_path, files, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        manifest = served("/static/b1/site.webmanifest")[1]
+        assert manifest["Content-Type"] == "application/manifest+json"
+        with override_settings(WHITENOISE_MIMETYPES={".map": "text/x-map"}):
+            assert served("/static/b1/a.map")[1]["Content-Type"].startswith("text/x-map")
+
+
 def test_whitenoise_s_own_settings_work(deployed: Site) -> None:
     with override_settings(WHITENOISE_ALLOW_ALL_ORIGINS=False, WHITENOISE_STATIC_PREFIX="/files/"):
         status, headers, _ = served("/files/b1/css/app.css")

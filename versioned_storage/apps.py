@@ -31,6 +31,13 @@ class VersionedStorageConfig(AppConfig):
 
 def storage_options() -> dict[str, Any] | None:
     """The options that the settings give to the staticfiles storage; None if that is not ours."""
+    given = _configured()
+    if given is None:
+        return None
+    return {name: value for name, value in given.items() if name in Options.names()}
+
+
+def _configured() -> dict[str, Any] | None:
     configured: Mapping[str, Any] = settings.STORAGES.get("staticfiles", {})
     try:
         backend = import_string(configured.get("BACKEND", ""))
@@ -41,13 +48,13 @@ def storage_options() -> dict[str, Any] | None:
 
     if not (isinstance(backend, type) and issubclass(backend, VersionedStaticFilesStorage)):
         return None
-    given = dict(configured.get("OPTIONS") or {})
-    return {name: value for name, value in given.items() if name in Options.names()}
+    return dict(configured.get("OPTIONS") or {})
 
 
 def _point_static_url() -> None:
     given = storage_options()
-    if given is None or given.get("base_url"):
+    if given is None or (_configured() or {}).get("base_url"):
+        # A storage with a URL of its own: STATIC_URL is not about its files.
         return
     try:
         options = Options.load(given)

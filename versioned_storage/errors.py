@@ -25,9 +25,9 @@ class ConfigurationError(VersionedStorageError, ImproperlyConfigured):
 class SourceError(VersionedStorageError):
     """Something is wrong with the collected files; ``names`` are those that it is about."""
 
-    def __init__(self, names: Sequence[str], message: str) -> None:
+    def __init__(self, names: Sequence[str], *args: object) -> None:
         self.names = tuple(names)
-        super().__init__(message)
+        super().__init__(*args)
 
 
 class MissingBuildVersion(ConfigurationError):

@@ -17,6 +17,7 @@ from django.conf import UserSettingsHolder, settings
 
 from . import static_url
 from .build.encodings import ENCODINGS, SKIP_COMPRESS_EXTENSIONS
+from .build.manifest import MEDIA_TYPES
 from .errors import ConfigurationError
 
 SETTING = "VERSIONED_STORAGE"
@@ -128,8 +129,11 @@ def static_root() -> str | None:
 
 
 def settings_as_written() -> Any:
-    """The settings for whoever derives paths from STATIC_URL: with the path that was written."""
+    """The settings for WhiteNoise: the path of STATIC_URL as written, and our media types."""
+    _ = settings.DEBUG  # loads the settings where nothing has yet
     holder = UserSettingsHolder(settings._wrapped)
+    own: Mapping[str, str] = getattr(settings, "WHITENOISE_MIMETYPES", None) or {}
+    holder.WHITENOISE_MIMETYPES = {**MEDIA_TYPES, **own}
     current = static_url.current()
     if current is not None:
         holder.STATIC_URL = current.path

@@ -6,15 +6,17 @@ import inspect
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from django.contrib.staticfiles.storage import ManifestFilesMixin, ManifestStaticFilesStorage
+from django.contrib.staticfiles.utils import matches_patterns
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage
 from django.utils import timezone
@@ -22,10 +24,10 @@ from django.utils.encoding import filepath_to_uri
 
 from . import options as site
 from . import static_url
-from .build.assembly import BuildIsComplete, Recipe, assemble
-from .build.directory import BuildDirectory, Digest, writing
+from .build.assembly import Base, BuildIsComplete, Recipe, assemble
+from .build.directory import BuildDirectory, CannotWrite, Digest, writing
 from .build.fingerprint import DigestedFile, Fingerprinted, Fingerprinter, PassingFile, Sources
-from .build.manifest import Manifest
+from .build.manifest import Manifest, UnreadableManifest
 from .build.scanning import Scanners
 from .build.targets import Targets
 from .errors import (
@@ -173,6 +175,11 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
     def hashed_files(self, value: dict[str, str]) -> None:
         self._hashed_files = value
 
+    @hashed_files.deleter
+    def hashed_files(self) -> None:
+        self._hashed_files = {}
+        self._retry_at = 0.0
+
     @property
     def manifest(self) -> Manifest | None:
         """The manifest that `hashed_files` is from; None where there is none."""
@@ -253,7 +260,10 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         The manifest comes first, so that a build is no longer complete before it loses a file. In
         the neutral layout the builds beside it are left out: they are not its to clear.
         """
-        directories, files = super().listdir(path)
+        try:
+            directories, files = super().listdir(path)
+        except NotADirectoryError as error:
+            raise CannotWrite(error.filename or self.path(path), error) from error
         if Path(self.path(path)) == Path(self.location):
             files.sort(key=lambda name: name != self.manifest_name)
             if self.build_version is None:
@@ -297,21 +307,24 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         names = {self.clean_name(name): name for name in paths}
         sources = {clean: paths[name] for clean, name in names.items()}
         complete = self._complete_manifest()
+        # Of this run alone: before the next one, the sources can change.
+        collected, self._collected = self._collected, {}
         try:
             built = assemble(
                 sources,
                 self._directory(),
                 self._recipe(),
-                self._fingerprint,
+                partial(self._fingerprint, collected=collected),
                 complete=complete,
+                base=self._base(),
                 dry_run=dry_run,
             )
         except SourceError as error:
+            self._take_back(collected, complete)
             yield ", ".join(error.names), None, error
             return
         except BuildIsComplete:
-            for name in self._collected.keys() - (complete.paths.keys() if complete else set()):
-                self._directory().remove(name)
+            self._take_back(collected, complete)
             raise
         if dry_run:
             say(f"Would build: {built.summary(self.location)}")
@@ -320,10 +333,15 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         self.hashed_files = dict(built.manifest.paths)
         self.save_manifest()
         for one in built.done:
-            yield names[one.name], one.hashed_name, one.written
+            yield names[one.name], one.hashed_name, one.written or self._counts_as_processed(one)
         say(built.summary(self.location))
         if publisher is not None:
             say(str(publisher.publish(self._manifest, Path(self.location))))
+
+    def _counts_as_processed(self, one: Fingerprinted) -> bool:
+        # Django's storage counts what can have references, changed or not.
+        globs = [glob for glob, _ in self.patterns]
+        return self.build_version is None and matches_patterns(one.name, globs)
 
     def _save(self, name: str, content: File[Any]) -> str:
         self._require_build()
@@ -337,14 +355,16 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             self._collected[self.clean_name(saved)] = passing.digest
         return saved
 
-    def _fingerprint(self, sources: Sources, directory: BuildDirectory) -> Iterator[Fingerprinted]:
+    def _fingerprint(
+        self, sources: Sources, directory: BuildDirectory, *, collected: Mapping[str, Digest]
+    ) -> Iterator[Fingerprinted]:
         fingerprinter = Fingerprinter(
             sources=sources,
             directory=directory,
             hashed_name=self.hashed_name,
             scanners=Scanners(self.patterns),
             targets=self._targets(sources),
-            collected=self._collected,
+            collected=collected,
             prehashed=self.options.prehashed,
             ignore_missing=self.options.ignore_missing,
             strict_source_maps=self.options.strict_source_maps,
@@ -393,11 +413,42 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         origin = S3Origin(self.options.origin, connections=self.options.connections)
         return Publisher(origin, self._static_url.path.lstrip("/"), self.options.connections)
 
+    def _base(self) -> Base | None:
+        """The latest other build in STATIC_ROOT."""
+        if self.build_version is None or self._root is None:
+            return None
+        others = (Path(self._root, name) for name in self._builds() if name != self.build_version)
+        for other in sorted(others, key=self._completed_at, reverse=True)[:1]:
+            try:
+                manifest = Manifest.from_json((other / self.manifest_name).read_text())
+            except (OSError, UnreadableManifest) as error:
+                logger.warning("Nothing of %s is used again: %s", other, error)
+                break
+            return Base(manifest, BuildDirectory(other))
+        return None
+
+    def _completed_at(self, directory: Path) -> float:
+        return (directory / self.manifest_name).stat().st_mtime
+
     def _complete_manifest(self) -> Manifest | None:
         """The manifest of the build directory if the build in it is complete."""
         if not self._is_complete():
             return None
-        return Manifest.from_json(self.read_manifest() or "", name=self.manifest_name)
+        try:
+            manifest = Manifest.from_json(self.read_manifest() or "", name=self.manifest_name)
+        except UnreadableManifest:
+            # Nobody can serve that build, so it is made again.
+            return None
+        # A manifest_storage of the site's own may still have another build's.
+        return manifest if manifest.build == self.build_version else None
+
+    def _take_back(self, collected: Mapping[str, Digest], complete: Manifest | None) -> None:
+        """Remove what was collected into a complete build and is none of it."""
+        if complete is None:
+            return
+        own = complete.paths.keys() if complete.keep_originals else set(complete.paths.values())
+        for name in collected.keys() - own:
+            self._directory().remove(name)
 
     def _is_complete(self) -> bool:
         return self.build_version is not None and self.manifest_storage.exists(self.manifest_name)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO
 
 from django.core.files.storage import Storage
@@ -92,6 +93,32 @@ class Collected:
 
 
 @dataclass(frozen=True)
+class Base:
+    """An earlier build on this disk, whose encodings need not be made again."""
+
+    manifest: Manifest
+    directory: BuildDirectory
+
+    def encodings_by_content(self) -> dict[str, dict[str, Opener]]:
+        """What opens each encoding, by the integrity of its asset, if it was made as we make it."""
+        alike = [
+            encoding
+            for encoding, made in self.manifest.encoders.items()
+            if encoding in ENCODINGS and made == ENCODINGS[encoding].settings
+        ]
+        return {
+            asset.integrity: {
+                encoding: _opener(
+                    self.directory.path(asset.hashed_name + ENCODINGS[encoding].suffix)
+                )
+                for encoding in alike
+                if encoding in asset.encodings
+            }
+            for asset in self.manifest.assets.values()
+        }
+
+
+@dataclass(frozen=True)
 class Built:
     """What a run made: each asset, what was compressed, and the manifest of it all."""
 
@@ -125,12 +152,14 @@ def assemble(
     fingerprint: Callable[[Sources, BuildDirectory], Iterator[Fingerprinted]],
     *,
     complete: Manifest | None = None,
+    base: Base | None = None,
     dry_run: bool = False,
 ) -> Built:
     """Make the build of ``sources``; the manifest that records it is left to the caller to write.
 
     ``complete`` is the manifest of a build that is in ``directory`` already and must not change:
-    with other sources this raises `BuildIsComplete` before anything is touched. Raises SourceError
+    with other sources this raises `BuildIsComplete` before anything is touched. What ``base`` has
+    encoded of the same content is copied instead of compressed again. Raises SourceError
     for what is wrong with the sources, `CannotWrite` for what is wrong with the disk.
     """
     started = time.monotonic()
@@ -150,11 +179,13 @@ def assemble(
     if not dry_run and (complete is None or any(one.written for one in done)):
         done = fingerprinted(directory)
         manifest = record(done, recipe)
-    found = works(done, collected, directory, recipe)
+    found = works(done, collected, directory, recipe, base)
     compressed: list[Compressed] = []
     if not dry_run:
         one_by_one = compress(found, directory, recipe.encodings)
         compressed.extend(track(one_by_one, total=len(found), doing="Compressing", unit="files"))
+        if not recipe.keep_originals:
+            _remove_brought(collected, directory)
     manifest = with_encodings(manifest, compressed)
     return Built(done, manifest, tuple(compressed), time.monotonic() - started)
 
@@ -189,10 +220,15 @@ def record(done: Iterable[Fingerprinted], recipe: Recipe) -> Manifest:
 
 
 def works(
-    done: Iterable[Fingerprinted], collected: Collected, directory: BuildDirectory, recipe: Recipe
+    done: Iterable[Fingerprinted],
+    collected: Collected,
+    directory: BuildDirectory,
+    recipe: Recipe,
+    base: Base | None = None,
 ) -> list[Work]:
     """What there is to compress, each content once. Raises `WrongEncoding`."""
     found: dict[Digest, tuple[list[str], dict[str, Opener]]] = {}
+    there = base.encodings_by_content() if base else {}
     for one in done:
         if not recipe.encodings or not recipe.eligible(one.name):
             continue
@@ -202,7 +238,8 @@ def works(
             # In the neutral layout an original is as its source is, references and all.
             files.setdefault(one.name, one.source if recipe.build is None else one.digest)
         for name, digest in files.items():
-            names, openers = found.setdefault(digest, ([], {}))
+            known = there.get(digest.integrity, {})
+            names, openers = found.setdefault(digest, ([], dict(known)))
             names.append(name)
             openers.update(brought)
     return [Work(tuple(names), digest, brought) for digest, (names, brought) in found.items()]
@@ -218,6 +255,15 @@ def _brought(one: Fingerprinted, collected: Collected) -> dict[str, Opener]:
     return brought
 
 
+def _remove_brought(collected: Collected, directory: BuildDirectory) -> None:
+    """Take away what collectstatic copied of a bundler's encodings, under their original names."""
+    for name, encodings in collected.brought.items():
+        for encoding in encodings:
+            copied = name + ENCODINGS[encoding].suffix
+            if not directory.path(copied).is_symlink():
+                directory.remove(copied)
+
+
 def with_encodings(manifest: Manifest, compressed: Iterable[Compressed]) -> Manifest:
     """The manifest with the sizes of the encodings that were made."""
     sizes = {name: one.sizes for one in compressed for name in one.work.names}
@@ -226,6 +272,10 @@ def with_encodings(manifest: Manifest, compressed: Iterable[Compressed]) -> Mani
         for hashed_name, asset in manifest.assets.items()
     }
     return replace(manifest, assets=assets)
+
+
+def _opener(path: Path) -> Opener:
+    return lambda: path.open("rb")
 
 
 def _open(source: tuple[Storage, str]) -> AbstractContextManager[BinaryIO]:

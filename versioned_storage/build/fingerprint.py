@@ -70,17 +70,20 @@ class BrokenReferences(SourceError, ValueError):
         )
 
 
-class NotUTF8(SourceError, ValueError):
+class NotUTF8(SourceError, UnicodeDecodeError):
     """A file that has to be read for references is not UTF-8."""
 
     def __init__(self, name: str, error: UnicodeDecodeError) -> None:
         self.line = error.object.count(b"\n", 0, error.start) + 1
-        byte = error.object[error.start]
-        super().__init__(
-            [name],
+        super().__init__([name], *error.args)
+
+    def __str__(self) -> str:
+        (name,) = self.names
+        byte = self.object[self.start]
+        return (
             f"{name} is not UTF-8: line {self.line} has the byte 0x{byte:02x}. Style sheets and "
             "scripts are served as UTF-8: convert the file, or leave it out with "
-            f"collectstatic --ignore '{name}'.",
+            f"collectstatic --ignore '{name}'."
         )
 
 

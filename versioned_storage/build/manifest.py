@@ -25,17 +25,17 @@ READABLE_VERSIONS = ("1.0", "1.1")
 #: Of what this package adds and of how it makes builds; a part of the content digest.
 FORMAT = 1
 
+#: Media types by extension, over WhiteNoise's table; the same on S3 and from the application.
+MEDIA_TYPES = {
+    ".cjs": "text/javascript",
+    ".map": "application/json",
+    ".otf": "font/otf",
+    ".ttf": "font/ttf",
+    ".webmanifest": "application/manifest+json",
+    ".woff": "font/woff",
+}
 # Not the system's table: a build's types are the same wherever it is made.
-_MEDIA_TYPES = MediaTypes(
-    extra_types={
-        ".cjs": "text/javascript",
-        ".map": "application/json",
-        ".otf": "font/otf",
-        ".ttf": "font/ttf",
-        ".webmanifest": "application/manifest+json",
-        ".woff": "font/woff",
-    }
-)
+_KNOWN_TYPES = MediaTypes(extra_types=MEDIA_TYPES)
 _TEXT_TYPES = ("text/", "application/javascript", "application/xml")
 
 
@@ -144,7 +144,7 @@ class Manifest:
                     yield BuildFile(path + variant.suffix, asset, variant)
 
     def to_json(self) -> str:
-        """Sorted, so that the same build gives the same text."""
+        """Sorted, so that the same build gives the same text; spaced as Django's is."""
         return json.dumps(
             {
                 "version": VERSION,
@@ -167,7 +167,6 @@ class Manifest:
                 },
             },
             sort_keys=True,
-            separators=(",", ":"),
         )
 
     @classmethod
@@ -257,7 +256,7 @@ def content_digest(assets: Iterable[Asset], shaped_by: Mapping[str, object]) -> 
 
 def content_type(name: str) -> str:
     """The Content-Type of a file of this name, with the charset for text."""
-    media_type = _MEDIA_TYPES.get_type(name)
+    media_type = _KNOWN_TYPES.get_type(name)
     return f"{media_type}; charset=utf-8" if media_type.startswith(_TEXT_TYPES) else media_type
 
 

@@ -81,9 +81,11 @@ class _Lines:
 
 def _line_source_map(text: str, start: int) -> Reference | None:
     found = _LINE_SOURCE_MAP.match(text, start)
-    if found is None or _REST_OF_LINE.match(text, found.end()) is None:
+    rest = _REST_OF_LINE.match(text, found.end()) if found else None
+    if found is None or rest is None:
         return None
-    return Reference(start, found.end(), found[1], Kind.LINE_SOURCE_MAP)
+    # To the end of the line, as Django has it.
+    return Reference(start, rest.end(), found[1], Kind.LINE_SOURCE_MAP)
 
 
 class _Lexer:

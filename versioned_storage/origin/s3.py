@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,7 @@ _ADVICE = {
     "AWS_ACCESS_KEY_ID.",
     "InvalidAccessPoint": "Correct bucket_name.",
     "NoSuchBucket": "Create the bucket, or correct bucket_name in the origin option.",
+    "ParamValidationError": "Correct bucket_name or object_parameters in the origin option.",
     "SignatureDoesNotMatch": "Correct secret_key, or AWS_SECRET_ACCESS_KEY.",
     "NoCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key and "
     "secret_key in the origin option, or give the machine a role.",
@@ -98,7 +99,8 @@ class OriginError(VersionedStorageError):
         status = f" {self.status}" if self.status else ""
         tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
         advice = _ADVICE.get(self.code, _UNREACHABLE)
-        super().__init__(f"{operation} {url} failed{tried}:{status} {self.code}, {reason} {advice}")
+        said = _sentence(reason)
+        super().__init__(f"{operation} {url} failed{tried}:{status} {self.code}, {said} {advice}")
 
 
 class _Connection(S3Storage):  # type: ignore[misc]  # django-storages ships no types
@@ -106,6 +108,9 @@ class _Connection(S3Storage):  # type: ignore[misc]  # django-storages ships no 
 
     def __init__(self, **given: Any) -> None:
         self._given = given
+        known = {*self.get_default_settings(), "cloudfront_signer"}
+        for name in sorted(given.keys() - known):
+            raise UnknownOriginOption(name, known)
         super().__init__(**given)
 
     def get_default_settings(self) -> dict[str, Any]:
@@ -131,6 +136,8 @@ class S3Origin:
     ) -> None:
         try:
             self._storage = _Connection(**options)
+        except UnusableOrigin:
+            raise
         except ImproperlyConfigured as error:
             raise UnusableOrigin(str(error)) from error
         self.bucket: str = self._storage.bucket_name
@@ -232,9 +239,24 @@ class UnusableOrigin(ConfigurationError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(
-            f"The origin option cannot be used: {reason} It takes django-storages' S3Storage "
-            "options, for example {'bucket_name': 'my-site-static', 'region_name': 'eu-west-1'}."
+            f"The origin option cannot be used: {_sentence(reason)} It takes django-storages' "
+            "S3Storage options, for example {'bucket_name': 'my-site-static', 'region_name': "
+            "'eu-west-1'}."
         )
+
+
+class UnknownOriginOption(UnusableOrigin):
+    """S3Storage has no option of that name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.known = tuple(sorted(known))
+        super().__init__(f"{name!r} is none of {', '.join(self.known)}.")
+
+
+def _sentence(text: str) -> str:
+    # S3 ends most of what it says with a full stop, botocore little.
+    return text if text.endswith((".", "!")) else f"{text}."
 
 
 def _client_config(given: Config, connections: int, timeout: float | None) -> Config:

@@ -1,0 +1,2 @@
+(()=>{const e="strata-theme",t=document.documentElement,n=matchMedia("(prefers-color-scheme: dark)");function a(e){e&&(t.dataset.theme=e)}function o(){return"dark"===(t.dataset.theme||(n.matches?"dark":"light"))?"light":"dark"}a(localStorage.getItem(e)),document.addEventListener("click",(t=>{if(!t.target.closest("[data-theme-switch]"))return;const n=o();localStorage.setItem(e,n),a(n)}))})();
+//# sourceMappingURL=site.js.map

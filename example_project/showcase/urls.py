@@ -1,0 +1,12 @@
+"""The showcase, the editor and the API."""
+
+from django.urls import path
+
+from . import api, views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("editor/", views.editor, name="editor"),
+    path("api/", api.root, name="api-root"),
+    path("api/build/", api.build, name="api-build"),
+]

@@ -1,0 +1,361 @@
+import gzip
+import os
+import re
+from contextlib import contextmanager
+from pathlib import Path
+
+import brotli
+import pytest
+from django.core.files.storage import FileSystemStorage
+from django.core.management import CommandError
+
+from tests.helpers import site, write
+from versioned_storage.build.assembly import (
+    BuildIsComplete,
+    Collected,
+    Recipe,
+    WrongEncoding,
+    record,
+    works,
+)
+from versioned_storage.build.directory import BuildDirectory, digest_of
+from versioned_storage.build.fingerprint import BrokenReferences, Fingerprinted
+from versioned_storage.errors import SourceError
+
+PLAIN = b"a{color:red}" * 20
+BOTH = ["br", "gzip"]
+RECIPE = Recipe("b1", ("br", "gzip"), ("png",), keep_originals=True)
+
+
+@contextmanager
+def build(tmp_path, files=None, *, version="b1", encodings=BOTH, collect=None, **options):
+    """A site in which collectstatic ran once; its storage, its manifest, its directory."""
+    options["encodings"] = encodings
+    with site(tmp_path, files, options=options, BUILD_VERSION=version) as made:
+        made.collect(**(collect or {}))
+        yield made.storage.manifest, Path(made.storage.location)
+
+
+def collected(tmp_path, files=None, **arguments):
+    with build(tmp_path, files, **arguments) as (manifest, root):
+        return manifest, root
+
+
+def failure(kind, *arguments, **more):
+    """The error with which a collectstatic fails: Django 6 wraps it, older ones do not."""
+    with pytest.raises(CommandError) as caught:
+        collected(*arguments, **more)
+    error = caught.value if isinstance(caught.value, kind) else caught.value.__cause__
+    assert isinstance(error, kind)
+    assert str(caught.value) == str(error)
+    return error
+
+
+def content(root):
+    return {
+        str(path.relative_to(root)): (path.read_bytes(), path.lstat().st_mtime_ns)
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+def by_bundler(data):
+    """As no encoder of ours would do it, so that one can tell who did."""
+    return {"br": brotli.compress(data, quality=0), "gzip": gzip.compress(data, 1, mtime=1)}
+
+
+def settled(name, data, hashed_name=None, source=None):
+    digest, original = digest_of([data]), digest_of([data if source is None else source])
+    return Fingerprinted(name, hashed_name or f"{name}.hash.css", digest, original, True)
+
+
+# A build and its record
+
+
+def test_a_build_has_every_encoding_of_each_eligible_file_under_both_names(tmp_path):
+    manifest, root = collected(tmp_path, {"a.css": PLAIN, "empty.js": b"", "l.png": b"\x89PNG"})
+    for name in ("a.css", "empty.js"):
+        for path in (name, manifest.paths[name]):
+            data = (root / path).read_bytes()
+            assert gzip.decompress((root / f"{path}.gz").read_bytes()) == data
+            assert brotli.decompress((root / f"{path}.br").read_bytes()) == data
+    assert not list(root.glob("l*.gz"))
+    assert len(list(root.iterdir())) == 2 * 3 * 2 + 2 + 1
+
+
+def test_the_manifest_records_what_is_on_disk(tmp_path):
+    manifest, root = collected(tmp_path, {"a.css": PLAIN, "l.png": b"\x89PNG"})
+    asset = manifest.asset("a.css")
+    data = (root / asset.hashed_name).read_bytes()
+    assert (asset.size, asset.integrity) == (len(data), digest_of([data]).integrity)
+    assert asset.content_type == "text/css; charset=utf-8"
+    assert asset.encodings == {
+        "br": (root / f"{asset.hashed_name}.br").stat().st_size,
+        "gzip": (root / f"{asset.hashed_name}.gz").stat().st_size,
+    }
+    assert manifest.asset("l.png").encodings == {}
+    assert manifest.build == "b1"
+    assert list(manifest.encoders) == BOTH
+
+
+def test_the_record_is_the_same_in_whatever_order_files_were_done():
+    done = [settled("b.css", b"b"), settled("a.css", b"a"), settled("c/d.css", b"d")]
+    assert record(done, RECIPE).to_json() == record(reversed(done), RECIPE).to_json()
+    assert list(record(done, RECIPE).paths) == ["a.css", "b.css", "c/d.css"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Recipe("b1", ("br",), ("png",), keep_originals=True),
+        Recipe("b1", ("br", "gzip"), ("gif",), keep_originals=True),
+        Recipe("b1", ("br", "gzip"), ("png",), keep_originals=False),
+    ],
+)
+def test_the_options_that_shape_a_build_are_a_part_of_its_content_digest(other):
+    done = [settled("a.css", b"a")]
+    assert record(done, RECIPE).content != record(done, other).content
+
+
+def test_the_version_is_no_part_of_the_content_digest():
+    done = [settled("a.css", b"a")]
+    again = Recipe("b2", RECIPE.encodings, RECIPE.skip_compress_extensions, keep_originals=True)
+    assert record(done, RECIPE).content == record(done, again).content
+
+
+def test_two_files_with_one_content_are_one_work(tmp_path):
+    found = works(
+        [settled("a.css", b"same"), settled("b.css", b"same"), settled("c.css", b"other")],
+        Collected({}),
+        BuildDirectory(tmp_path),
+        RECIPE,
+    )
+    assert [work.names for work in found] == [
+        ("a.css.hash.css", "a.css", "b.css.hash.css", "b.css"),
+        ("c.css.hash.css", "c.css"),
+    ]
+
+
+def test_in_the_neutral_layout_an_original_is_compressed_as_its_source_is(tmp_path):
+    manifest, root = collected(
+        tmp_path, {"a.css": "a{background:url(l.png)}", "l.png": b"1"}, version=None
+    )
+    original = gzip.decompress((root / "a.css.gz").read_bytes())
+    assert original == b"a{background:url(l.png)}"
+    hashed = gzip.decompress((root / f"{manifest.paths['a.css']}.gz").read_bytes())
+    assert hashed == f'a{{background:url("{manifest.paths["l.png"]}")}}'.encode()
+
+
+def test_with_link_only_the_hashed_files_are_compressed(tmp_path):
+    manifest, root = collected(tmp_path, {"a.css": PLAIN}, collect={"link": True})
+    assert (root / "a.css").is_symlink()
+    assert not (root / "a.css.gz").exists()
+    assert gzip.decompress((root / f"{manifest.paths['a.css']}.gz").read_bytes()) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("version", "says"),
+    [
+        ("b1", r"Build b1 in \S+: 2 assets \(246 B, br \d+ B, gzip \d+ B\), "),
+        (None, r"Static files in \S+: 2 assets \(246 B, br \d+ B, gzip \d+ B\), "),
+    ],
+)
+def test_a_run_is_summed_up_in_one_line(tmp_path, capfd, version, says):
+    files = {"a.css": PLAIN, "l.png": b"\x89PNG\r\n"}
+    collected(tmp_path, files, version=version)
+    said = capfd.readouterr().err
+    assert re.fullmatch(says + r"2 written, 2 compressed, 0 reused, \d+\.\d s\n", said)
+    collected(tmp_path, version=version)
+    said = capfd.readouterr().err
+    assert re.fullmatch(says + r"0 written, 0 compressed, 2 reused, \d+\.\d s\n", said)
+
+
+def test_a_dry_run_says_what_it_would_build(tmp_path, capfd):
+    with site(tmp_path, {"a.css": PLAIN}, BUILD_VERSION="b1") as made:
+        made.collect(dry_run=True)
+    assert capfd.readouterr().err.startswith("Would build: Build b1 in ")
+    assert not made.root.exists()
+
+
+# A build that is complete
+
+
+def test_the_same_content_again_leaves_a_complete_build_as_it_is(tmp_path):
+    files = {"a.css": "a{background:url(l.png)}", "l.png": b"1"}
+    _, root = collected(tmp_path, files)
+    before = content(root)
+    del before["staticfiles.json"]
+    for source in (tmp_path / "sources").iterdir():
+        os.utime(source)
+    collected(tmp_path)
+    after = content(root)
+    del after["staticfiles.json"]
+    assert after == before
+
+
+def test_other_content_into_a_complete_build_is_an_error_that_names_what_differs(tmp_path):
+    _, root = collected(tmp_path, {"a.css": "a{}", "b.css": "b{}", "c.css": "c{}"})
+    before = content(root)
+    (tmp_path / "sources" / "a.css").unlink()
+    error = failure(BuildIsComplete, tmp_path, {"b.css": "b{color:red}", "new.css": "n{}"})
+    assert str(error) == (
+        f"Build b1 is complete in {root}, and what was collected now is another build. Against the "
+        "one that is there it has\n"
+        "  added (1): new.css\n"
+        "  removed (1): a.css\n"
+        "  changed (1): b.css\n"
+        "A build never changes: set a new BUILD_VERSION, or run collectstatic --clear if this one "
+        "was never deployed."
+    )
+    assert content(root) == before
+
+
+def test_other_options_for_a_complete_build_are_an_error_too(tmp_path):
+    _, root = collected(tmp_path, {"a.css": "a{}"})
+    before = content(root)
+    error = failure(BuildIsComplete, tmp_path, encodings=["gzip"])
+    assert "\n  no asset, but the options that shape a build\n" in str(error)
+    assert content(root) == before
+
+
+@pytest.mark.parametrize("lost", ["original", "hashed", "encoded"])
+def test_what_a_complete_build_has_lost_is_made_again(tmp_path, lost):
+    files = {"a.css": "a{background:url(l.png)}", "l.png": b"1"}
+    manifest, root = collected(tmp_path, files)
+    hashed_name = manifest.paths["a.css"]
+    name = {"original": "a.css", "hashed": hashed_name, "encoded": f"{hashed_name}.gz"}[lost]
+    before = (root / name).read_bytes()
+    (root / name).unlink()
+    again, _ = collected(tmp_path)
+    assert (root / name).read_bytes() == before
+    assert again == manifest
+
+
+def test_a_failed_run_leaves_no_manifest_and_the_next_one_completes_the_build(tmp_path):
+    files = {"a.css": "a{background:url(l.png)}", "z.css": "z{background:url(gone.png)}"}
+    failure(BrokenReferences, tmp_path, files | {"l.png": b"1"})
+    root = tmp_path / "static_root" / "b1"
+    assert not (root / "staticfiles.json").exists()
+    manifest, _ = collected(tmp_path, {"z.css": "z{}"})
+    assert sorted(manifest.paths) == ["a.css", "l.png", "z.css"]
+    assert (root / "z.css").read_bytes() == (root / manifest.paths["z.css"]).read_bytes() == b"z{}"
+
+
+# What a bundler brought along
+
+
+@pytest.mark.parametrize("version", ["b1", None])
+@pytest.mark.parametrize("link", [False, True])
+def test_what_a_bundler_encoded_is_taken_as_that_encoding(tmp_path, version, link):
+    encoded = by_bundler(PLAIN)
+    files = {
+        "css/app.css": PLAIN,
+        "css/app.css.gz": encoded["gzip"],
+        "css/app.css.br": encoded["br"],
+    }
+    manifest, root = collected(tmp_path, files, version=version, collect={"link": link})
+    assert list(manifest.paths) == ["css/app.css"]
+    for name in (manifest.paths["css/app.css"], "css/app.css"):
+        assert (root / f"{name}.gz").read_bytes() == encoded["gzip"]
+        assert (root / f"{name}.br").read_bytes() == encoded["br"]
+    assert manifest.asset("css/app.css").encodings == {
+        "br": len(encoded["br"]),
+        "gzip": len(encoded["gzip"]),
+    }
+
+
+def test_an_encoding_that_a_bundler_did_not_bring_is_made(tmp_path):
+    encoded = by_bundler(PLAIN)
+    manifest, root = collected(tmp_path, {"app.css": PLAIN, "app.css.gz": encoded["gzip"]})
+    hashed_name = manifest.paths["app.css"]
+    assert (root / f"{hashed_name}.gz").read_bytes() == encoded["gzip"]
+    assert brotli.decompress((root / f"{hashed_name}.br").read_bytes()) == PLAIN
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".br"])
+@pytest.mark.parametrize("damage", ["stale", "truncated", "empty", "plain", "trailing"])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_a_bundler_encoded_wrongly_is_an_error_that_names_both(
+    tmp_path, suffix, damage, dry_run
+):
+    encoding = {".gz": "gzip", ".br": "br"}[suffix]
+    encoded = by_bundler(PLAIN)[encoding]
+    data = {
+        "stale": by_bundler(b"stale{}")[encoding],
+        "truncated": encoded[:-3],
+        "empty": b"",
+        "plain": b"not encoded at all",
+        "trailing": encoded + b"more",
+    }[damage]
+    files = {"css/app.css": PLAIN, f"css/app.css{suffix}": data}
+    error = failure(WrongEncoding, tmp_path, files, collect={"dry_run": dry_run})
+    assert str(error) == (
+        f"css/app.css{suffix} does not decode to css/app.css: one of the two is stale or damaged. "
+        f"Run the bundler again, or leave its copy out with collectstatic --ignore "
+        f"'css/app.css{suffix}'."
+    )
+    assert isinstance(error, SourceError)
+    assert error.names == (f"css/app.css{suffix}",)
+    assert not (tmp_path / "static_root" / "b1" / "staticfiles.json").exists()
+
+
+def test_what_a_bundler_encoded_is_not_taken_for_a_style_sheet_that_was_rewritten(tmp_path):
+    source = b"a{background:url(l.png)}"
+    encoded = by_bundler(source)
+    files = {"app.css": source, "app.css.gz": encoded["gzip"], "app.css.br": encoded["br"]}
+    manifest, root = collected(tmp_path, files | {"l.png": b"1"})
+    assert sorted(manifest.paths) == ["app.css", "l.png"]
+    for name in ("app.css", manifest.paths["app.css"]):
+        rewritten = (root / name).read_bytes()
+        assert manifest.paths["l.png"].encode() in rewritten
+        assert gzip.decompress((root / f"{name}.gz").read_bytes()) == rewritten
+        assert brotli.decompress((root / f"{name}.br").read_bytes()) == rewritten
+
+
+def test_without_originals_what_a_bundler_encoded_keeps_no_name_of_its_own(tmp_path):
+    encoded = by_bundler(PLAIN)
+    files = {"app.css": PLAIN, "app.css.gz": encoded["gzip"]}
+    manifest, root = collected(tmp_path, files, keep_originals=False)
+    hashed_name = manifest.paths["app.css"]
+    assert {path.name for path in root.iterdir()} == {
+        "staticfiles.json",
+        hashed_name,
+        f"{hashed_name}.gz",
+        f"{hashed_name}.br",
+    }
+    assert (root / f"{hashed_name}.gz").read_bytes() == encoded["gzip"]
+
+
+@pytest.mark.parametrize(
+    ("files", "encodings"),
+    [
+        ({"app.css": PLAIN, "app.css.gz": b"any"}, ["br"]),
+        ({"l.png": PLAIN, "l.png.gz": b"any"}, BOTH),
+        ({"data.csv.gz": b"any"}, BOTH),
+    ],
+    ids=["not an encoding here", "not eligible", "alone"],
+)
+def test_an_archive_that_is_nobody_s_encoding_is_an_asset(tmp_path, files, encodings):
+    manifest, root = collected(tmp_path, files, encodings=encodings)
+    assert manifest.paths.keys() == files.keys()
+    (archive,) = [name for name in files if name.endswith(".gz")]
+    assert (root / manifest.paths[archive]).read_bytes() == b"any"
+
+
+def test_collected_tells_assets_from_what_was_brought_for_them(tmp_path):
+    storage = FileSystemStorage(location=str(tmp_path))
+    names = ["a.css", "a.css.br", "a.css.gz", "b.css.gz", "l.png", "l.png.gz"]
+    found = Collected.of({name: (storage, name) for name in names}, RECIPE)
+    assert list(found.assets) == ["a.css", "b.css.gz", "l.png", "l.png.gz"]
+    assert found.brought == {"a.css": {"br": (storage, "a.css.br"), "gzip": (storage, "a.css.gz")}}
+
+
+def test_a_bundler_s_copy_that_changed_is_taken_in_the_next_build(tmp_path):
+    first, second = by_bundler(PLAIN)["gzip"], gzip.compress(PLAIN, 2, mtime=2)
+    assert first != second
+    before, root = collected(tmp_path, {"app.css": PLAIN, "app.css.gz": first})
+    write(tmp_path / "sources", {"app.css.gz": second})
+    after, root = collected(tmp_path, version="b2")
+    assert (root / f"{after.paths['app.css']}.gz").read_bytes() == second
+    # The identity bytes are what a build is known by.
+    assert after.content == before.content

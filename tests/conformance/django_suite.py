@@ -1,0 +1,254 @@
+"""Django's own tests of static files, with our storage in the place of Django's.
+
+    python -m tests.conformance.django_suite [--cache DIRECTORY]
+
+Takes the tests from the sdist of the Django that is installed, puts VersionedStaticFilesStorage
+where they expect ManifestStaticFilesStorage, without a build version, and runs
+``staticfiles_tests``: once without encodings, once with all of them. The hashes that they expect
+are literal, so a single byte that is rewritten in another way fails. The tests of JavaScript
+modules need the extra ``modules``.
+
+Exits with 0 when every test passes that is not in `MAY_FAIL`, and each of those fails; with 1 when
+not; with 3 when the sdist cannot be had, which says nothing about the package. The sdist comes
+from pip, or from the cache directory (``.cache/django-<version>``) where somebody has put it.
+"""
+
+# ruff: noqa: T201 - a command speaks to whoever runs it
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import django
+
+from .substituted import LABEL
+
+PROJECT = Path(__file__).resolve().parents[2]
+SUBSTITUTED = Path(__file__).with_name("substituted.py")
+#: Seconds; a download builds the metadata of Django, in an environment that pip makes for it.
+TIMEOUT = 900
+
+WRONG = 1
+NO_SDIST = 3
+
+_LOOP = f"{LABEL}.test_storage.TestCollectionManifestStorage.test_import_loop"
+_FILES = f"{LABEL}.test_storage.TestCollectionManifestStorage.test_intermediate_files"
+
+#: The tests that fail, and why that is right.
+MAY_FAIL = {
+    _LOOP: (
+        "it demands that style sheets which import each other fail; browsers load them, and so do "
+        "we: the files of a cycle share one hash"
+    ),
+}
+#: Those that fail beside them when files are compressed.
+MAY_FAIL_ENCODED = {
+    _FILES: (
+        "it counts the files named relative.*, which are to be two, the original and the hashed "
+        "one; each has its .br and its .gz beside it"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One way through the suite: the VERSIONED_STORAGE setting and what may fail under it."""
+
+    title: str
+    versioned_storage: Mapping[str, object]
+    may_fail: Mapping[str, str]
+
+
+RUNS = (
+    Run("without encodings", {"encodings": []}, MAY_FAIL),
+    Run("with br and gzip", {"encodings": ["br", "gzip"]}, MAY_FAIL | MAY_FAIL_ENCODED),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of each test of one run, held against what may fail."""
+
+    run: Run
+    outcomes: Mapping[str, str]
+
+    @property
+    def faults(self) -> list[str]:
+        """What is not as it should be, in a sentence each."""
+        failed = [name for name in self.named("failed") if name not in self.run.may_fail]
+        wrong = [name for name in self.run.may_fail if self.outcomes.get(name) != "failed"]
+        return [
+            *(f"FAILED {name}" for name in failed),
+            *(
+                f"{name} may fail, and {self.outcomes.get(name, 'is not there')}: "
+                "take it out of the table"
+                for name in wrong
+            ),
+        ]
+
+    def named(self, outcome: str) -> list[str]:
+        return sorted(name for name, found in self.outcomes.items() if found == outcome)
+
+    def __str__(self) -> str:
+        failed = self.named("failed")
+        allowed = [name for name in failed if name in self.run.may_fail]
+        lines = [f"{name} fails: {self.run.may_fail[name]}" for name in allowed]
+        lines.extend(self.faults)
+        lines.append(
+            f"Django {django.__version__}, Python {platform.python_version()}, {self.run.title}: "
+            f"{len(self.named('passed'))} passed, {len(failed)} failed ({len(allowed)} as they "
+            f"should), {len(self.named('skipped'))} skipped"
+        )
+        return "\n".join(lines)
+
+
+class NoSdistError(Exception):
+    """The sdist of Django, and with it its tests, cannot be had."""
+
+    def __init__(self, cache: Path, reason: str) -> None:
+        super().__init__(
+            f"No tests to run: the sdist of Django {django.__version__} cannot be had from pip "
+            f"({reason}). Put django-{django.__version__}.tar.gz into {cache}, or run this again "
+            "where the package index can be reached."
+        )
+
+
+class NoResultsError(Exception):
+    """The process that runs the tests ended before it had any results."""
+
+    def __init__(self, reason: str, output: str) -> None:
+        super().__init__(f"Django's suite did not run ({reason}):\n{output}")
+
+
+def djangos_tests(cache: Path) -> Path:
+    """The directory of Django's tests in ``cache``; downloaded and unpacked where it is missing.
+
+    Raises `NoSdistError`.
+    """
+    tests = cache / "tests"
+    if not tests.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        sdist = _sdist_in(cache) or _download(cache)
+        # Whole or not at all: the directory is only there once everything is in it.
+        with TemporaryDirectory(dir=cache) as temporary:
+            unpacked = _unpack(sdist, Path(temporary))
+            try:
+                unpacked.rename(tests)
+            except OSError:
+                # Another interpreter of the matrix may have been first.
+                if not tests.is_dir():
+                    raise
+    return tests
+
+
+def run_suite(tests: Path, run: Run) -> Verdict:
+    """Run ``staticfiles_tests`` in a process of its own. Raises `NoResultsError`."""
+    with TemporaryDirectory() as temporary:
+        results = Path(temporary, "results.json")
+        options = json.dumps(run.versioned_storage)
+        command = [sys.executable, str(SUBSTITUTED), str(tests), str(results), options]
+        try:
+            done = _finish(command, env=_environment())
+        except subprocess.TimeoutExpired as error:
+            raise NoResultsError(f"still running after {TIMEOUT} seconds", "") from error
+        if not results.exists():
+            raise NoResultsError(f"exit code {done.returncode}", done.stdout)
+        found = json.loads(results.read_text())
+    if not found["substituted"] or not found["outcomes"]:
+        raise NoResultsError("our storage was not in its place", done.stdout)
+    verdict = Verdict(run, found["outcomes"])
+    if verdict.faults:
+        print(done.stdout)
+    return verdict
+
+
+def _environment() -> dict[str, str]:
+    # Nothing of the machine's may get in: not a build version, not settings of another project.
+    settings = {"BUILD_VERSION", "DJANGO_SETTINGS_MODULE", "PYTHONWARNINGS"}
+    environment = {name: value for name, value in os.environ.items() if name not in settings}
+    paths = [str(PROJECT), environment.get("PYTHONPATH", "")]
+    return environment | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def _sdist_in(directory: Path) -> Path | None:
+    wanted = f"django-{django.__version__}.tar.gz"
+    return next((path for path in directory.iterdir() if path.name.lower() == wanted), None)
+
+
+def _download(cache: Path) -> Path:
+    print(f"Downloading the sdist of Django {django.__version__} ...", flush=True)
+    wanted = f"django=={django.__version__}"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps"]
+    with TemporaryDirectory(dir=cache) as temporary:
+        try:
+            done = _finish([*pip, "--no-binary", ":all:", "--dest", temporary, wanted])
+        except subprocess.TimeoutExpired as error:
+            raise NoSdistError(cache, f"still busy after {TIMEOUT} seconds") from error
+        sdist = _sdist_in(Path(temporary))
+        if done.returncode != 0 or sdist is None:
+            last = done.stdout.strip().splitlines()[-1:] or ["pip says nothing"]
+            raise NoSdistError(cache, last[0].strip())
+        return Path(shutil.move(sdist, cache))
+
+
+def _unpack(sdist: Path, directory: Path) -> Path:
+    """The tests in ``sdist``, unpacked below ``directory``."""
+    with tarfile.open(sdist) as archive:
+        members = [one for one in archive if one.name.split("/")[1:2] == ["tests"]]
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(directory, members, filter="data")
+        else:
+            archive.extractall(directory, members)
+    (unpacked,) = directory.iterdir()
+    return unpacked / "tests"
+
+
+def _finish(
+    command: list[str], env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        check=False,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        timeout=TIMEOUT,
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    default = PROJECT / ".cache" / f"django-{django.__version__}"
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cache", type=Path, default=default, help="where the sdist is kept")
+    cache = parser.parse_args(arguments).cache.resolve()
+    try:
+        tests = djangos_tests(cache)
+        verdicts = []
+        for run in RUNS:
+            verdicts.append(run_suite(tests, run))
+            print(verdicts[-1], flush=True)
+    except NoSdistError as error:
+        print(error, file=sys.stderr)
+        return NO_SDIST
+    except NoResultsError as error:
+        print(error, file=sys.stderr)
+        return WRONG
+    return WRONG if any(verdict.faults for verdict in verdicts) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,416 @@
+# The server stands around what is expected to fail: two blocks, not one.
+# ruff: noqa: SIM117
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from tests.s3 import HANGS_UP, SECRET_KEY, front, nobody, options, refusal
+from versioned_storage.build.manifest import Asset, Manifest
+from versioned_storage.origin import record
+from versioned_storage.origin.publish import (
+    CACHE_CONTROL,
+    BuildIsPublished,
+    Published,
+    Publisher,
+    PublishFailed,
+    Unsettled,
+    plan,
+)
+from versioned_storage.origin.s3 import OriginError, S3Origin
+
+CSS, PNG = "text/css; charset=utf-8", "image/png"
+FILES = {
+    "css/app.0123456789ab.css": b"body { color: red }",
+    "css/app.0123456789ab.css.br": b"br of it",
+    "css/app.0123456789ab.css.gz": b"gzip of it!",
+    "img/logo.ba9876543210.png": b"\x89PNG" * 20,
+}
+
+EXPECTED = {
+    "static/b1/css/app.css": ("css/app.0123456789ab.css", CSS, None),
+    "static/b1/css/app.css.br": ("css/app.0123456789ab.css.br", CSS, "br"),
+    "static/b1/css/app.css.gz": ("css/app.0123456789ab.css.gz", CSS, "gzip"),
+    "static/b1/css/app.0123456789ab.css": ("css/app.0123456789ab.css", CSS, None),
+    "static/b1/css/app.0123456789ab.css.br": ("css/app.0123456789ab.css.br", CSS, "br"),
+    "static/b1/css/app.0123456789ab.css.gz": ("css/app.0123456789ab.css.gz", CSS, "gzip"),
+    "static/b1/img/logo.png": ("img/logo.ba9876543210.png", PNG, None),
+    "static/b1/img/logo.ba9876543210.png": ("img/logo.ba9876543210.png", PNG, None),
+}
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """A build on disk."""
+    for name, content in FILES.items():
+        path = tmp_path / "b1" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "b1"
+
+
+def asset(name, hashed_name, content_type, **encodings):
+    return Asset(
+        name=name,
+        hashed_name=hashed_name,
+        build="b1",
+        size=len(FILES[hashed_name]),
+        integrity=f"sha384-{hashed_name}",
+        content_type=content_type,
+        encodings=encodings,
+    )
+
+
+def manifest(content="c0ffee", **changes):
+    assets = [
+        asset("css/app.css", "css/app.0123456789ab.css", CSS, br=8, gzip=11),
+        asset("img/logo.png", "img/logo.ba9876543210.png", PNG),
+    ]
+    made = Manifest(
+        paths={one.name: one.hashed_name for one in assets},
+        build="b1",
+        content=content,
+        assets={one.hashed_name: one for one in assets},
+    )
+    return replace(made, **changes)
+
+
+def with_another_asset(content):
+    other = replace(
+        manifest().assets["img/logo.ba9876543210.png"], name="new.png", integrity="sha384-new"
+    )
+    css = replace(manifest().assets["css/app.0123456789ab.css"], integrity="sha384-other")
+    return manifest(
+        content,
+        paths={"css/app.css": css.hashed_name, "new.png": other.hashed_name},
+        assets={css.hashed_name: css, other.hashed_name: other},
+    )
+
+
+def publisher(given, connections=4):
+    return Publisher(S3Origin(given, connections=connections), "static/", connections)
+
+
+# The plan
+
+
+def test_each_name_in_each_encoding_is_an_object(directory):
+    planned = plan(manifest(), directory, "static/")
+    assert {upload.path for upload in planned.uploads} == EXPECTED.keys()
+
+
+def test_the_largest_comes_first(directory):
+    sizes = [upload.size for upload in plan(manifest(), directory, "static/").uploads]
+    assert sizes == [80, 80, 19, 19, 11, 11, 8, 8]
+    assert plan(manifest(), directory, "static/").size == sum(sizes)
+
+
+def test_without_originals_only_hashed_names_are_uploaded(directory):
+    planned = plan(manifest(keep_originals=False), directory, "static/")
+    assert {upload.path for upload in planned.uploads} == {f"static/b1/{name}" for name in FILES}
+
+
+def test_an_original_name_has_the_bytes_of_the_hashed_file(directory):
+    planned = plan(manifest(), directory, "static/")
+    files = {upload.path: upload.file for upload in planned.uploads}
+    assert files["static/b1/css/app.css.br"] == directory / "css/app.0123456789ab.css.br"
+
+
+def test_a_build_of_nothing_needs_no_uploads(directory):
+    assert plan(manifest(paths={}, assets={}), directory, "static/").uploads == ()
+
+
+# What is on S3 then
+
+
+def test_each_object_has_its_bytes_and_its_headers(bucket, directory):
+    publisher(bucket.options()).publish(manifest(), directory)
+    objects = bucket.objects()
+    assert objects.keys() == EXPECTED.keys() | {"builds/b1.json"}
+    for key, (file, content_type, encoding) in EXPECTED.items():
+        stored = objects[key]
+        assert stored["Body"] == FILES[file], key
+        assert stored["ContentType"] == content_type, key
+        assert stored.get("ContentEncoding") == encoding, key
+        assert stored["CacheControl"] == "max-age=315360000, public, immutable", key
+        assert stored["Metadata"] == {"sha256": hashlib.sha256(FILES[file]).hexdigest()}, key
+
+
+def test_everything_is_below_the_location(bucket, directory):
+    publisher(bucket.options(location="shop/stage")).publish(manifest(), directory)
+    expected = {f"shop/stage/{key}" for key in (*EXPECTED, "builds/b1.json")}
+    assert bucket.listed() == expected
+
+
+def test_the_record_has_the_manifest(bucket, directory):
+    origin = S3Origin(bucket.options())
+    Publisher(origin, "static/", 4).publish(manifest(), directory)
+    found = record.read(origin, "b1")
+    assert found.manifest == manifest()
+
+
+def test_the_record_is_written_when_every_object_was_answered(bucket, directory):
+    with front(bucket.endpoint) as s3:
+        publisher(bucket.options(endpoint_url=s3.url), connections=8).publish(manifest(), directory)
+    puts = [(event, path) for event, method, path in s3.events if method == "PUT"]
+    record_path = f"/{bucket.name}/builds/b1.json"
+    assert puts[-2:] == [("begin", record_path), ("end", record_path)]
+    answered = {path for event, path in puts[:-2] if event == "end"}
+    assert answered == {f"/{bucket.name}/{key}" for key in EXPECTED}
+
+
+def test_a_publish_sums_itself_up(bucket, directory):
+    published = publisher(bucket.options(location="shop")).publish(manifest(), directory)
+    assert (published.uploaded, published.size) == (8, 236)
+    assert re.fullmatch(
+        rf"Published build b1 to s3://{bucket.name}/shop/static/b1/: 8 objects uploaded, 236 B, "
+        r"\d+\.\d s",
+        str(published),
+    )
+
+
+def test_nothing_uploaded_is_said_in_words():
+    published = Published("b1", "s3://bucket/static/b1/", 0, 0, 0.0)
+    assert str(published) == (
+        "Build b1 is published at s3://bucket/static/b1/ already: nothing to upload"
+    )
+
+
+# Again
+
+
+def test_publishing_again_uploads_nothing(bucket, directory):
+    publisher(bucket.options()).publish(manifest(), directory)
+    with front(bucket.endpoint) as s3:
+        given = bucket.options(endpoint_url=s3.url)
+        published = publisher(given).publish(manifest(), directory)
+    assert published.uploaded == 0
+    assert s3.asked("GET") == [f"/{bucket.name}/builds/b1.json"]
+    assert len(s3.requests) == 1
+
+
+def test_other_content_under_the_same_build_version_is_refused(bucket, directory):
+    publisher(bucket.options(location="shop")).publish(manifest(), directory)
+    before = bucket.objects().keys()
+    with front(bucket.endpoint) as s3:
+        given = bucket.options(location="shop", endpoint_url=s3.url)
+        with pytest.raises(BuildIsPublished) as refused:
+            publisher(given).publish(with_another_asset("decaf"), directory)
+    assert str(refused.value) == (
+        f"Build b1 is published at s3://{bucket.name}/shop/builds/b1.json with other content. "
+        "Against it, this build has\n"
+        "  added (1): new.png\n"
+        "  removed (1): img/logo.png\n"
+        "  changed (1): css/app.css\n"
+        "A published build never changes, because caches keep its URLs for years: "
+        "set a new BUILD_VERSION and run collectstatic again."
+    )
+    assert s3.asked("PUT") == []
+    assert bucket.listed() == before
+
+
+def test_a_build_with_other_options_alone_is_refused_too(bucket, directory):
+    publisher(bucket.options()).publish(manifest(), directory)
+    with pytest.raises(BuildIsPublished) as refused:
+        publisher(bucket.options()).publish(manifest("decaf", keep_originals=False), directory)
+    assert "\n  no asset, but the options that shape a build\n" in str(refused.value)
+
+
+def test_another_publisher_of_the_same_content_that_was_faster_is_no_error(bucket, directory):
+    """It commits while this one uploads."""
+    faster = record.Record(manifest()).to_json()
+
+    def commit_meanwhile(request):
+        if request.method == "PUT" and request.path.endswith("/css/app.css"):
+            bucket.put("builds/b1.json", faster)
+
+    with front(bucket.endpoint, commit_meanwhile) as s3:
+        given = bucket.options(endpoint_url=s3.url)
+        assert publisher(given).publish(manifest(), directory).uploaded == 8
+    assert bucket.get("builds/b1.json")["Body"] == faster
+
+
+def test_another_publisher_of_other_content_that_was_faster_keeps_the_record(bucket, directory):
+    faster = record.Record(with_another_asset("decaf")).to_json()
+
+    def commit_meanwhile(request):
+        if request.method == "PUT" and request.path.endswith("/css/app.css"):
+            bucket.put("builds/b1.json", faster)
+
+    with front(bucket.endpoint, commit_meanwhile) as s3:
+        with pytest.raises(BuildIsPublished, match=r"removed \(1\): new\.png"):
+            publisher(bucket.options(endpoint_url=s3.url)).publish(manifest(), directory)
+    assert bucket.get("builds/b1.json")["Body"] == faster
+
+
+def test_a_record_that_is_there_and_is_not_is_unsettled(bucket, directory):
+    bucket.put("builds/b1.json", b'{"state": "publishing", "content": "c0ffee"}')
+    with pytest.raises(Unsettled) as unsettled:
+        publisher(bucket.options()).publish(manifest(), directory)
+    assert str(unsettled.value) == (
+        f"S3 refused to create s3://{bucket.name}/builds/b1.json because it is there, and then "
+        "said that it is not. Another process may be writing it: run the same command again."
+    )
+
+
+# What goes wrong
+
+
+def dies_after(number):
+    """An answer for a front that lets so many PUTs through and then hangs up for good."""
+    puts = []
+
+    def answer(request):
+        if request.method == "PUT":
+            puts.append(request.path)
+        return HANGS_UP if len(puts) > number else None
+
+    return answer
+
+
+def test_a_server_that_dies_midway_leaves_no_record(bucket, directory):
+    with front(bucket.endpoint, dies_after(3)) as s3:
+        given = bucket.options(endpoint_url=s3.url)
+        with pytest.raises(PublishFailed) as failed:
+            publisher(given, connections=1).publish(manifest(), directory)
+    assert len(bucket.listed()) == 3
+    assert bucket.listed() < EXPECTED.keys()
+    assert f"/{bucket.name}/builds/b1.json" not in s3.asked("PUT")
+    failure = failed.value.failures[0]
+    assert failure.code == "ConnectionClosedError"
+    lines = str(failed.value).splitlines()
+    assert re.fullmatch(
+        r"Build b1 is not published: [1-5] of its 8 objects failed, and the upload was stopped\.",
+        lines[0],
+    )
+    assert lines[1].startswith(f"  PutObject s3://{bucket.name}/static/b1/")
+    assert lines[-1] == (
+        "No page refers to this build yet, and the published ones are as they were. "
+        "Run the same command again when it is mended."
+    )
+
+
+def test_running_again_completes_what_a_dead_server_left(bucket, directory):
+    with front(bucket.endpoint, dies_after(3)) as s3:
+        with pytest.raises(PublishFailed):
+            publisher(bucket.options(endpoint_url=s3.url)).publish(manifest(), directory)
+    publisher(bucket.options()).publish(manifest(), directory)
+    assert bucket.listed() == EXPECTED.keys() | {"builds/b1.json"}
+
+
+def test_a_server_that_dies_before_the_record_leaves_none(bucket, directory):
+    with front(bucket.endpoint, dies_after(8)) as s3:
+        with pytest.raises(OriginError) as failed:
+            publisher(bucket.options(endpoint_url=s3.url)).publish(manifest(), directory)
+    assert str(failed.value).startswith(f"PutObject s3://{bucket.name}/builds/b1.json failed: ")
+    assert bucket.listed() == EXPECTED.keys()
+
+
+def many(directory, number):
+    """A build of so many assets."""
+    assets = []
+    for index in range(number):
+        name = f"{index:03}.0123456789ab.png"
+        (directory / name).write_bytes(b"png")
+        assets.append(Asset(f"{index:03}.png", name, "b1", 3, "sha384-x", PNG))
+    return Manifest(
+        paths={one.name: one.hashed_name for one in assets},
+        build="b1",
+        content="many",
+        keep_originals=False,
+        assets={one.hashed_name: one for one in assets},
+    )
+
+
+def refuses_puts(request):
+    if request.method == "PUT":
+        return refusal(503, "SlowDown", "Please reduce your request rate.")
+    return None
+
+
+def test_after_the_first_failure_nothing_new_is_begun(bucket, directory):
+    with front(bucket.endpoint, refuses_puts) as s3:
+        given = bucket.options(endpoint_url=s3.url)
+        with pytest.raises(PublishFailed) as failed:
+            publisher(given, connections=2).publish(many(directory, 200), directory)
+    assert len(failed.value.failures) == len(s3.asked("PUT")) < 50
+    assert failed.value.total == 200
+
+
+def test_of_many_failures_ten_are_listed():
+    with nobody() as url, pytest.raises(OriginError) as failed:
+        S3Origin(options(url, "bucket")).create("a", b"")
+    text = str(PublishFailed("b1", [failed.value] * 13, 200))
+    assert text.startswith("Build b1 is not published: 13 of its 200 objects failed, and the ")
+    assert text.count("\n  PutObject s3://bucket/") == 10
+    assert "\n  and 3 more\n" in text
+
+
+def test_a_file_that_is_gone_from_the_build_leaves_no_record(bucket, directory):
+    (directory / "img/logo.ba9876543210.png").unlink()
+    with pytest.raises(FileNotFoundError):
+        publisher(bucket.options()).publish(manifest(), directory)
+    assert "builds/b1.json" not in bucket.listed()
+
+
+# Before the build
+
+
+def test_a_check_of_a_bucket_that_is_there_finds_nothing_wrong(bucket):
+    publisher(bucket.options()).check("b1")
+    assert bucket.listed() == set()
+
+
+@pytest.mark.parametrize("code", ["InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"])
+def test_a_check_says_what_cannot_work(code):
+    with front(answer=lambda _: refusal(403, code, "No.")) as s3:
+        with pytest.raises(OriginError) as wrong:
+            publisher(options(s3.url, "bucket")).check("b1")
+    assert wrong.value.code == code
+
+
+def denies_reading(request):
+    if request.method == "GET":
+        return refusal(403, "AccessDenied", "Access Denied")
+    return None
+
+
+def test_who_may_not_list_the_bucket_publishes_all_the_same(bucket, directory):
+    """S3 says 403 for a key that is not there, without the permission to list."""
+    with front(bucket.endpoint, denies_reading) as s3:
+        one = publisher(bucket.options(endpoint_url=s3.url))
+        one.check("b1")
+        one.publish(manifest(), directory)
+    assert bucket.listed() == EXPECTED.keys() | {"builds/b1.json"}
+
+
+def test_who_may_not_read_the_record_does_not_overwrite_it(bucket, directory):
+    publisher(bucket.options()).publish(manifest(), directory)
+    before = bucket.get("builds/b1.json")["Body"]
+    with front(bucket.endpoint, denies_reading) as s3:
+        with pytest.raises(Unsettled):
+            publisher(bucket.options(endpoint_url=s3.url)).publish(
+                with_another_asset("decaf"), directory
+            )
+    assert bucket.get("builds/b1.json")["Body"] == before
+
+
+# Secrets
+
+
+def test_no_secret_is_in_what_a_failed_publish_says_or_the_record(bucket, directory):
+    with front(bucket.endpoint, refuses_puts) as s3:
+        one = publisher(bucket.options(endpoint_url=s3.url))
+        with pytest.raises(PublishFailed) as failed:
+            one.publish(manifest(), directory)
+    publisher(bucket.options()).publish(manifest(), directory)
+    stored = json.dumps(json.loads(bucket.get("builds/b1.json")["Body"]))
+    for text in (str(failed.value), repr(failed.value), repr(one), stored):
+        assert SECRET_KEY not in text
+
+
+def test_the_cache_control_is_whitenoises():
+    assert CACHE_CONTROL == "max-age=315360000, public, immutable"

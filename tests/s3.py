@@ -1,0 +1,229 @@
+"""An S3 server in a test, and what may stand in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
+
+ACCESS_KEY, SECRET_KEY = "AKIDOFATEST", "the-secret-of-a-test"
+ONCE = Config(retries={"mode": "standard", "total_max_attempts": 1})
+
+
+@contextmanager
+def moto() -> Iterator[str]:
+    """Moto's server on a free port; gives its URL."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+        server._server.server_close()
+
+
+def options(endpoint: str, bucket: str, **more: Any) -> dict[str, Any]:
+    """An origin option with which nothing is tried twice."""
+    return {
+        "bucket_name": bucket,
+        "endpoint_url": endpoint,
+        "region_name": "eu-west-1",
+        "access_key": ACCESS_KEY,
+        "secret_key": SECRET_KEY,
+        "client_config": ONCE,
+        **more,
+    }
+
+
+@cache
+def client_of(endpoint: str) -> Any:
+    """One client for all tests, because making one takes longer than most of them."""
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="eu-west-1",
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        config=ONCE,
+    )
+
+
+@dataclass
+class Bucket:
+    """A bucket of its own for one test."""
+
+    endpoint: str
+    name: str
+    client: Any
+
+    @classmethod
+    @contextmanager
+    def at(cls, endpoint: str) -> Iterator[Bucket]:
+        client = client_of(endpoint)
+        name = f"bucket-{uuid4().hex}"
+        client.create_bucket(
+            Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        yield cls(endpoint, name, client)
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        return options(self.endpoint, self.name, **more)
+
+    def listed(self) -> set[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return {found["Key"] for page in pages for found in page.get("Contents", ())}
+
+    def get(self, key: str) -> dict[str, Any]:
+        """S3's answer for a key, with the bytes as its Body."""
+        answer = self.client.get_object(Bucket=self.name, Key=key)
+        with answer["Body"] as body:
+            return {**answer, "Body": body.read()}
+
+    def objects(self) -> dict[str, dict[str, Any]]:
+        return {key: self.get(key) for key in self.listed()}
+
+    def put(self, key: str, body: bytes) -> None:
+        self.client.put_object(Bucket=self.name, Key=key, Body=body)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What arrived; ``path`` is without the query."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is sent back; a status of 0 hangs up without a word."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+HANGS_UP = Answer(0)
+
+
+def refusal(status: int, code: str, message: str) -> Answer:
+    """An error as S3 says it."""
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{code}</Code><Message>{message}</Message>"
+        "<RequestId>4442587FB7D0A2F9</RequestId></Error>"
+    )
+    return Answer(status, text.encode(), {"Content-Type": "application/xml"})
+
+
+@dataclass
+class Front:
+    """Stands before an S3 server: keeps what was asked, and may answer in its place.
+
+    ``answer`` gives None for a request that goes on to the server. ``events`` has the beginning
+    and the end of each request, in order.
+    """
+
+    upstream: str
+    answer: Callable[[Request], Answer | None] = lambda _: None
+    requests: list[Request] = field(default_factory=list)
+    events: list[tuple[str, str, str]] = field(default_factory=list)
+    url: str = ""
+    lock: Any = field(default_factory=Lock)
+
+    def asked(self, method: str) -> list[str]:
+        """The paths that were asked for with a method."""
+        return [request.path for request in self.requests if request.method == method]
+
+    def handle(self, request: Request, target: str) -> Answer:
+        with self.lock:
+            self.requests.append(request)
+            self.events.append(("begin", request.method, request.path))
+            answer = self.answer(request)
+        answer = answer or self.passed_on(request, target)
+        with self.lock:
+            self.events.append(("end", request.method, request.path))
+        return answer
+
+    def passed_on(self, request: Request, target: str) -> Answer:
+        connection = HTTPConnection(urlsplit(self.upstream).netloc, timeout=10)
+        headers = {
+            name: value
+            for name, value in request.headers.items()
+            if name.lower() not in ("expect", "connection")
+        }
+        try:
+            connection.request(request.method, target, request.body, headers)
+            found = connection.getresponse()
+            body = found.read()
+        finally:
+            connection.close()
+        kept = {
+            name: value
+            for name, value in found.getheaders()
+            if name.lower() not in ("connection", "content-length", "date", "server")
+        }
+        return Answer(found.status, body, kept)
+
+
+@contextmanager
+def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None = None) -> Any:
+    """A `Front` on a free port; without ``upstream`` it must answer everything itself."""
+    standing = Front(upstream)
+    if answer is not None:
+        standing.answer = answer
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answered(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            path = urlsplit(self.path).path
+            request = Request(self.command, path, dict(self.headers), body)
+            answer = standing.handle(request, self.path)
+            if not answer.status:
+                self.close_connection = True
+                return
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answered  # noqa: N815
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        standing.url = f"http://127.0.0.1:{server.server_port}"
+        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield standing
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """The URL of a port that nobody listens on."""
+    with front() as gone:
+        url = gone.url
+    yield url

@@ -1,0 +1,422 @@
+"""The app: what happens at start, and what `manage.py` says of a site's settings.
+
+Each site is a process of its own, because what the app does it does once, when Django is set up.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import django
+import pytest
+from django.apps import apps
+from django.test import override_settings
+
+from tests.helpers import BACKEND, site, write
+from versioned_storage.apps import storage_options
+from versioned_storage.checks import check_options
+
+REPOSITORY = Path(__file__).parent.parent
+CDN = "d111111abcdef8.cloudfront.net"
+
+QUICKSTART = f"""
+import os
+from pathlib import Path
+
+BASE_DIR = Path(__file__).parent
+SECRET_KEY = "only for tests"
+DEBUG = False
+ALLOWED_HOSTS = ["*"]
+USE_TZ = True
+ROOT_URLCONF = "urls"
+INSTALLED_APPS = ["django.contrib.staticfiles", "versioned_storage", "pages"]
+MIDDLEWARE = ["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"]
+TEMPLATES = [
+    {{
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "OPTIONS": {{"context_processors": ["django.template.context_processors.static"]}},
+    }}
+]
+DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db"}}}}
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "assets"]
+BUILD_VERSION = os.environ.get("BUILD_VERSION")
+STORAGES = {{
+    "default": {{"BACKEND": "django.core.files.storage.FileSystemStorage"}},
+    "staticfiles": {{
+        "BACKEND": "{BACKEND}",
+        "OPTIONS": {{
+            "cdn_domain": "{CDN}",
+            # Nothing listens there: whoever asks it fails.
+            "origin": {{
+                "bucket_name": "my-site-static",
+                "region_name": "eu-west-1",
+                "endpoint_url": "http://127.0.0.1:9",
+            }},
+        }},
+    }},
+}}
+"""
+
+PAGE = """
+from django.http import HttpResponse
+from django.template import engines
+from django.urls import path
+
+PAGE = (
+    "{% load static %}{% static 'css/app.css' %} {% get_static_prefix %} {{ STATIC_URL }}"
+)
+
+
+def page(request):
+    return HttpResponse(engines["django"].from_string(PAGE).render({}, request))
+
+
+urlpatterns = [path("", page)]
+"""
+
+TESTS = """
+from django.test import SimpleTestCase
+
+
+class PageTests(SimpleTestCase):
+    def test_page(self):
+        self.assertContains(self.client.get("/"), "/static/css/app.css")
+"""
+
+ASK = """
+import json, sys
+from django.core.wsgi import get_wsgi_application
+application = get_wsgi_application()
+from django.conf import settings
+from django.contrib.staticfiles.storage import staticfiles_storage
+from versioned_storage import static_url
+
+# Not settings.STATIC_URL: Django keeps what that says outside of a request.
+first = settings._wrapped.STATIC_URL
+get_wsgi_application()
+body = b"".join(application({
+    "REQUEST_METHOD": "GET", "PATH_INFO": "/", "SCRIPT_NAME": sys.argv[1],
+    "SERVER_NAME": "site.test", "SERVER_PORT": "80", "wsgi.url_scheme": "http",
+    "wsgi.input": sys.stdin.buffer,
+}, lambda status, headers: None)).decode()
+print(json.dumps({
+    "first": first,
+    "again": settings.STATIC_URL,
+    "written": static_url.as_written(),
+    "location": staticfiles_storage.location,
+    "page": body.split(),
+}))
+"""
+
+
+class Project:
+    """A site on disk, used by its manage.py."""
+
+    def __init__(self, directory, more_settings="", static="body{}"):
+        self.directory = directory
+        write(
+            directory,
+            {
+                "settings.py": QUICKSTART + more_settings,
+                "urls.py": PAGE,
+                "ask.py": ASK,
+                "pages/__init__.py": "",
+                "pages/tests.py": TESTS,
+                "assets/css/app.css": static,
+            },
+        )
+
+    def run(self, *arguments, **environment):
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.directory,
+            env={
+                **{name: value for name, value in os.environ.items() if name != "BUILD_VERSION"},
+                "PYTHONPATH": os.pathsep.join([str(self.directory), str(REPOSITORY)]),
+                "DJANGO_SETTINGS_MODULE": "settings",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def manage(self, *arguments, **environment):
+        return self.run("-m", "django", *arguments, **environment)
+
+    def asked(self, script_name="", **environment):
+        done = self.run("ask.py", script_name, **environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    @property
+    def collected(self):
+        root = self.directory / "staticfiles"
+        return sorted(path.relative_to(root).as_posix() for path in root.rglob("*"))
+
+
+WITHOUT_S3 = '\nSTORAGES["staticfiles"]["OPTIONS"].pop("origin")\n'
+ORIGIN_PULL = '\nSTORAGES["staticfiles"].pop("OPTIONS")\n'
+LOOSE = '\nVERSIONED_STORAGE = {"manifest_strict": False}\n'
+
+
+def refused(done):
+    """What a command said that ended as a command that was used wrongly does."""
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+# Commands that need no build
+
+
+@pytest.mark.parametrize("command", [["check"], ["migrate"], ["check", "--tag", "staticfiles"]])
+def test_commands_without_static_files_need_no_build_version(tmp_path, command):
+    done = Project(tmp_path).manage(*command)
+
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "staticfiles").exists()
+
+
+def test_the_test_command_needs_no_build_version_and_no_manifest(tmp_path):
+    """With the quickstart's settings, and the one that is documented for test suites."""
+    done = Project(tmp_path, LOOSE).manage("test")
+
+    assert done.returncode == 0, done.stderr
+    assert "Ran 1 test" in done.stderr
+
+
+def test_the_test_command_with_a_build_version_reaches_for_no_network(tmp_path):
+    project = Project(tmp_path, LOOSE)
+    write(tmp_path, {"pages/tests.py": TESTS.replace("/static/css", f"{CDN}/static/b1/css")})
+
+    done = project.manage("test", BUILD_VERSION="b1")
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_page_without_build_version_says_what_is_missing(tmp_path):
+    ask = (
+        "import django; django.setup(); from django.templatetags.static import static; static('x')"
+    )
+
+    done = Project(tmp_path).run("-c", ask)
+
+    assert "MissingBuildVersion: BUILD_VERSION is not set, and with cdn_domain or" in done.stderr
+
+
+def test_debug_needs_nothing(tmp_path):
+    said = Project(tmp_path, "\nDEBUG = True\n").asked(BUILD_VERSION="b1")
+
+    assert said["page"] == ["/static/css/app.css", "/static/", "/static/"]
+    assert said["first"] == "/static/"
+
+
+# collectstatic
+
+
+def test_collectstatic_without_build_version_writes_nothing_and_says_why(tmp_path):
+    project = Project(tmp_path)
+
+    done = project.manage("collectstatic", "--noinput")
+
+    said = refused(done).rstrip()
+    assert said.endswith(
+        "BUILD_VERSION is not set, and with cdn_domain or origin every file is in a build. Set it "
+        "in the environment or the settings to what names this deploy, for example "
+        "BUILD_VERSION=$(git rev-parse --short HEAD). Builds in STATIC_ROOT: none. A test suite "
+        "needs none with VERSIONED_STORAGE = {'manifest_strict': False}."
+    )
+    assert project.collected == []
+
+
+def test_collectstatic_without_build_version_names_the_builds_that_are_there(tmp_path):
+    project = Project(tmp_path, WITHOUT_S3)
+    for version in ("b2", "b1"):
+        assert project.manage("collectstatic", "--noinput", BUILD_VERSION=version).returncode == 0
+    before = project.collected
+
+    for options in ([], ["--clear"], ["--dry-run"]):
+        done = project.manage("collectstatic", "--noinput", *options)
+        assert "Builds in STATIC_ROOT: b1, b2." in refused(done)
+    assert project.collected == before
+
+
+@pytest.mark.parametrize("options", [[], ["--clear"], ["--dry-run"], ["--link"]])
+def test_collectstatic_with_a_slash_in_the_build_version_writes_nothing(tmp_path, options):
+    project = Project(tmp_path)
+
+    done = project.manage("collectstatic", "--noinput", *options, BUILD_VERSION="feature/x")
+
+    assert (
+        "BUILD_VERSION is 'feature/x'. It takes 1 to 64 letters, digits, dots, hyphens and "
+        "underscores, the first a letter or a digit (it becomes a directory and a part of each "
+        "URL), for example '2f1c9ab'."
+    ) in refused(done)
+    assert project.collected == []
+
+
+def test_collectstatic_with_an_unknown_option_lists_the_known_ones(tmp_path):
+    more = '\nSTORAGES["staticfiles"]["OPTIONS"]["cdn_domian"] = "x"\n'
+    project = Project(tmp_path, more)
+
+    done = project.manage("collectstatic", "--noinput", BUILD_VERSION="b1")
+
+    assert (
+        "the unknown option 'cdn_domian'. The options are: allow_overwrite, base_url, "
+        if django.VERSION >= (5, 1)
+        else "the unknown option 'cdn_domian'. The options are: base_url, build_version, "
+    ) in refused(done)
+    assert project.collected == []
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("/", "its path is the whole site"),
+        ("/builds/", "the records of the builds are kept at that path"),
+    ],
+)
+def test_collectstatic_with_a_static_url_that_cannot_hold_builds(tmp_path, written, reason):
+    project = Project(tmp_path, f"\nSTATIC_URL = '{written}'\n")
+
+    done = project.manage("collectstatic", "--noinput", BUILD_VERSION="b1")
+
+    assert f"STATIC_URL is '{written}': {reason}." in refused(done)
+    assert project.collected == []
+
+
+# settings.STATIC_URL
+
+
+def hashed(project, version):
+    manifest = json.loads(
+        (project.directory / f"staticfiles/{version}/staticfiles.json").read_text()
+    )
+    return manifest["paths"]["css/app.css"]
+
+
+@pytest.mark.parametrize(
+    ("more", "script_name", "written", "prefix"),
+    [
+        ("", "", "/static/", "/static/b1/"),
+        ("STATIC_URL = 'static/'", "", "static/", "/static/b1/"),
+        ("STATIC_URL = 'static/'", "/mount", "static/", "/mount/static/b1/"),
+        ("STATIC_URL = 'static/'; FORCE_SCRIPT_NAME = '/app'", "", "static/", "/app/static/b1/"),
+        ("FORCE_SCRIPT_NAME = '/app'", "/app", "/static/", "/static/b1/"),
+        ("STATIC_URL = 'http://s.test/x/'", "", "http://s.test/x/", "http://s.test/x/b1/"),
+    ],
+)
+def test_every_way_to_ask_for_the_prefix_gives_that_of_the_build(
+    tmp_path, more, script_name, written, prefix
+):
+    """Under get_wsgi_application(), called twice, and in a request."""
+    project = Project(tmp_path, f"{ORIGIN_PULL}{more}\n")
+    assert project.manage("collectstatic", "--noinput", BUILD_VERSION="b1").returncode == 0
+
+    said = project.asked(script_name, BUILD_VERSION="b1")
+
+    assert said["page"] == [prefix + hashed(project, "b1"), prefix, prefix]
+    assert said["written"] == written
+    assert said["again"] == prefix
+    assert said["location"] == str(tmp_path / "staticfiles" / "b1")
+
+
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        ("", "/static/"),
+        ("STATIC_URL = 'static/'", "/static/"),
+        ("STATIC_URL = 'static/'; FORCE_SCRIPT_NAME = '/app'", "/app/static/"),
+    ],
+)
+def test_behind_a_cdn_the_prefix_is_that_of_the_cdn_wherever_the_site_is_mounted(
+    tmp_path, more, path
+):
+    project = Project(tmp_path, f"{WITHOUT_S3}{more}\n")
+    assert project.manage("collectstatic", "--noinput", BUILD_VERSION="b1").returncode == 0
+
+    said = project.asked("/mount", BUILD_VERSION="b1")
+
+    prefix = f"https://{CDN}{path}b1/"
+    assert said["page"] == [prefix + hashed(project, "b1"), prefix, prefix]
+    assert said["first"] == said["again"] == prefix
+
+
+def test_without_build_version_static_url_stays_as_it_is(tmp_path):
+    project = Project(tmp_path, ORIGIN_PULL)
+    assert project.manage("collectstatic", "--noinput").returncode == 0
+
+    said = project.asked()
+
+    assert said["first"] == "/static/"
+    assert said["page"][0].startswith("/static/css/app.")
+
+
+# The parts
+
+
+def ready():
+    apps.get_app_config("versioned_storage").ready()
+
+
+def test_getting_ready_again_points_at_the_same_build(tmp_path, settings):
+    with site(tmp_path, BUILD_VERSION="b1", STATIC_URL="/static/"):
+        ready()
+        assert settings.STATIC_URL == "/static/b1/"
+        ready()
+        assert settings.STATIC_URL == "/static/b1/"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"DEBUG": True},
+        {"BUILD_VERSION": None},
+        {"BUILD_VERSION": "a/b"},
+        {"STATIC_URL": "/builds/"},
+        {"backend": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+        {"backend": "nowhere.Storage"},
+        {"options": {"base_url": "/other/"}},
+        {"options": {"connections": 0}},
+    ],
+)
+def test_what_is_no_build_of_ours_leaves_static_url_alone(tmp_path, settings, more):
+    with site(tmp_path, **{"BUILD_VERSION": "b1", "STATIC_URL": "/static/", **more}):
+        ready()
+        assert more.get("STATIC_URL", "/static/") == settings.STATIC_URL
+
+
+def test_the_options_are_those_of_a_storage_that_is_ours(tmp_path):
+    with site(tmp_path, options={"connections": 3, "location": "there"}):
+        assert storage_options() == {"connections": 3}
+    with site(tmp_path, backend="django.contrib.staticfiles.storage.StaticFilesStorage"):
+        assert storage_options() is None
+    with override_settings(STORAGES={}):
+        assert storage_options() is None
+
+
+def test_the_check_says_what_the_storage_would_say(tmp_path):
+    with site(tmp_path, BUILD_VERSION="a/b"):
+        (error,) = check_options(None)
+    assert error.id == "versioned_storage.E001"
+    assert error.msg.startswith("BUILD_VERSION is 'a/b'. It takes 1 to 64 letters, digits,")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"options": {"cdn_domain": CDN}},
+        {"options": {"cdn_domain": CDN}, "BUILD_VERSION": "b1"},
+        {"backend": "django.contrib.staticfiles.storage.StaticFilesStorage", "BUILD_VERSION": "/"},
+    ],
+)
+def test_the_check_is_silent_where_nothing_is_wrong(tmp_path, more):
+    """A missing build version is none of it: `migrate` runs the checks too."""
+    with site(tmp_path, **more):
+        assert check_options(None) == []

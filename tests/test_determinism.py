@@ -1,0 +1,179 @@
+"""The same sources give the same build: elsewhere, in another order, on another interpreter."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import site, write
+
+# A cycle, a chain, a diamond, odd names and bytes: whatever an order could get into.
+FILES = {
+    "css/a.css": '@import "b.css"; a{background:url("../img/l.png")}',
+    "css/b.css": '@import "/static/css/a.css"; b{background:url(../img/ünï%20%231.svg)}',
+    "main.css": '@import "css/a.css"; @import "css/c.css"; @import "css/d.css";',
+    "css/c.css": '@import "e.css";',
+    "css/d.css": '@import "e.css"; /*# sourceMappingURL=d.css.map */',
+    "css/e.css": "e{fill:url(e.css#x)}",
+    "css/d.css.map": "{}",
+    "img/l.png": bytes(range(256)),
+    "img/ünï #1.svg": "<svg/>",
+    "js/app.js": "load();\n//# sourceMappingURL=app.js.map",
+    "js/app.js.map": "{}",
+    "app.webmanifest": '{"name": "x", "icons": [{"src": "img/l.png"}]}',
+    **{f"many/{number}.txt": str(number) for number in range(40)},
+}
+OPTIONS = {"encodings": ["br", "gzip"], "skip_compress_extensions": ["png"]}
+
+#: What every Python, every Django and every machine makes of FILES. It changes with
+#: `versioned_storage.build.manifest.FORMAT`, and never without.
+CONTENT = "732b89184277c32cbb7f531c01d5b7613f44981b49536af925e6494aebd8f19f"
+NAMES = {
+    "app.webmanifest": "app.aae91a6a91dc.webmanifest",
+    "css/a.css": "css/a.36fac34817e2.css",
+    "css/b.css": "css/b.36fac34817e2.css",
+    "css/c.css": "css/c.828a3a76b0ec.css",
+    "css/d.css": "css/d.79a8aa7cef7b.css",
+    "css/d.css.map": "css/d.css.99914b932bd3.map",
+    "css/e.css": "css/e.e7be2095b679.css",
+    "img/l.png": "img/l.e2c865db4162.png",
+    "img/ünï #1.svg": "img/ünï #1.677433a0892a.svg",
+    "js/app.js": "js/app.e0b655631a0e.js",
+    "js/app.js.map": "js/app.js.99914b932bd3.map",
+    "main.css": "main.679cc4fd88db.css",
+}
+
+PROGRAM = """
+import json, sys
+import django
+from django.conf import settings
+
+directory, static_root, options = sys.argv[1:]
+settings.configure(
+    SECRET_KEY="only for tests",
+    INSTALLED_APPS=["django.contrib.staticfiles", "versioned_storage"],
+    STATIC_URL="/static/",
+    STATIC_ROOT=static_root,
+    STATICFILES_DIRS=[directory],
+    STATICFILES_FINDERS=["django.contrib.staticfiles.finders.FileSystemFinder"],
+    BUILD_VERSION="b1",
+    # Not in STORAGES: what settings.configure() says there loses its OPTIONS on Django 4.2.
+    VERSIONED_STORAGE=json.loads(options),
+    STORAGES={
+        "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+        "staticfiles": {
+            "BACKEND": "versioned_storage.storage.VersionedStaticFilesStorage",
+        },
+    },
+)
+django.setup()
+from django.core.management import call_command
+
+call_command("collectstatic", interactive=False, verbosity=0)
+"""
+
+
+def known(root):
+    """What a build is known by, from its manifest."""
+    manifest = json.loads((root / "staticfiles.json").read_text())
+    integrity = {name: asset["integrity"] for name, asset in manifest["assets"].items()}
+    return manifest["paths"], integrity, manifest["content"], manifest["hash"]
+
+
+def identity(root):
+    """Every file that is no encoding and no record, with its bytes."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and path.suffix not in (".br", ".gz") and path.name != "staticfiles.json"
+    }
+
+
+def build(directory, files=None):
+    directory.mkdir(parents=True, exist_ok=True)
+    with site(directory, files, options=OPTIONS, BUILD_VERSION="b1") as made:
+        made.collect()
+        return Path(made.storage.location)
+
+
+def build_by(interpreter, directory, static_root, **environment):
+    """The same in another process."""
+    root = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONUTF8": "1", **environment}
+    arguments = [str(directory), str(static_root), json.dumps(OPTIONS)]
+    ran = subprocess.run(
+        [interpreter, "-c", PROGRAM, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return Path(static_root, "b1")
+
+
+@pytest.fixture
+def first(tmp_path):
+    return build(tmp_path / "first", FILES)
+
+
+def test_the_names_and_the_content_digest_are_what_they_are_everywhere(first):
+    paths, _, content, _ = known(first)
+    assert {name: paths[name] for name in NAMES} == NAMES
+    assert content == CONTENT
+
+
+def test_the_same_sources_in_another_directory_are_the_same_build(tmp_path, first):
+    (tmp_path / "else where").mkdir()
+    shutil.copytree(tmp_path / "first" / "sources", tmp_path / "else where" / "sources")
+    second = build(tmp_path / "else where")
+    assert known(second) == known(first)
+    assert identity(second) == identity(first)
+
+
+@pytest.mark.parametrize("seed", [None, 1, 2])
+def test_the_order_in_which_files_were_made_does_not_matter(tmp_path, first, seed):
+    order = list(reversed(FILES))
+    if seed is not None:
+        random.Random(seed).shuffle(order)
+    second = build(tmp_path / "second", {name: FILES[name] for name in order})
+    assert known(second) == known(first)
+    assert identity(second) == identity(first)
+
+
+def test_the_times_of_the_sources_do_not_matter(tmp_path, first):
+    write(tmp_path / "second" / "sources", FILES)
+    for path in (tmp_path / "second" / "sources").rglob("*.*"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    second = build(tmp_path / "second")
+    assert known(second) == known(first)
+    assert (second / "staticfiles.json").read_bytes() == (first / "staticfiles.json").read_bytes()
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "4242"])
+def test_the_order_of_python_s_sets_does_not_matter(tmp_path, first, seed):
+    sources = tmp_path / "first" / "sources"
+    second = build_by(sys.executable, sources, tmp_path / "second", PYTHONHASHSEED=seed)
+    assert known(second) == known(first)
+    assert identity(second) == identity(first)
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13", "3.14"])
+def test_another_python_makes_the_same_build(tmp_path, first, version):
+    """Where an interpreter of that version has the package's dependencies."""
+    if f"{sys.version_info[0]}.{sys.version_info[1]}" == version:
+        pytest.skip(f"Python {version} is the one that runs this")
+    interpreter = shutil.which(f"python{version}")
+    if interpreter is None:
+        pytest.skip(f"there is no python{version} on the PATH")
+    imports = "import boto3, brotli, django, storages, tqdm, whitenoise"
+    if subprocess.run([interpreter, "-c", imports], capture_output=True, check=False).returncode:
+        pytest.skip(f"python{version} cannot import what the package depends on")
+    second = build_by(interpreter, tmp_path / "first" / "sources", tmp_path / "second")
+    assert known(second) == known(first)
+    assert identity(second) == identity(first)

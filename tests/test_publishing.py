@@ -1,0 +1,464 @@
+"""collectstatic, through the storage, to an S3 server; and back to app servers without a build."""
+
+# The server stands around what is expected to fail: two blocks, not one.
+# ruff: noqa: SIM117
+
+import hashlib
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
+from django.test import override_settings
+from django.urls import get_script_prefix, set_script_prefix
+
+from tests.helpers import site
+from tests.s3 import HANGS_UP, SECRET_KEY, Bucket, front, moto, options, refusal
+from versioned_storage.errors import MissingManifest
+from versioned_storage.origin.publish import BuildIsPublished, PublishFailed
+from versioned_storage.origin.s3 import OriginError
+
+FILES = {
+    "css/app.css": "body { background: url(../img/logo.png) }\n" * 20,
+    "js/app.js": "console.log('hello');\n" * 20,
+    "img/logo.png": b"\x89PNG" * 20,
+    "data/a b.json": '{"a": 1}',
+    "fonts/a.woff2": b"wOF2",
+    "img/icon.svg": '<svg xmlns="http://www.w3.org/2000/svg"></svg>',
+}
+CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".json": "application/json",
+    ".woff2": "font/woff2",
+    ".svg": "image/svg+xml",
+}
+ENCODINGS = {".br": "br", ".gz": "gzip"}
+
+
+@pytest.fixture(scope="module")
+def s3_server():
+    with moto() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(s3_server):
+    with Bucket.at(s3_server) as made:
+        yield made
+
+
+def origin(given, **more):
+    """The storage's options: that origin, and few connections."""
+    return {"origin": given, "connections": 4, **more}
+
+
+def publish(tmp_path, given, files=FILES, build="b1", **settings):
+    with site(tmp_path, files, options=origin(given), BUILD_VERSION=build, **settings) as shop:
+        return shop.collect()
+
+
+def elsewhere(tmp_path):
+    """Another machine: one that never ran collectstatic."""
+    other = tmp_path / "elsewhere"
+    other.mkdir(exist_ok=True)
+    return other
+
+
+# What collectstatic puts on S3
+
+
+def test_each_file_of_the_build_is_on_s3_with_its_headers(bucket, tmp_path):
+    publish(tmp_path, bucket.options())
+    build = tmp_path / "static_root/b1"
+    on_disk = {
+        f"static/b1/{file.relative_to(build).as_posix()}": file.read_bytes()
+        for file in build.rglob("*")
+        if file.is_file() and file.name != "staticfiles.json"
+    }
+    objects = bucket.objects()
+    assert objects.keys() == on_disk.keys() | {"builds/b1.json"}
+    assert {"static/b1/css/app.css", "static/b1/css/app.css.br"} < objects.keys()
+    for key, content in on_disk.items():
+        stored = objects[key]
+        suffix = next((suffix for suffix in ENCODINGS if key.endswith(suffix)), "")
+        extension = "." + key.removesuffix(suffix).rpartition(".")[2]
+        assert stored["Body"] == content, key
+        assert stored["ContentType"] == CONTENT_TYPES[extension], key
+        assert stored.get("ContentEncoding") == ENCODINGS.get(suffix), key
+        assert stored["CacheControl"] == "max-age=315360000, public, immutable", key
+        assert stored["Metadata"] == {"sha256": hashlib.sha256(content).hexdigest()}, key
+
+
+def test_the_record_has_the_manifest_of_the_build_directory(bucket, tmp_path):
+    publish(tmp_path, bucket.options())
+    stored = json.loads(bucket.get("builds/b1.json")["Body"])
+    on_disk = json.loads((tmp_path / "static_root/b1/staticfiles.json").read_text())
+    assert stored["state"] == "published"
+    assert stored["content"] == on_disk["content"]
+    assert stored["manifest"] == on_disk
+
+
+def test_the_record_comes_after_every_object(bucket, tmp_path):
+    with front(bucket.endpoint) as s3:
+        publish(tmp_path, bucket.options(endpoint_url=s3.url))
+    puts = [(event, path) for event, method, path in s3.events if method == "PUT"]
+    path = f"/{bucket.name}/builds/b1.json"
+    assert puts[-2:] == [("begin", path), ("end", path)]
+    assert len(puts) == 2 * len(bucket.listed())
+
+
+def test_collectstatic_says_what_was_published(bucket, tmp_path, capsys):
+    said = publish(tmp_path, bucket.options()) + capsys.readouterr().err
+    uploaded = len(bucket.listed()) - 1
+    assert f"Published build b1 to s3://{bucket.name}/static/b1/: {uploaded} objects upl" in said
+
+
+def test_a_dry_run_asks_nothing_of_s3(bucket, tmp_path):
+    with front(bucket.endpoint) as s3:
+        given = origin(bucket.options(endpoint_url=s3.url))
+        with site(tmp_path, FILES, options=given, BUILD_VERSION="b1") as shop:
+            shop.collect(dry_run=True)
+    assert s3.requests == []
+
+
+def test_object_parameters_are_on_every_object(bucket, tmp_path):
+    parameters = {"StorageClass": "STANDARD_IA", "Tagging": "team=web"}
+    publish(tmp_path, bucket.options(object_parameters=parameters))
+    for key, stored in bucket.objects().items():
+        assert stored["StorageClass"] == "STANDARD_IA", key
+        tags = bucket.client.get_object_tagging(Bucket=bucket.name, Key=key)["TagSet"]
+        assert tags == [{"Key": "team", "Value": "web"}], key
+
+
+@pytest.mark.parametrize("name", ["CacheControl", "ContentEncoding", "ContentType"])
+def test_a_header_that_the_build_decides_is_refused(tmp_path, name):
+    given = origin({"bucket_name": "bucket", "object_parameters": {name: "x"}})
+    with site(tmp_path, FILES, options=given, BUILD_VERSION="b1") as shop:
+        with pytest.raises(ImproperlyConfigured) as refused:
+            _ = shop.storage
+    assert (
+        f'STORAGES["staticfiles"]["OPTIONS"]["origin"] is a dict that sets {name}. It takes '
+        f"object_parameters without {name}, which each object gets from its build"
+    ) in str(refused.value)
+
+
+def test_the_media_storages_settings_connect_and_no_more(bucket, tmp_path):
+    settings = {
+        "AWS_S3_ENDPOINT_URL": bucket.endpoint,
+        "AWS_ACCESS_KEY_ID": "AKIDOFMEDIA",
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_S3_REGION_NAME": "eu-west-1",
+        "AWS_STORAGE_BUCKET_NAME": "media",
+        "AWS_LOCATION": "uploads",
+        "AWS_IS_GZIPPED": True,
+        "AWS_S3_OBJECT_PARAMETERS": {"CacheControl": "no-cache", "StorageClass": "STANDARD_IA"},
+    }
+    publish(tmp_path, {"bucket_name": bucket.name}, **settings)
+    stored = bucket.get("static/b1/css/app.css")
+    assert stored["CacheControl"] == "max-age=315360000, public, immutable"
+    assert "StorageClass" not in stored
+    assert "ContentEncoding" not in stored
+
+
+# The keys and the URLs agree
+
+
+@pytest.mark.parametrize(
+    ("static_url", "script_name", "cdn", "location"),
+    [
+        ("/static/", None, None, ""),
+        ("/static/", "/app", None, "shop"),
+        ("/static/", "/app", "cdn.example.com", ""),
+        ("/assets/static/", None, "http://127.0.0.1:8443", "shop/stage"),
+        ("static/", None, None, ""),
+        ("static/", None, "cdn.example.com", "shop"),
+        ("static/", "/app", None, ""),
+        ("static/", "/app/", "cdn.example.com", "shop"),
+        ("https://cdn.example.com/static/", None, None, ""),
+        ("https://cdn.example.com/static/", "/app", "cdn.example.com", "shop"),
+        ("//cdn.example.com/static/", None, None, "shop"),
+    ],
+)
+def test_each_url_is_the_key_of_an_object(bucket, tmp_path, static_url, script_name, cdn, location):
+    files = {"css/app.css": "a { color: red }", "data/a b.json": "{}"}
+    given = origin(bucket.options(location=location), cdn_domain=cdn)
+    settings = {"STATIC_URL": static_url, "FORCE_SCRIPT_NAME": script_name, "BUILD_VERSION": "b1"}
+    with site(tmp_path, files, options=given, **settings) as shop:
+        shop.collect()
+        urls = [shop.storage.url(name) for name in files]
+    keys = bucket.listed()
+    for url in urls:
+        path = urlsplit(url).path.lstrip("/").replace("%20", " ")
+        assert (f"{location}/{path}" if location else path) in keys
+    assert (f"{location}/builds/b1.json" if location else "builds/b1.json") in keys
+
+
+def test_a_relative_static_url_behind_a_cdn_is_the_same_under_any_mount(bucket, tmp_path):
+    """collectstatic makes the keys where there is no server to ask for its mount."""
+    given = origin(bucket.options(), cdn_domain="cdn.example.com")
+    with site(tmp_path, FILES, options=given, STATIC_URL="static/", BUILD_VERSION="b1") as shop:
+        shop.collect()
+        before = get_script_prefix()
+        set_script_prefix("/mounted/")
+        try:
+            url = shop.storage.url("css/app.css")
+        finally:
+            set_script_prefix(before)
+    assert urlsplit(url).path.lstrip("/") in bucket.listed()
+
+
+# Again
+
+
+def test_collecting_again_uploads_nothing(bucket, tmp_path, capsys):
+    publish(tmp_path, bucket.options())
+    with front(bucket.endpoint) as s3:
+        said = publish(tmp_path, bucket.options(endpoint_url=s3.url)) + capsys.readouterr().err
+    assert s3.asked("PUT") == []
+    assert (
+        f"Build b1 is published at s3://{bucket.name}/static/b1/ already: nothing to upload" in said
+    )
+
+
+def test_the_same_sources_on_another_machine_upload_nothing(bucket, tmp_path):
+    publish(tmp_path, bucket.options())
+    with front(bucket.endpoint) as s3:
+        publish(elsewhere(tmp_path), bucket.options(endpoint_url=s3.url))
+    assert s3.asked("PUT") == []
+
+
+def test_other_content_under_the_same_build_version_is_refused(bucket, tmp_path):
+    publish(tmp_path, bucket.options())
+    before = {key: stored["Body"] for key, stored in bucket.objects().items()}
+    files = {**FILES, "js/app.js": "other();", "new.js": "x();"}
+    del files["fonts/a.woff2"]
+    with pytest.raises(BuildIsPublished) as refused:
+        publish(elsewhere(tmp_path), bucket.options(), files)
+    assert str(refused.value) == (
+        f"Build b1 is published at s3://{bucket.name}/builds/b1.json with other content. "
+        "Against it, this build has\n"
+        "  added (1): new.js\n"
+        "  removed (1): fonts/a.woff2\n"
+        "  changed (1): js/app.js\n"
+        "A published build never changes, because caches keep its URLs for years: "
+        "set a new BUILD_VERSION and run collectstatic again."
+    )
+    assert {key: stored["Body"] for key, stored in bucket.objects().items()} == before
+
+
+def test_a_new_build_version_leaves_the_old_build_alone(bucket, tmp_path):
+    publish(tmp_path, bucket.options())
+    before = bucket.objects()
+    publish(tmp_path, bucket.options(), {"js/app.js": "other();"}, build="b2")
+    after = bucket.objects()
+    for key, stored in before.items():
+        assert after[key]["Body"] == stored["Body"]
+        assert after[key]["LastModified"] == stored["LastModified"]
+    assert {"static/b2/js/app.js", "builds/b2.json"} < after.keys()
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (
+            "InvalidAccessKeyId",
+            "S3 does not know these credentials: correct access_key, or AWS_ACCESS_KEY_ID.",
+        ),
+        ("SignatureDoesNotMatch", "Correct secret_key, or AWS_SECRET_ACCESS_KEY."),
+    ],
+)
+def test_wrong_credentials_stop_collectstatic_before_the_build(tmp_path, code, advice):
+    with front(answer=lambda _: refusal(403, code, "They are wrong.")) as s3:
+        with pytest.raises(CommandError) as wrong:
+            publish(tmp_path, options(s3.url, "static"))
+    assert str(wrong.value) == (
+        f"GetObject s3://static/builds/b1.json failed: 403 {code}, They are wrong. {advice}"
+    )
+    assert SECRET_KEY not in str(wrong.value)
+    assert s3.asked("PUT") == []
+    assert not (tmp_path / "static_root/b1/staticfiles.json").exists()
+
+
+def test_a_bucket_that_is_not_there_stops_collectstatic_before_the_build(bucket, tmp_path):
+    with pytest.raises(CommandError) as missing:
+        publish(tmp_path, bucket.options(bucket_name="no-such-bucket"))
+    assert str(missing.value) == (
+        "GetObject s3://no-such-bucket/builds/b1.json failed: 404 NoSuchBucket, The specified "
+        "bucket does not exist. Create the bucket, or correct bucket_name in the origin option."
+    )
+    assert not (tmp_path / "static_root/b1/staticfiles.json").exists()
+
+
+def test_an_unknown_origin_option_stops_collectstatic(tmp_path):
+    with pytest.raises(ImproperlyConfigured, match="'buket' is none of access_key, "):
+        publish(tmp_path, {"bucket_name": "static", "buket": "x"})
+
+
+def test_a_credential_that_may_not_write_publishes_nothing(bucket, tmp_path):
+    def read_only(request):
+        return refusal(403, "AccessDenied", "Access Denied.") if request.method == "PUT" else None
+
+    with front(bucket.endpoint, read_only) as s3:
+        with pytest.raises(PublishFailed, match="These credentials lack the permission for it"):
+            publish(tmp_path, bucket.options(endpoint_url=s3.url))
+    assert bucket.listed() == set()
+
+
+def test_running_again_completes_what_a_server_that_died_midway_left(bucket, tmp_path):
+    puts = []
+
+    def dies(request):
+        if request.method == "PUT":
+            puts.append(request.path)
+        return HANGS_UP if len(puts) > 5 else None
+
+    with front(bucket.endpoint, dies) as s3:
+        with pytest.raises(PublishFailed) as failed:
+            publish(tmp_path, bucket.options(endpoint_url=s3.url))
+    left = bucket.listed()
+    assert len(left) == 5
+    assert "builds/b1.json" not in left
+    assert str(failed.value).endswith(
+        "No page refers to this build yet, and the published ones are as they were. "
+        "Run the same command again when it is mended."
+    )
+    publish(tmp_path, bucket.options())
+    assert left < bucket.listed()
+    assert len(json.loads(bucket.get("builds/b1.json")["Body"])["manifest"]["paths"]) == len(FILES)
+
+
+# App servers that never ran collectstatic
+
+
+@pytest.fixture
+def published(bucket, tmp_path):
+    """A bucket with a published build; the machine that made it is gone."""
+    publish(tmp_path, bucket.options())
+    shutil.rmtree(tmp_path / "static_root")
+    return bucket
+
+
+def app_server(tmp_path, s3, bucket, **more):
+    given = origin(bucket.options(endpoint_url=s3.url), **more)
+    return site(elsewhere(tmp_path), options=given, BUILD_VERSION="b1")
+
+
+def test_an_app_server_asks_the_origin_once(published, tmp_path):
+    hashed_name = hashlib.md5(FILES["img/logo.png"]).hexdigest()[:12]
+    with front(published.endpoint) as s3, app_server(tmp_path, s3, published) as shop:
+        urls = {shop.storage.url("img/logo.png") for _ in range(3)}
+        shop.storage.url("css/app.css")
+        with pytest.raises(ValueError, match=r"Missing staticfiles manifest entry for 'no\.css'"):
+            shop.storage.url("no.css")
+    assert urls == {f"/static/b1/img/logo.{hashed_name}.png"}
+    assert [(one.method, one.path) for one in s3.requests] == [
+        ("GET", f"/{published.name}/builds/b1.json")
+    ]
+
+
+def test_many_threads_ask_the_origin_once(published, tmp_path):
+    with front(published.endpoint) as s3, app_server(tmp_path, s3, published) as shop:
+        storage = shop.storage
+        with ThreadPoolExecutor(8) as pool:
+            urls = set(pool.map(lambda _: storage.url("css/app.css"), range(40)))
+    assert len(urls) == 1
+    assert len(s3.requests) == 1
+
+
+def test_making_the_storage_asks_nothing(published, tmp_path):
+    with front(published.endpoint) as s3, app_server(tmp_path, s3, published) as shop:
+        assert shop.storage.build_version == "b1"
+    assert s3.requests == []
+
+
+def test_with_debug_nothing_is_asked(published, tmp_path):
+    with front(published.endpoint) as s3, app_server(tmp_path, s3, published) as shop:
+        with override_settings(DEBUG=True):
+            assert shop.storage.url("css/app.css") == "/static/css/app.css"
+    assert s3.requests == []
+
+
+def test_without_strictness_nothing_is_asked(published, tmp_path):
+    with front(published.endpoint) as s3:
+        with app_server(tmp_path, s3, published, manifest_strict=False) as shop:
+            assert shop.storage.url("css/app.css") == "/static/b1/css/app.css"
+    assert s3.requests == []
+
+
+def test_a_machine_with_the_build_asks_nothing(bucket, tmp_path):
+    publish(tmp_path, bucket.options())
+    with front(bucket.endpoint) as s3:
+        given = origin(bucket.options(endpoint_url=s3.url))
+        with site(tmp_path, options=given, BUILD_VERSION="b1") as shop:
+            assert shop.storage.url("css/app.css").startswith("/static/b1/css/app.")
+    assert s3.requests == []
+
+
+def down(request):
+    return refusal(500, "InternalError", "We are sorry.")
+
+
+def test_a_failure_is_remembered(published, tmp_path):
+    with front(published.endpoint, down) as s3, app_server(tmp_path, s3, published) as shop:
+        for _ in range(3):
+            with pytest.raises(OriginError, match="500 InternalError, We are sorry"):
+                shop.storage.url("css/app.css")
+    assert len(s3.requests) == 1
+
+
+def test_a_failure_is_remembered_for_seconds_only(published, tmp_path, monkeypatch):
+    monkeypatch.setattr("versioned_storage.storage.RETRY_AFTER", 0.0)
+    with front(published.endpoint, down) as s3, app_server(tmp_path, s3, published) as shop:
+        with pytest.raises(OriginError):
+            shop.storage.url("css/app.css")
+        s3.answer = lambda _: None
+        assert shop.storage.url("css/app.css").startswith("/static/b1/css/app.")
+    assert len(s3.requests) == 2
+
+
+def test_a_build_that_is_nowhere_is_asked_for_once_and_says_what_to_run(bucket, tmp_path):
+    with front(bucket.endpoint) as s3, app_server(tmp_path, s3, bucket) as shop:
+        for _ in range(2):
+            with pytest.raises(MissingManifest) as missing:
+                shop.storage.url("css/app.css")
+        manifest = shop.root / "b1/staticfiles.json"
+    assert str(missing.value) == (
+        "Missing staticfiles manifest entry for 'css/app.css': there is no manifest. Looked at "
+        f"{manifest} and s3://{bucket.name}/builds/b1.json. Run 'python manage.py collectstatic' "
+        "with the BUILD_VERSION that this process runs with. A test suite needs no manifest with "
+        "VERSIONED_STORAGE = {'manifest_strict': False}."
+    )
+    assert len(s3.requests) == 1
+
+
+def test_a_build_that_is_not_published_yet_is_no_half_answer(bucket, tmp_path):
+    bucket.put("builds/b1.json", b'{"state": "publishing", "content": "x"}')
+    with front(bucket.endpoint) as s3, app_server(tmp_path, s3, bucket) as shop:
+        with pytest.raises(MissingManifest):
+            shop.storage.url("css/app.css")
+
+
+# Secrets
+
+
+def test_no_secret_is_in_anything_that_is_written_said_or_shown(bucket, tmp_path, capsys):
+    token = "the-token-of-a-test"
+    given = origin(bucket.options(security_token=token))
+    with site(tmp_path, FILES, options=given, BUILD_VERSION="b1") as shop:
+        said = shop.collect(verbosity=2)
+        shown = [repr(shop.storage), repr(shop.storage.options)]
+    captured = capsys.readouterr()
+    texts = [said, captured.out, captured.err, *shown]
+    texts.append((tmp_path / "static_root/b1/staticfiles.json").read_text())
+    texts.append(bucket.get("builds/b1.json")["Body"].decode())
+    for text in texts:
+        assert SECRET_KEY not in text
+        assert token not in text
