@@ -21,9 +21,9 @@ from django.test import override_settings
 from django.urls import set_script_prefix
 
 from tests.helpers import BACKEND, site, write
-from versioned_storage.build.assembly import BuildIsComplete
 from versioned_storage.build.directory import CannotWrite
 from versioned_storage.build.manifest import UnreadableManifest
+from versioned_storage.build.problems import BuildIsComplete, BuildIsFrozen
 from versioned_storage.errors import MissingBuildVersion, MissingEntry, MissingManifest
 from versioned_storage.options import InvalidOption, UnknownOption
 from versioned_storage.static_url import InvalidStaticURL
@@ -892,3 +892,62 @@ def test_a_read_only_static_root_is_said_without_a_traceback():
     assert "Traceback" not in done.stderr
     assert f": Cannot write {root}/b1" in done.stderr
     assert "Permission denied. The build is not complete and nothing was published." in done.stderr
+
+
+# What a complete build refuses
+
+
+def test_a_complete_build_loses_no_file_but_to_clear(tmp_path):
+    with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as one:
+        one.collect()
+        with pytest.raises(BuildIsFrozen, match="Build b1 is complete and never changes"):
+            one.storage.delete("a.css")
+        with pytest.raises(BuildIsFrozen):
+            one.collect(link=True)
+        assert (one.root / "b1" / "a.css").read_text() == "a{}"
+        one.collect(link=True, clear=True)
+        assert (one.root / "b1" / "a.css").is_symlink()
+
+
+# Regressions that only a second run in one process shows
+
+
+def test_a_source_that_changes_within_a_second_gets_a_new_hash(tmp_path):
+    with site(tmp_path, {"a.png": b"one"}) as one:
+        one.collect()
+        before = one.storage.hashed_files["a.png"]
+        (one.sources / "a.png").write_bytes(b"two")
+        one.collect()
+        assert one.storage.hashed_files["a.png"] != before
+
+
+def test_hashed_files_can_be_deleted_and_are_looked_for_again(tmp_path):
+    with site(tmp_path, {"a.png": b"one"}) as one:
+        one.collect()
+        found = dict(one.storage.hashed_files)
+        del one.storage.hashed_files
+        assert one.storage.hashed_files == found
+
+
+def test_the_latest_other_build_gives_its_encodings(tmp_path, capsys):
+    files = {"a.css": "a{color:red}" * 100, "b.css": "b{color:blue}" * 100}
+    with site(tmp_path, files, BUILD_VERSION="b1") as one:
+        one.collect()
+        encoded = (one.root / "b1" / "a.css.br").read_bytes()
+        (one.sources / "b.css").write_text("b{}")
+    capsys.readouterr()
+    with site(tmp_path, BUILD_VERSION="b2") as two:
+        two.collect()
+        assert (two.root / "b2" / "a.css.br").read_bytes() == encoded
+    assert "2 compressed, 2 reused" in capsys.readouterr().err
+
+
+def test_a_damaged_encoding_of_another_build_is_made_anew(tmp_path):
+    with site(tmp_path, {"a.css": "a{color:red}" * 100}, BUILD_VERSION="b1") as one:
+        one.collect()
+        whole = (one.root / "b1" / "a.css.br").read_bytes()
+        for path in (one.root / "b1").glob("*.br"):
+            path.write_bytes(b"damaged")
+    with site(tmp_path, BUILD_VERSION="b2") as two:
+        two.collect()
+        assert (two.root / "b2" / "a.css.br").read_bytes() == whole

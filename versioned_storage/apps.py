@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
+from django.core.files.storage import storages
 from django.utils.module_loading import import_string
 
 from . import static_url
@@ -38,7 +38,8 @@ def storage_options() -> dict[str, Any] | None:
 
 
 def _configured() -> dict[str, Any] | None:
-    configured: Mapping[str, Any] = settings.STORAGES.get("staticfiles", {})
+    # Not settings.STORAGES: Django 4.2 puts the old STATICFILES_STORAGE into this alone.
+    configured: Any = storages.backends.get("staticfiles", {})
     try:
         backend = import_string(configured.get("BACKEND", ""))
     except ImportError:

@@ -27,13 +27,10 @@ _written: dict[str, str] = {}
 class InvalidStaticURL(ConfigurationError):
     """STATIC_URL cannot hold builds."""
 
-    def __init__(self, found: str, reason: str) -> None:
+    def __init__(self, found: str, reason: str, remedy: str) -> None:
         self.found = found
         self.reason = reason
-        super().__init__(
-            f"STATIC_URL is {found!r}: {reason}. Builds are published below its path, so give it "
-            "a path of its own, for example STATIC_URL = '/static/'."
-        )
+        super().__init__(f"STATIC_URL is {found!r}: {reason}. {remedy}")
 
 
 @dataclass(frozen=True)
@@ -65,13 +62,20 @@ class StaticURL:
     def check_holds_builds(self, cdn: str | None) -> None:
         """Raise `InvalidStaticURL` if builds cannot live at this URL, or not behind ``cdn``."""
         found = self.origin + self.path
+        own_path = (
+            "Builds are published below its path, so give it a path of its own, for example "
+            "STATIC_URL = '/static/'."
+        )
         if self.path == "/":
-            raise InvalidStaticURL(found, "its path is the whole site")
+            raise InvalidStaticURL(found, "its path is the whole site", own_path)
         if self.path == "/builds/":
-            raise InvalidStaticURL(found, "the records of the builds are kept at that path")
+            reason = "the records of the builds are kept at that path"
+            raise InvalidStaticURL(found, reason, own_path)
         host = self.origin.rpartition("//")[2].lower()
         if cdn and host and host != urlsplit(cdn).netloc.lower():
-            raise InvalidStaticURL(found, f"it has another host than cdn_domain, {cdn!r}")
+            reason = f"it has another host than cdn_domain, {cdn!r}"
+            remedy = f"Drop the host, STATIC_URL = {self.path!r}, or drop cdn_domain."
+            raise InvalidStaticURL(found, reason, remedy)
 
     def plain(self) -> str:
         """The URL without a build, as Django's own storage has it."""

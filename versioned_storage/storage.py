@@ -24,12 +24,15 @@ from django.utils.encoding import filepath_to_uri
 
 from . import options as site
 from . import static_url
-from .build.assembly import Base, BuildIsComplete, Recipe, assemble
+from .build.assembly import Base, Recipe, assemble
 from .build.directory import BuildDirectory, CannotWrite, Digest, writing
-from .build.fingerprint import DigestedFile, Fingerprinted, Fingerprinter, PassingFile, Sources
+from .build.files import DigestedFile, PassingFile
+from .build.fingerprint import Fingerprinted, Fingerprinter, Sources
 from .build.manifest import Manifest, UnreadableManifest
-from .build.scanning import Scanners
+from .build.problems import BuildIsComplete, BuildIsFrozen
+from .build.references.scanning import Scanners
 from .build.targets import Targets
+from .builds import base_build, complete_builds
 from .errors import (
     MissingBuildVersion,
     MissingEntry,
@@ -98,6 +101,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         self._failure: VersionedStorageError | None = None
         self._retry_at = 0.0
         self._collected: dict[str, Digest] = {}
+        self._complete: Manifest | None = None
 
     @property
     def build_version(self) -> str | None:
@@ -277,11 +281,16 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         collectstatic then leaves it alone. A complete build is immutable, and whether the sources
         still are what it was made of is for `post_process` to say, by their content.
         """
-        return timezone.now() if self._is_complete() else super().get_modified_time(name)
+        return timezone.now() if self._complete_manifest() else super().get_modified_time(name)
 
     def delete(self, name: str) -> None:
-        """As Django's. Raises `CannotWrite` where the disk refuses."""
+        """As Django's, but of a complete build only the manifest, which `--clear` deletes first.
+
+        Raises `BuildIsFrozen` for all else of it, `CannotWrite` where the disk refuses.
+        """
         self._require_build()
+        if name != self.manifest_name and self._complete_manifest() and self.exists(name):
+            raise BuildIsFrozen(str(self.build_version), name)
         with writing(self.path(name)):
             super().delete(name)
 
@@ -306,6 +315,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             publisher.check(str(self.build_version))
         names = {self.clean_name(name): name for name in paths}
         sources = {clean: paths[name] for clean, name in names.items()}
+        self._complete = None
         complete = self._complete_manifest()
         # Of this run alone: before the next one, the sources can change.
         collected, self._collected = self._collected, {}
@@ -414,33 +424,23 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         return Publisher(origin, self._static_url.path.lstrip("/"), self.options.connections)
 
     def _base(self) -> Base | None:
-        """The latest other build in STATIC_ROOT."""
-        if self.build_version is None or self._root is None:
-            return None
-        others = (Path(self._root, name) for name in self._builds() if name != self.build_version)
-        for other in sorted(others, key=self._completed_at, reverse=True)[:1]:
-            try:
-                manifest = Manifest.from_json((other / self.manifest_name).read_text())
-            except (OSError, UnreadableManifest) as error:
-                logger.warning("Nothing of %s is used again: %s", other, error)
-                break
-            return Base(manifest, BuildDirectory(other))
-        return None
-
-    def _completed_at(self, directory: Path) -> float:
-        return (directory / self.manifest_name).stat().st_mtime
+        build = self.build_version
+        return base_build(self._root, self.manifest_name, apart_from=build) if build else None
 
     def _complete_manifest(self) -> Manifest | None:
         """The manifest of the build directory if the build in it is complete."""
-        if not self._is_complete():
-            return None
-        try:
-            manifest = Manifest.from_json(self.read_manifest() or "", name=self.manifest_name)
-        except UnreadableManifest:
-            # Nobody can serve that build, so it is made again.
-            return None
-        # A manifest_storage of the site's own may still have another build's.
-        return manifest if manifest.build == self.build_version else None
+        if self.build_version is None or not self.manifest_storage.exists(self.manifest_name):
+            self._complete = None
+        elif self._complete is None:
+            try:
+                text = self.read_manifest() or ""
+                manifest = Manifest.from_json(text, name=self.manifest_name)
+            except UnreadableManifest:
+                # Nobody can serve that build, so it is made again.
+                return None
+            # A manifest_storage of the site's own may still have another build's.
+            self._complete = manifest if manifest.build == self.build_version else None
+        return self._complete
 
     def _take_back(self, collected: Mapping[str, Digest], complete: Manifest | None) -> None:
         """Remove what was collected into a complete build and is none of it."""
@@ -450,19 +450,12 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         for name in collected.keys() - own:
             self._directory().remove(name)
 
-    def _is_complete(self) -> bool:
-        return self.build_version is not None and self.manifest_storage.exists(self.manifest_name)
-
     def _require_build(self) -> None:
         if self.build_version is None and self.options.wants_build:
             raise MissingBuildVersion(self._builds())
 
     def _builds(self) -> list[str]:
-        """The builds in STATIC_ROOT, sorted."""
-        root = Path(self._root) if self._root else None
-        if root is None or not root.is_dir():
-            return []
-        return sorted(found.parent.name for found in root.glob(f"*/{self.manifest_name}"))
+        return complete_builds(self._root, self.manifest_name)
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -11,15 +11,14 @@ from django.core.management import CommandError
 
 from tests.helpers import site, write
 from versioned_storage.build.assembly import (
-    BuildIsComplete,
     Collected,
     Recipe,
-    WrongEncoding,
     record,
     works,
 )
 from versioned_storage.build.directory import BuildDirectory, digest_of
-from versioned_storage.build.fingerprint import BrokenReferences, Fingerprinted
+from versioned_storage.build.fingerprint import Fingerprinted
+from versioned_storage.build.problems import BrokenReferences, BuildIsComplete, WrongEncoding
 from versioned_storage.errors import SourceError
 
 PLAIN = b"a{color:red}" * 20

@@ -13,15 +13,15 @@ from django.core.management import CommandError
 
 from tests.helpers import site, write
 from versioned_storage.build.directory import BuildDirectory, digest_of
-from versioned_storage.build.fingerprint import (
+from versioned_storage.build.files import DigestedFile
+from versioned_storage.build.fingerprint import Fingerprinter
+from versioned_storage.build.problems import (
     BrokenReference,
     BrokenReferences,
-    DigestedFile,
-    Fingerprinter,
     NotUTF8,
     UnreadableSource,
 )
-from versioned_storage.build.scanning import Scanners
+from versioned_storage.build.references.scanning import Scanners
 from versioned_storage.build.targets import Targets
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.storage import VersionedStaticFilesStorage

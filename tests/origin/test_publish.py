@@ -351,7 +351,7 @@ def test_of_many_failures_ten_are_listed():
 
 def test_a_file_that_is_gone_from_the_build_leaves_no_record(bucket, directory):
     (directory / "img/logo.ba9876543210.png").unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(PublishFailed, match=r"No such file or directory: .*logo\.ba98"):
         publisher(bucket.options()).publish(manifest(), directory)
     assert "builds/b1.json" not in bucket.listed()
 
@@ -391,7 +391,7 @@ def test_who_may_not_read_the_record_does_not_overwrite_it(bucket, directory):
     publisher(bucket.options()).publish(manifest(), directory)
     before = bucket.get("builds/b1.json")["Body"]
     with front(bucket.endpoint, denies_reading) as s3:
-        with pytest.raises(Unsettled):
+        with pytest.raises(OriginError, match="403 AccessDenied"):
             publisher(bucket.options(endpoint_url=s3.url)).publish(
                 with_another_asset("decaf"), directory
             )

@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 from django.core.files.storage import Storage
 
-from ..errors import SourceError, VersionedStorageError
 from ..progress import bytes_text, count_text, track
 from .compression import Compressed, Opener, Work, compress, decodes_to
 from .directory import BuildDirectory, Digest
@@ -20,39 +19,12 @@ from .encodings import ENCODINGS, eligible
 from .fingerprint import Fingerprinted, Sources
 from .manifest import (
     Asset,
-    Differences,
     Manifest,
     content_digest,
     content_type,
     differences,
 )
-
-
-class BuildIsComplete(VersionedStorageError):
-    """Other content was collected into a build that is complete."""
-
-    def __init__(self, build: str, place: str, differ: Differences) -> None:
-        self.build = build
-        self.place = place
-        self.differences = differ
-        super().__init__(
-            f"Build {build} is complete in {place}, and what was collected now is another build. "
-            f"Against the one that is there it has\n{differ}\nA build never changes: set a new "
-            "BUILD_VERSION, or run collectstatic --clear if this one was never deployed."
-        )
-
-
-class WrongEncoding(SourceError):
-    """A bundler's encoded copy of a file is not a copy of that file."""
-
-    def __init__(self, name: str, encoded: str) -> None:
-        self.name = name
-        self.encoded = encoded
-        super().__init__(
-            [encoded],
-            f"{encoded} does not decode to {name}: one of the two is stale or damaged. Run the "
-            f"bundler again, or leave its copy out with collectstatic --ignore '{encoded}'.",
-        )
+from .problems import BuildIsComplete, WrongEncoding
 
 
 @dataclass(frozen=True)

@@ -7,152 +7,25 @@ one hash over the whole cycle.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
-from ..errors import SourceError
-from .directory import CHUNK, BuildDirectory, Digest, Digester, chunks_of, digest_of
+from .directory import CHUNK, BuildDirectory, Digest, chunks_of, digest_of
+from .files import DigestedFile
 from .graph import groups
+from .problems import BrokenReference, BrokenReferences, NotUTF8, UnreadableSource
 from .references import Reference, line_of, rewrite
-from .scanning import Scanners
+from .references.scanning import Scanners
 from .targets import Target, Targets
-
-# Django's File takes a type in its stubs alone.
-if TYPE_CHECKING:
-    _File = File[Any]
-else:
-    _File = File
 
 #: What collectstatic hands to post_process: where each file comes from, by its name.
 Sources = Mapping[str, tuple[Storage, str]]
-
-
-@dataclass(frozen=True)
-class BrokenReference:
-    """A reference to something that is not there."""
-
-    file: str
-    line: int
-    reference: str
-    meant: str
-    near: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        if self.meant.startswith("../"):
-            why = "leads out of the static files"
-        else:
-            why = f"there is no '{self.meant}'"
-        hint = f" (did you mean {' or '.join(self.near)}?)" if self.near else ""
-        return f"{self.file}:{self.line}: {self.reference}: {why}{hint}"
-
-
-class BrokenReferences(SourceError, ValueError):
-    """All the references of a run that lead nowhere, in the order of files and lines."""
-
-    def __init__(self, references: Iterable[BrokenReference]) -> None:
-        self.references = tuple(references)
-        first = self.references[0]
-        many = len(self.references) > 1
-        listed = "\n".join(f"  {reference}" for reference in self.references)
-        super().__init__(
-            sorted({reference.file for reference in self.references}),
-            f"{len(self.references)} reference{'s lead' if many else ' leads'} nowhere:\n{listed}\n"
-            "Correct the reference, or put the file into a directory that collectstatic finds. "
-            "What is meant to be missing is listed in the option ignore_missing, for example "
-            f"ignore_missing=['{first.file}:{first.reference}'].",
-        )
-
-
-class NotUTF8(SourceError, UnicodeDecodeError):
-    """A file that has to be read for references is not UTF-8."""
-
-    def __init__(self, name: str, error: UnicodeDecodeError) -> None:
-        self.line = error.object.count(b"\n", 0, error.start) + 1
-        super().__init__([name], *error.args)
-
-    def __str__(self) -> str:
-        (name,) = self.names
-        byte = self.object[self.start]
-        return (
-            f"{name} is not UTF-8: line {self.line} has the byte 0x{byte:02x}. Style sheets and "
-            "scripts are served as UTF-8: convert the file, or leave it out with "
-            f"collectstatic --ignore '{name}'."
-        )
-
-
-class UnreadableSource(SourceError):
-    """A source file cannot be opened; most often a symbolic link to what is gone."""
-
-    def __init__(self, name: str, error: OSError) -> None:
-        self.error = error
-        path = error.filename or name
-        why = error.strerror or str(error)
-        if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114 - str paths
-            why = f"it is a symbolic link to {os.readlink(path)}, which is not there"  # noqa: PTH115
-        super().__init__(
-            [name],
-            f"Cannot read {name} ({path}): {why}. Put the file there, or leave it out with "
-            f"collectstatic --ignore '{name}'.",
-        )
-
-
-class DigestedFile(_File):
-    """A file whose digest is known, so that nobody needs to read it to name it."""
-
-    def __init__(self, name: str, digest: Digest, open_file: Callable[[], IO[Any]]) -> None:
-        super().__init__(None, name)
-        self.digest = digest
-        self.mode = "rb"
-        self._open_file = open_file
-        self._opened: IO[Any] | None = None
-
-    @property
-    def file(self) -> IO[Any] | None:
-        if self._opened is None:
-            self._opened = self._open_file()
-        return self._opened
-
-    @file.setter
-    def file(self, value: IO[Any] | None) -> None:
-        self._opened = value
-
-    @property
-    def size(self) -> int:
-        return self.digest.size
-
-    def close(self) -> None:
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
-
-
-class PassingFile(_File):
-    """A file that is digested while somebody else copies it."""
-
-    def __init__(self, content: File[Any]) -> None:
-        super().__init__(content.file, content.name)
-        self._content = content
-        #: The digest of all that was read; None before, and for text, which has no bytes yet.
-        self.digest: Digest | None = None
-
-    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
-        """As of any Django file, once."""
-        digester = Digester()
-        for chunk in self._content.chunks(CHUNK):
-            if not isinstance(chunk, bytes):
-                yield chunk
-                yield from self._content
-                return
-            digester.update(chunk)
-            yield chunk
-        self.digest = digester.digest()
 
 
 @dataclass(frozen=True)

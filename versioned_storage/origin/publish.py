@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class BuildIsPublished(VersionedStorageError):
 class PublishFailed(VersionedStorageError):
     """Objects did not get to S3; the build is not published."""
 
-    def __init__(self, build: str, failures: Sequence[OriginError], total: int) -> None:
+    def __init__(self, build: str, failures: Sequence[OriginError | OSError], total: int) -> None:
         self.build = build
         self.failures = tuple(failures)
         self.total = total
@@ -117,11 +118,8 @@ class Publisher:
         Raises `OriginError`. Access denied is none: without permission to list the bucket S3 says
         it of every key that is not there.
         """
-        try:
+        with _without_permission_to_look():
             record.read(self.origin, build)
-        except OriginError as error:
-            if error.code != "AccessDenied":
-                raise
 
     def publish(self, manifest: Manifest, directory: Path) -> Published:
         """Upload the build in ``directory`` and then its record.
@@ -132,8 +130,9 @@ class Publisher:
         started = time.monotonic()
         build = str(manifest.build)
         place = self.origin.url(f"{self.prefix}{build}/")
-        if self._is_published(manifest):
-            return Published(build, place, 0, 0, 0.0)
+        with _without_permission_to_look():
+            if self._is_published(manifest):
+                return Published(build, place, 0, 0, 0.0)
         planned = plan(manifest, directory, self.prefix)
         for _ in track(
             self._upload(planned), total=len(planned.uploads), doing="Publishing", unit="objects"
@@ -144,14 +143,9 @@ class Publisher:
         return Published(build, place, len(planned.uploads), planned.size, seconds)
 
     def _is_published(self, manifest: Manifest) -> bool:
+        """Say whether this very build is there. Raises `BuildIsPublished` if another one is."""
         build = str(manifest.build)
-        try:
-            found = record.read(self.origin, build)
-        except OriginError as error:
-            if error.code != "AccessDenied":
-                raise
-            # Either there is none or it may not be read. The commit is conditional all the same.
-            return False
+        found = record.read(self.origin, build)
         if found is None:
             return False
         if found.manifest.content != manifest.content:
@@ -164,7 +158,7 @@ class Publisher:
 
         After the first failure nothing new is begun, and what is under way is waited for.
         """
-        failures: list[OriginError] = []
+        failures: list[OriginError | OSError] = []
         threads = min(self.connections, len(planned.uploads)) or 1
         with ThreadPoolExecutor(threads) as pool:
             futures: dict[Future[int], Upload] = {
@@ -177,7 +171,7 @@ class Publisher:
                         continue
                     try:
                         future.result()
-                    except OriginError as error:
+                    except (OriginError, OSError) as error:
                         failures.append(error)
                         _cancel(futures)
                     else:
@@ -207,6 +201,16 @@ def plan(manifest: Manifest, directory: Path, prefix: str) -> Plan:
     ]
     uploads.sort(key=lambda upload: (-upload.size, upload.path))
     return Plan(str(manifest.build), tuple(uploads))
+
+
+@contextmanager
+def _without_permission_to_look() -> Iterator[None]:
+    """Go on where S3 denies to say whether there is a record: the commit is conditional anyway."""
+    try:
+        yield
+    except OriginError as error:
+        if error.code != "AccessDenied":
+            raise
 
 
 def _headers(file: BuildFile) -> dict[str, str]:

@@ -40,16 +40,19 @@ LENT = frozenset(
         "transfer_config",
     }
 )
+# All the rest, whatever the AWS_* settings say of it.
 _NOT_LENT: Mapping[str, Any] = {
-    "bucket_name": None,
-    "cloudfront_key": None,
-    "cloudfront_key_id": None,
-    "custom_domain": None,
-    "default_acl": None,
+    "file_name_charset": "utf-8",
+    "file_overwrite": True,
     "gzip": False,
+    "gzip_content_types": (),
     "location": "",
+    "max_memory_size": 0,
     "object_parameters": {},
     "querystring_auth": False,
+    "querystring_expire": 3600,
+    "url_protocol": "https:",
+    "use_threads": True,
 }
 _KEYS = ("access_key", "secret_key", "security_token")
 
@@ -66,7 +69,6 @@ _ADVICE = {
     "SignatureDoesNotMatch": "Correct secret_key, or AWS_SECRET_ACCESS_KEY.",
     "NoCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key and "
     "secret_key in the origin option, or give the machine a role.",
-    "ProfileNotFound": "Correct session_profile, or add the profile to the AWS configuration.",
 }
 _UNREACHABLE = (
     "Nothing was lost: see that the server can be reached (endpoint_url, network, proxy) and run "
@@ -114,7 +116,10 @@ class _Connection(S3Storage):  # type: ignore[misc]  # django-storages ships no 
         super().__init__(**given)
 
     def get_default_settings(self) -> dict[str, Any]:
-        defaults: dict[str, Any] = super().get_default_settings() | _NOT_LENT
+        defaults: dict[str, Any] = {
+            name: value if name in LENT else _NOT_LENT.get(name)
+            for name, value in super().get_default_settings().items()
+        }
         # Keys and a profile exclude each other, and what origin names itself is what was meant.
         if self._given.get("session_profile"):
             defaults.update(dict.fromkeys(_KEYS))
@@ -140,6 +145,10 @@ class S3Origin:
             raise
         except ImproperlyConfigured as error:
             raise UnusableOrigin(str(error)) from error
+        if bool(self._storage.access_key) != bool(self._storage.secret_key):
+            missing = "secret_key" if self._storage.access_key else "access_key"
+            reason = f"it has one half of a pair of keys, {missing} is missing"
+            raise UnusableOrigin(reason)
         self.bucket: str = self._storage.bucket_name
         self.location: str = self._storage.location.strip("/")
         self._parameters: dict[str, Any] = dict(self._storage.object_parameters)
@@ -263,9 +272,9 @@ def _client_config(given: Config, connections: int, timeout: float | None) -> Co
     """``given`` over our own defaults: what a site has set itself stays."""
     defaults = Config(
         max_pool_connections=connections,
-        retries={"mode": "standard", "total_max_attempts": 5 if timeout is None else 1},
-        connect_timeout=timeout or 10,
-        read_timeout=timeout or 60,
+        retries={"mode": "standard", "total_max_attempts": 5},
+        connect_timeout=10,
+        read_timeout=60,
         # We send a sha256 with every body. The CRC that boto3 would add comes as a trailer, which
         # not every S3 server takes.
         request_checksum_calculation="when_required",
@@ -273,4 +282,14 @@ def _client_config(given: Config, connections: int, timeout: float | None) -> Co
     )
     # Signed, so that a server which does not know the checksum header checks the body all the same.
     s3: Any = {"payload_signing_enabled": True, **(getattr(given, "s3", None) or {})}
-    return defaults.merge(given).merge(Config(s3=s3))
+    config = defaults.merge(given).merge(Config(s3=s3))
+    if timeout is None:
+        return config
+    # A page waits for it, so here ours are the last word.
+    return config.merge(
+        Config(
+            connect_timeout=timeout,
+            read_timeout=timeout,
+            retries={"mode": "standard", "total_max_attempts": 1},
+        )
+    )

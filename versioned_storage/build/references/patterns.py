@@ -1,34 +1,10 @@
-"""Where style sheets, scripts and web app manifests refer to other files.
-
-Pure functions over text: each finds the references of one sort, in their order, in time linear in
-the text, whatever the text. What they find can be rewritten, and all else stays as it is.
-"""
+"""Where a site's own regular expressions say that a file refers to others."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
 
-from .modules import js_module_references
-from .scripts import js_source_maps
-from .stylesheets import css_references
-from .tokens import Kind, PatternReference, Reference, line_of, rewrite, trimmed
-from .webmanifests import webmanifest_references
-
-if TYPE_CHECKING:
-    import re
-
-__all__ = [
-    "Kind",
-    "PatternReference",
-    "Reference",
-    "css_references",
-    "js_module_references",
-    "js_source_maps",
-    "line_of",
-    "pattern_references",
-    "rewrite",
-    "webmanifest_references",
-]
+from .tokens import Kind, PatternReference, Reference, trimmed
 
 
 def pattern_references(

@@ -1,6 +1,6 @@
 import pytest
 
-from versioned_storage.build.tokens import Kind, Reference, line_of, rewrite
+from versioned_storage.build.references.tokens import Kind, Reference, line_of, rewrite
 
 
 def spelled(kind, url):

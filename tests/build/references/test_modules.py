@@ -2,8 +2,7 @@ import sys
 
 import pytest
 
-from versioned_storage.build import modules
-from versioned_storage.build.references import js_module_references, rewrite
+from versioned_storage.build.references import js_module_references, modules, rewrite
 
 pytest.importorskip("tree_sitter_javascript", reason="needs the extra [modules]")
 

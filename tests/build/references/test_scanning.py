@@ -3,7 +3,7 @@ import re
 import pytest
 from django.contrib.staticfiles.storage import HashedFilesMixin, ManifestStaticFilesStorage
 
-from versioned_storage.build.scanning import Scanners
+from versioned_storage.build.references.scanning import Scanners
 
 DJANGOS = HashedFilesMixin.patterns
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from django.contrib.staticfiles.storage import HashedFilesMixin
 
-from ..errors import ConfigurationError
-from .references import (
+from ...errors import ConfigurationError
+from . import (
     Reference,
     css_references,
     js_module_references,

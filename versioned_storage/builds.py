@@ -1,0 +1,35 @@
+"""The builds in STATIC_ROOT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .build.assembly import Base
+from .build.directory import BuildDirectory
+from .build.manifest import Manifest, UnreadableManifest
+from .progress import logger
+
+
+def complete_builds(root: str | None, manifest_name: str) -> list[str]:
+    """The names of the directories below ``root`` that hold a manifest, sorted."""
+    if root is None or not Path(root).is_dir():
+        return []
+    return sorted(manifest.parent.name for manifest in Path(root).glob(f"*/{manifest_name}"))
+
+
+def base_build(root: str | None, manifest_name: str, *, apart_from: str) -> Base | None:
+    """The build that was completed last, for what a new one can take from it."""
+    names = [name for name in complete_builds(root, manifest_name) if name != apart_from]
+    if root is None or not names:
+        return None
+    latest = max((Path(root, name, manifest_name) for name in names), key=_written_at)
+    try:
+        manifest = Manifest.from_json(latest.read_text(), name=str(latest))
+    except (OSError, UnreadableManifest) as error:
+        logger.warning("Nothing of %s is used again: %s", latest.parent, error)
+        return None
+    return Base(manifest, BuildDirectory(latest.parent))
+
+
+def _written_at(path: Path) -> float:
+    return path.stat().st_mtime
