@@ -8,7 +8,7 @@ one hash over the whole cycle.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -23,6 +23,8 @@ from .problems import BrokenReference, BrokenReferences, NotUTF8, UnreadableSour
 from .references import Reference, line_of, rewrite
 from .references.scanning import Scanners
 from .targets import Target, Targets
+
+_HINTS = 50
 
 #: What collectstatic hands to post_process: where each file comes from, by its name.
 Sources = Mapping[str, tuple[Storage, str]]
@@ -128,12 +130,14 @@ class Fingerprinter:
             if fnmatchcase(name, file_glob) and fnmatchcase(reference.url, reference_glob):
                 return
         line = line_of(text, reference.start)
-        near = () if target.leads_out else self.targets.near(target.name)
-        missing = BrokenReference(name, line, reference.url, target.name, near)
+        missing = BrokenReference(name, line, reference.url, target.name)
         if reference.is_source_map and not self.strict_source_maps:
             self.missing_source_maps.append(missing)
-        else:
-            self._broken.append(missing)
+            return
+        # The search for near names goes over all names, which a tree of broken ones cannot afford.
+        if not target.leads_out and len(self._broken) < _HINTS:
+            missing = replace(missing, near=self.targets.near(target.name))
+        self._broken.append(missing)
 
     def _settle_leaf(self, name: str) -> Fingerprinted:
         """A file whose bytes are final as they are, however large: it is streamed."""
