@@ -94,6 +94,15 @@ def test_the_neutral_layout_is_served_with_hashed_names_alone_immutable(tmp_path
         assert served("/static/css/app.css")[1]["Cache-Control"] == "max-age=60, public"
 
 
+def test_a_bundler_s_hashed_name_is_immutable_in_the_neutral_layout_too(tmp_path: Path) -> None:
+    files = {"assets/app-Ca81dQx_.js": "a()"}
+    options = {"prehashed": r"^assets/.+-[\w-]{8}\.\w+$"}
+    with site(tmp_path, files, options=options, MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        assert one.storage.url("assets/app-Ca81dQx_.js") == "/static/assets/app-Ca81dQx_.js"
+        assert served("/static/assets/app-Ca81dQx_.js")[1]["Cache-Control"] == CACHE_CONTROL
+
+
 def test_paths_come_from_static_url_as_it_was_written(deployed: Site) -> None:
     pointed = {"STATIC_URL": "https://d111.cloudfront.net/assets/", "FORCE_SCRIPT_NAME": "/shop"}
     with override_settings(**pointed):

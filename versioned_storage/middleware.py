@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from django.contrib.staticfiles.storage import staticfiles_storage
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from . import options as site
@@ -25,8 +26,11 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
 
     def immutable_file_test(self, path: str, url: str) -> bool:
         """Say whether a URL never changes its content, as nothing in a build does."""
-        build, slash, _ = self._below_static(url).partition("/")
+        below = self._below_static(url)
+        build, slash, _ = below.partition("/")
         if slash and self._is_build(build):
+            return True
+        if below and _is_prehashed(below):
             return True
         immutable: bool = super().immutable_file_test(path, url)
         return immutable
@@ -57,3 +61,10 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         if name not in self._found_builds:
             self._found_builds[name] = Path(self.static_root, name, MANIFEST_NAME).is_file()
         return self._found_builds[name]
+
+
+def _is_prehashed(name: str) -> bool:
+    # In the neutral layout WhiteNoise knows Django's hashed names by their form; a bundler's names
+    # have another, and it is for the option to know them.
+    options = getattr(staticfiles_storage, "options", None)
+    return isinstance(options, site.Options) and options.prehashed(name)

@@ -1,9 +1,10 @@
 import re
+import sys
 
 import pytest
 from django.contrib.staticfiles.storage import HashedFilesMixin, ManifestStaticFilesStorage
 
-from versioned_storage.build.references.scanning import Scanners
+from versioned_storage.build.references.scanning import MissingParser, Scanners
 
 DJANGOS = HashedFilesMixin.patterns
 
@@ -151,3 +152,12 @@ def test_where_two_start_together_the_pattern_that_comes_first_counts():
 
 def test_the_same_patterns_twice_find_nothing_twice():
     assert urls((*DJANGOS, *DJANGOS), "app.css", CSS) == ["a.css", "b.png", "c.map"]
+
+
+def test_modules_without_their_parser_are_an_error_that_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tree_sitter_javascript", None)
+    patterns = [HashedFilesMixin._js_module_import_aggregation_patterns]
+    with pytest.raises(MissingParser) as caught:
+        Scanners(patterns)
+    assert 'pip install "django-versioned-storage[modules]"' in str(caught.value)
+    assert "tree_sitter_javascript is not installed" in str(caught.value)
