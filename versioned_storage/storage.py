@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from django.contrib.staticfiles.storage import ManifestFilesMixin, ManifestStaticFilesStorage
+from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.contrib.staticfiles.utils import matches_patterns
-from django.core.files.base import ContentFile, File
+from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage
 from django.utils import timezone
 from django.utils.encoding import filepath_to_uri
@@ -33,13 +29,8 @@ from .build.problems import BuildIsComplete, BuildIsFrozen
 from .build.references.scanning import Scanners
 from .build.targets import Targets
 from .builds import base_build, complete_builds
-from .errors import (
-    MissingBuildVersion,
-    MissingEntry,
-    MissingManifest,
-    SourceError,
-    VersionedStorageError,
-)
+from .errors import MissingBuildVersion, MissingEntry, MissingManifest, SourceError
+from .on_demand import ManifestOnDemand
 from .options import Options
 from .progress import logger, say
 from .static_url import StaticURL
@@ -49,15 +40,10 @@ if TYPE_CHECKING:
     # without an origin, or a worker that has its manifest on disk, never needs it.
     from .origin.publish import Publisher
 
-#: Seconds until a manifest that could not be had is looked for again.
-RETRY_AFTER = 5.0
-#: Seconds that a page waits for the origin to say what is in a build.
-ORIGIN_TIMEOUT = 2.0
-
 _DJANGOS_ARGUMENTS = inspect.signature(FileSystemStorage.__init__).parameters.keys() - {"self"}
 
 
-class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
+class VersionedStaticFilesStorage(ManifestOnDemand):
     """Collects a build into ``STATIC_ROOT/<build version>/`` and publishes it.
 
     Takes the arguments of Django's ManifestStaticFilesStorage and every option of `Options`.
@@ -89,24 +75,14 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             self._static_url.check_holds_builds(self.options.cdn_domain)
         if self.build_version is not None and self._root is not None:
             directory = str(Path(self._root, self.build_version))
-        # ManifestFilesMixin's own __init__ would read the manifest here, and fail on a broken one
-        # before the collectstatic that mends it; it is read when it is first asked for.
+        # Not ManifestFilesMixin's own __init__, which would read the manifest here.
         super(ManifestFilesMixin, self).__init__(
             directory, self._static_url.plain() if self._static_url else None, *args, **kwargs
         )
         self.manifest_storage: Storage = manifest_storage or self
-        self.manifest_hash = ""
-        self._manifest: Manifest | None = None
-        self._loading = Lock()
-        self._failure: VersionedStorageError | None = None
-        self._retry_at = 0.0
+        self._begin_without_manifest()
         self._collected: dict[str, Digest] = {}
         self._complete: Manifest | None = None
-
-    @property
-    def build_version(self) -> str | None:
-        """The build that this storage works on; None in the neutral layout."""
-        return self.options.build_version
 
     @property
     def base_url(self) -> str:
@@ -159,102 +135,6 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
     def _plain_url(self, name: str) -> str:
         path, tail = _split(name)
         return _join(self._static_url.plain() if self._static_url else "", unquote(path)) + tail
-
-    # The manifest
-
-    @property
-    def hashed_files(self) -> dict[str, str]:
-        """The hashed name of each file: as the build directory has it, else as the origin has it.
-
-        Raises `OriginError` when the origin had to be asked and did not answer; for the next
-        seconds everybody gets that same error.
-        """
-        if not self._hashed_files:
-            with self._loading:
-                if not self._hashed_files:
-                    self._look_for_manifest()
-        return self._hashed_files
-
-    @hashed_files.setter
-    def hashed_files(self, value: dict[str, str]) -> None:
-        self._hashed_files = value
-
-    @hashed_files.deleter
-    def hashed_files(self) -> None:
-        self._hashed_files = {}
-        self._retry_at = 0.0
-
-    @property
-    def manifest(self) -> Manifest | None:
-        """The manifest that `hashed_files` is from; None where there is none."""
-        return self._manifest if self.hashed_files else None
-
-    def read_manifest(self) -> str | None:  # type: ignore[override]  # as it is, not as stubbed
-        """The text of the manifest on disk; None where there is none."""
-        if self.manifest_storage is self and not self.location:
-            return None
-        text: str | None = super().read_manifest()
-        return text
-
-    def load_manifest(self) -> tuple[dict[str, str], str]:  # type: ignore[override]  # likewise
-        """The paths and the hash of the manifest; empty where there is none."""
-        text = self.read_manifest()
-        if text is not None:
-            self._manifest = Manifest.from_json(text, name=self.manifest_name)
-        else:
-            self._manifest = self._published_manifest()
-        if self._manifest is None:
-            return {}, ""
-        return dict(self._manifest.paths), self._manifest.hash
-
-    def save_manifest(self) -> None:
-        """Write the manifest of `hashed_files`, whole or not at all."""
-        paths = dict(sorted(self.hashed_files.items()))
-        listed = json.dumps(list(paths.items())).encode()
-        self.manifest_hash = self.file_hash("", ContentFile(listed)) or ""
-        manifest = self._manifest or Manifest({})
-        self._manifest = replace(manifest, paths=paths, hash=self.manifest_hash)
-        text = self._manifest.to_json().encode()
-        if self.manifest_storage is self:
-            self._directory().write(self.manifest_name, (text,))
-            return
-        if self.manifest_storage.exists(self.manifest_name):
-            self.manifest_storage.delete(self.manifest_name)
-        self.manifest_storage.save(self.manifest_name, ContentFile(text))
-
-    def _look_for_manifest(self) -> None:
-        if time.monotonic() < self._retry_at:
-            if self._failure is not None:
-                raise self._failure.with_traceback(None)
-            return
-        try:
-            self._failure = None
-            self._hashed_files, self.manifest_hash = self.load_manifest()
-        except VersionedStorageError as error:
-            self._failure = error
-            raise
-        finally:
-            self._retry_at = time.monotonic() + RETRY_AFTER
-
-    def _published_manifest(self) -> Manifest | None:
-        # Strictness is off in test suites, and those must not reach for the network.
-        if self.options.origin is None or self.build_version is None or not self.manifest_strict:
-            return None
-        from .origin import record
-        from .origin.s3 import S3Origin
-
-        origin = S3Origin(self.options.origin, connections=1, timeout=ORIGIN_TIMEOUT)
-        found = record.read(origin, self.build_version)
-        return found.manifest if found else None
-
-    def _manifest_places(self) -> list[str]:
-        places = [str(Path(self.location, self.manifest_name))] if self.location else []
-        if self.options.origin is not None and self.build_version is not None:
-            from .origin import record
-            from .origin.s3 import S3Origin
-
-            places.append(S3Origin(self.options.origin).url(record.path(self.build_version)))
-        return places
 
     # What collectstatic asks
 
@@ -405,13 +285,6 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             encodings=self.options.encodings,
             skip_compress_extensions=self.options.skip_compress_extensions,
             keep_originals=self.options.keep_originals,
-        )
-
-    def _directory(self) -> BuildDirectory:
-        return BuildDirectory(
-            self.path(""),
-            file_mode=self.file_permissions_mode,
-            directory_mode=self.directory_permissions_mode,
         )
 
     def _publisher(self) -> Publisher | None:
