@@ -951,3 +951,9 @@ def test_a_damaged_encoding_of_another_build_is_made_anew(tmp_path):
     with site(tmp_path, BUILD_VERSION="b2") as two:
         two.collect()
         assert (two.root / "b2" / "a.css.br").read_bytes() == whole
+
+
+def test_text_is_saved_once_and_as_it_is(tmp_path):
+    with site(tmp_path, BUILD_VERSION="b1") as one:
+        one.storage.save("note.txt", ContentFile("first\nsecond\n"))
+        assert (one.root / "b1" / "note.txt").read_text() == "first\nsecond\n"

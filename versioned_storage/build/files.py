@@ -57,12 +57,11 @@ class PassingFile(_File):
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
         """As of any Django file, once."""
-        digester = Digester()
+        digester: Digester | None = Digester()
         for chunk in self._content.chunks(CHUNK):
             if not isinstance(chunk, bytes):
-                yield chunk
-                yield from self._content
-                return
-            digester.update(chunk)
+                digester = None
+            elif digester is not None:
+                digester.update(chunk)
             yield chunk
-        self.digest = digester.digest()
+        self.digest = digester.digest() if digester else None
