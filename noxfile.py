@@ -14,13 +14,14 @@ MATRIX = [
     ("3.12", "6.0"),
     ("3.13", "6.1"),
 ]
-
-
-@nox.session
-@nox.parametrize(
+on_each_django = nox.parametrize(
     ("python", "django"),
     [nox.param(python, django, id=f"django{django}") for python, django in MATRIX],
 )
+
+
+@nox.session
+@on_each_django
 def tests(session: nox.Session, django: str) -> None:
     """The test suite on one Django."""
     session.install("-e", ".[test]", f"django=={django}.*")
@@ -28,10 +29,7 @@ def tests(session: nox.Session, django: str) -> None:
 
 
 @nox.session
-@nox.parametrize(
-    ("python", "django"),
-    [nox.param(python, django, id=f"django{django}") for python, django in MATRIX],
-)
+@on_each_django
 def conformance(session: nox.Session, django: str) -> None:
     """Django's own tests of staticfiles, with our storage in the place of Django's."""
     session.install("-e", ".[test]", f"django=={django}.*")

@@ -32,9 +32,7 @@ class VersionedStorageConfig(AppConfig):
 def storage_options() -> dict[str, Any] | None:
     """The options that the settings give to the staticfiles storage; None if that is not ours."""
     given = _configured()
-    if given is None:
-        return None
-    return {name: value for name, value in given.items() if name in Options.names()}
+    return None if given is None else _own(given)
 
 
 def _configured() -> dict[str, Any] | None:
@@ -52,13 +50,17 @@ def _configured() -> dict[str, Any] | None:
     return dict(configured.get("OPTIONS") or {})
 
 
+def _own(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name in Options.names()}
+
+
 def _point_static_url() -> None:
-    given = storage_options()
-    if given is None or (_configured() or {}).get("base_url"):
+    given = _configured()
+    if given is None or given.get("base_url"):
         # A storage with a URL of its own: STATIC_URL is not about its files.
         return
     try:
-        options = Options.load(given)
+        options = Options.load(_own(given))
         if options.build_version is not None:
             static_url.point_at(options.build_version, options.cdn_domain)
     except ConfigurationError:
