@@ -68,16 +68,16 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
             self.manifest_strict = self.options.manifest_strict
         if self.options.js_modules is not None:
             self.support_js_module_import_aggregation = self.options.js_modules
-        self._static_url = StaticURL.parse(base_url) if base_url else static_url.current()
-        self._root = os.fspath(location) if location else site.static_root()
-        directory = self._root
-        if self.build_version is not None and self._static_url is not None:
-            self._static_url.check_holds_builds(self.options.cdn_domain)
-        if self.build_version is not None and self._root is not None:
-            directory = str(Path(self._root, self.build_version))
+        self.static_url = StaticURL.parse(base_url) if base_url else static_url.current()
+        self.root = os.fspath(location) if location else site.static_root()
+        directory = self.root
+        if self.build_version is not None and self.static_url is not None:
+            self.static_url.check_holds_builds(self.options.cdn_domain)
+        if self.build_version is not None and self.root is not None:
+            directory = str(Path(self.root, self.build_version))
         # Not ManifestFilesMixin's own __init__, which would read the manifest here.
         super(ManifestFilesMixin, self).__init__(
-            directory, self._static_url.plain() if self._static_url else None, *args, **kwargs
+            directory, self.static_url.plain() if self.static_url else None, *args, **kwargs
         )
         self.manifest_storage: Storage = manifest_storage or self
         self._begin_without_manifest()
@@ -87,11 +87,11 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
     @property
     def base_url(self) -> str:
         """The URL of the build, or of STATIC_URL in the neutral layout; ends with a slash."""
-        if self._static_url is None:
+        if self.static_url is None:
             return ""
         if self.build_version is None:
-            return self._static_url.plain()
-        return self._static_url.of_build(self.build_version, self.options.cdn_domain)
+            return self.static_url.plain()
+        return self.static_url.of_build(self.build_version, self.options.cdn_domain)
 
     # What a page asks
 
@@ -134,7 +134,7 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
 
     def _plain_url(self, name: str) -> str:
         path, tail = _split(name)
-        return _join(self._static_url.plain() if self._static_url else "", unquote(path)) + tail
+        return _join(self.static_url.plain() if self.static_url else "", unquote(path)) + tail
 
     # What collectstatic asks
 
@@ -268,13 +268,13 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
     def _targets(self, sources: Sources) -> Targets:
         versioned = self.build_version is not None
         own_urls = set()
-        if self._static_url is not None and versioned:
-            own_urls = {self.base_url, self._static_url.plain()}
+        if self.static_url is not None and versioned:
+            own_urls = {self.base_url, self.static_url.plain()}
             if self.options.cdn_domain is not None:
-                own_urls.add(self.options.cdn_domain + self._static_url.path)
+                own_urls.add(self.options.cdn_domain + self.static_url.path)
         return Targets(
             names=sources.keys(),
-            static_path=self._static_url.path if self._static_url else "/",
+            static_path=self.static_url.path if self.static_url else "/",
             own_urls=tuple(sorted(own_urls, key=len, reverse=True)),
             versioned=versioned,
         )
@@ -288,17 +288,17 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
         )
 
     def _publisher(self) -> Publisher | None:
-        if self.options.origin is None or self._static_url is None:
+        if self.options.origin is None or self.static_url is None:
             return None
         from .origin.publish import Publisher
         from .origin.s3 import S3Origin
 
         origin = S3Origin(self.options.origin, connections=self.options.connections)
-        return Publisher(origin, self._static_url.path.lstrip("/"), self.options.connections)
+        return Publisher(origin, self.static_url.path.lstrip("/"), self.options.connections)
 
     def _base(self) -> Base | None:
         build = self.build_version
-        return base_build(self._root, self.manifest_name, apart_from=build) if build else None
+        return base_build(self.root, self.manifest_name, apart_from=build) if build else None
 
     def _complete_manifest(self) -> Manifest | None:
         """The manifest of the build directory if the build in it is complete."""
@@ -328,7 +328,7 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
             raise MissingBuildVersion(self._builds())
 
     def _builds(self) -> list[str]:
-        return complete_builds(self._root, self.manifest_name)
+        return complete_builds(self.root, self.manifest_name)
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -1,0 +1,54 @@
+"""manage.py staticbuilds: everything about builds that is not making one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from ..site import Site
+from ..subcommands import Subcommand
+
+#: In the order of the help.
+SUBCOMMANDS: Mapping[str, Subcommand] = {}
+
+
+class Command(BaseCommand):
+    """Parses, calls and prints; what there is to do is in the modules of ``subcommands``."""
+
+    help = "See, publish, compare, verify and prune builds of static files."
+    # A broken site still needs its builds listed, verified and published.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
+        for name, subcommand in SUBCOMMANDS.items():
+            summary, _, rest = (subcommand.__doc__ or "").partition("\n")
+            subparser = subparsers.add_parser(name, help=summary, description=summary, epilog=rest)
+            subparser.add_argument(
+                "--json", action="store_true", help="print the answer as JSON, for programs"
+            )
+            _accept_djangos_arguments(subparser)
+            subcommand.add_arguments(subparser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        result = SUBCOMMANDS[options["subcommand"]].run(Site.configured(), options)
+        if options["json"]:
+            self.stdout.write(json.dumps(result.data(), indent=2))
+        elif text := result.text():
+            self.stdout.write(text)
+        if not result.ok:
+            sys.exit(1)
+
+
+def _accept_djangos_arguments(parser: ArgumentParser) -> None:
+    # Every Django command takes them at its end. The defaults are the outer parser's.
+    for flag in ("--settings", "--pythonpath"):
+        parser.add_argument(flag, default=SUPPRESS, help=SUPPRESS)
+    parser.add_argument("-v", "--verbosity", type=int, default=SUPPRESS, help=SUPPRESS)
+    for flag in ("--traceback", "--no-color", "--force-color"):
+        parser.add_argument(flag, action="store_true", default=SUPPRESS, help=SUPPRESS)
