@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 
 from ..builds import complete_builds
-from ..errors import ConfigurationError, MissingBuildVersion, VersionedStorageError
+from ..errors import MissingBuildVersion, VersionedStorageError
 from .site import configured_storage, usable_storage
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def check_options(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessa
     """The options can be read and the URL of the storage can hold builds."""
     try:
         configured_storage()
-    except ConfigurationError as error:
+    except ImproperlyConfigured as error:
         return [_unusable(error)]
     return []
 
@@ -69,7 +70,7 @@ def check_build(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage
         return []
     try:
         places = _places_without(storage)
-    except ConfigurationError as error:
+    except ImproperlyConfigured as error:
         return [_unusable(error)]
     except (OSError, VersionedStorageError) as error:
         return [
@@ -121,5 +122,5 @@ def _places_without(storage: VersionedStaticFilesStorage) -> list[str]:
     return storage.manifest_places()[-1 if on_disk else 0 :]
 
 
-def _unusable(error: ConfigurationError) -> checks.CheckMessage:
+def _unusable(error: ImproperlyConfigured) -> checks.CheckMessage:
     return checks.Error(str(error), id="versioned_storage.E001")

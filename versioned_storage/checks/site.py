@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.conf import STATICFILES_STORAGE_ALIAS, settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
 from django.utils.module_loading import import_string
 
 from ..apps import configured_options
-from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ..storage import VersionedStaticFilesStorage
@@ -23,7 +23,7 @@ COMMON = "django.middleware.common.CommonMiddleware"
 def configured_storage() -> VersionedStaticFilesStorage | None:
     """The staticfiles storage of the site; None where that is not ours.
 
-    Raises `ConfigurationError` where it cannot be made.
+    Raises ImproperlyConfigured, our own or Django's, where it cannot be made.
     """
     if configured_options() is None:
         return None
@@ -35,7 +35,7 @@ def usable_storage() -> VersionedStaticFilesStorage | None:
     """As `configured_storage`; None too where it cannot be made, which E001 says already."""
     try:
         return configured_storage()
-    except ConfigurationError:
+    except ImproperlyConfigured:
         return None
 
 
