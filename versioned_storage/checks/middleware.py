@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core import checks
 
 from .. import static_url
-from .site import COMMON, OURS, Middleware, above_ours, middleware, usable_storage
+from .site import COMMON, OURS, above_ours, middleware, usable_storage
 
 WHITENOISE = "whitenoise.middleware.WhiteNoiseMiddleware"
 GZIP = "django.middleware.gzip.GZipMiddleware"
@@ -65,25 +65,36 @@ def check_order(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage
 
 
 def check_whitenoise(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """WhiteNoise's own middleware, which knows no builds, does not stand beside or in for ours."""
+    """WhiteNoise's own middleware, which knows no builds, stands neither beside ours nor for it."""
     _, ours = above_ours()
+    others = [one.path for one in middleware() if one.is_a(WHITENOISE) and not one.is_a(OURS)]
+    if ours is not None:
+        return [
+            checks.Warning(
+                f"{other} is in MIDDLEWARE beside {ours.path}. It looks at every file in "
+                "STATIC_ROOT a second time when the site starts, and does not keep the manifests "
+                "to itself.",
+                hint=f'From MIDDLEWARE, remove the line "{other}".',
+                id="versioned_storage.W003",
+            )
+            for other in others
+        ]
+    url = _url_that_whitenoise_misses() if others else None
+    if url is None:
+        return []
     return [
-        checks.Warning(message, hint=hint, id="versioned_storage.W003")
-        for one in middleware()
-        if one.is_a(WHITENOISE) and not one.is_a(OURS)
-        for message, hint in (_beside(one, ours) if ours else _in_the_place_of_ours(one))
+        checks.Warning(
+            f"{other} knows no builds: it looks for what is below {url} in STATIC_ROOT itself, and "
+            "answers 404 to every file of the build.",
+            hint=f'In MIDDLEWARE, write "{OURS}" in the place of "{other}".',
+            id="versioned_storage.W003",
+        )
+        for other in others
     ]
 
 
-def _beside(one: Middleware, ours: Middleware) -> list[tuple[str, str]]:
-    message = (
-        f"{one.path} is in MIDDLEWARE beside {ours.path}. It looks at every file in STATIC_ROOT a "
-        "second time when the site starts, and does not keep the manifests to itself."
-    )
-    return [(message, f'From MIDDLEWARE, remove the line "{one.path}".')]
-
-
-def _in_the_place_of_ours(one: Middleware) -> list[tuple[str, str]]:
+def _url_that_whitenoise_misses() -> str | None:
+    """The path of the build, where WhiteNoise takes that for the path of STATIC_ROOT."""
     storage = usable_storage()
     if (
         storage is None
@@ -95,10 +106,5 @@ def _in_the_place_of_ours(one: Middleware) -> list[tuple[str, str]]:
         or storage.static_url != static_url.current()
         or getattr(settings, "WHITENOISE_STATIC_PREFIX", None)
     ):
-        return []
-    url = f"{storage.static_url.path}{storage.build_version}/"
-    message = (
-        f"{one.path} knows no builds: it looks for what is below {url} in STATIC_ROOT itself, and "
-        f"answers 404 to every file of build {storage.build_version}."
-    )
-    return [(message, f'In MIDDLEWARE, write "{OURS}" in the place of "{one.path}".')]
+        return None
+    return f"{storage.static_url.path}{storage.build_version}/"
