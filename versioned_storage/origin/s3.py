@@ -94,15 +94,16 @@ class OriginError(VersionedStorageError):
         if isinstance(error, ClientError):
             answer = error.response
             self.code = answer.get("Error", {}).get("Code", "Unknown")
-            reason = answer.get("Error", {}).get("Message", "") or self.code
+            reason = answer.get("Error", {}).get("Message", "")
             metadata = answer.get("ResponseMetadata", {})
             self.status = metadata.get("HTTPStatusCode")
             self.attempts = metadata.get("RetryAttempts", 0) + 1
         status = f" {self.status}" if self.status else ""
         tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
         advice = _ADVICE.get(self.code, _UNREACHABLE)
-        said = _sentence(reason)
-        super().__init__(f"{operation} {url} failed{tried}:{status} {self.code}, {said} {advice}")
+        # Not every S3 server has words for its codes; radosgw has none.
+        said = _sentence(f"{self.code}, {reason}" if reason else self.code)
+        super().__init__(f"{operation} {url} failed{tried}:{status} {said} {advice}")
 
 
 class _Connection(S3Storage):  # type: ignore[misc]  # django-storages ships no types
