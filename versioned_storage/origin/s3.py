@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.exceptions import ImproperlyConfigured
 from storages.backends.s3 import S3Storage
+from urllib3.exceptions import HTTPError
 
 from ..errors import ConfigurationError, VersionedStorageError
 
@@ -80,11 +81,13 @@ class OriginError(VersionedStorageError):
     """S3 refused a request, or could not be reached.
 
     ``code`` is S3's own error code, or the name of botocore's exception where there was no
-    answer; ``status`` is the HTTP status, None without an answer; ``attempts`` counts the
-    requests that were made for it.
+    answer (urllib3's where it broke off: botocore lets that one through); ``status`` is the HTTP
+    status, None without an answer; ``attempts`` counts the requests that were made for it.
     """
 
-    def __init__(self, operation: str, url: str, error: ClientError | BotoCoreError) -> None:
+    def __init__(
+        self, operation: str, url: str, error: ClientError | BotoCoreError | HTTPError
+    ) -> None:
         self.operation = operation
         self.url = url
         self.status: int | None = None
@@ -192,7 +195,7 @@ class S3Origin:
             if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
                 return None
             raise OriginError(_GET, self.url(path), error) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, HTTPError) as error:
             raise OriginError(_GET, self.url(path), error) from error
 
     def put_file(self, path: str, file: Path, **headers: str) -> int:
@@ -239,7 +242,7 @@ class S3Origin:
                     **headers,
                 }
             )
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, HTTPError) as error:
             raise OriginError(_PUT, self.url(path), error) from error
 
 
