@@ -118,6 +118,7 @@ class Answer:
 
 
 HANGS_UP = Answer(0)
+_OF_THE_CONNECTION = ("connection", "content-length", "date", "server", "transfer-encoding")
 
 
 def refusal(status: int, code: str, message: str) -> Answer:
@@ -175,8 +176,10 @@ class Front:
         kept = {
             name: value
             for name, value in found.getheaders()
-            if name.lower() not in ("connection", "content-length", "date", "server")
+            if name.lower() not in _OF_THE_CONNECTION
         }
+        if request.method == "HEAD":
+            kept["Content-Length"] = found.getheader("Content-Length", "0")
         return Answer(found.status, body, kept)
 
 
@@ -201,7 +204,8 @@ def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None 
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body)))
+            if "Content-Length" not in answer.headers:
+                self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
             self.wfile.write(answer.body)
 
