@@ -144,6 +144,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.reset()
                 return
             body = self.rfile.read(length)
+            if len(body) < length:  # a client that gave up
+                self.close_connection = True
+                return
             self.answer(fault, Request(self.command, path, dict(self.headers), body))
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = asked  # noqa: N815  # of the base class
