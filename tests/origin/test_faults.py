@@ -92,7 +92,7 @@ def test_a_fault_on_every_request_fails_the_publish_unless_it_is_only_slow(
     ("ask", "code"),
     [
         (lambda origin: origin.get("a"), "ProtocolError"),
-        (lambda origin: origin.create("a", b"{}"), "ConnectionClosedError"),
+        (lambda origin: origin.put("a", b"{}"), "ConnectionClosedError"),
     ],
 )
 def test_an_answer_that_breaks_off_is_an_origin_error(moto_bucket, ask, code):
