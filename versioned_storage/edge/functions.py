@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from importlib.resources import files
 
@@ -77,6 +77,10 @@ class Constants:
     prefix: str = "/static/"
     manifest: str = MANIFEST_NAME
     compressed: Compressed = Compressed()
+
+    def without_encodings(self) -> Constants:
+        """The same for an edge that leaves the choice to the origin."""
+        return replace(self, compressed=replace(self.compressed, encodings=()))
 
     def to_json(self) -> str:
         """As the functions read them, on one line."""

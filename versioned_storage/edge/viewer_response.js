@@ -45,5 +45,5 @@ function withAcceptEncoding(vary) {
     const fields = lines.map((line) => line.value).join(', ');
     const named = fields.toLowerCase().split(',').map((field) => field.trim());
     const isThere = named.includes('accept-encoding') || named.includes('*');
-    return isThere ? fields : `${fields}, Accept-Encoding`;
+    return isThere ? fields : fields + ', Accept-Encoding';
 }
