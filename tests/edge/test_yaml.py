@@ -27,6 +27,7 @@ def test_it_is_for_people_to_read():
         "Items": [{"Name": "b1", "Ids": [1, True]}, "s3:GetObject"],
         "Target": {"Fn::GetAtt": ["Distribution", "DomainName"]},
         "None": [],
+        "Options": '{"a": "b"}',
     }
     assert dump(document) == (
         'Version: "2012-10-17"\n'
@@ -47,4 +48,5 @@ def test_it_is_for_people_to_read():
         "    - Distribution\n"
         "    - DomainName\n"
         "None: []\n"
+        """Options: '{"a": "b"}'\n"""
     )

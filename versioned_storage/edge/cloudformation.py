@@ -112,7 +112,7 @@ class Stack:
             if self.distribution.location:
                 origin["location"] = self.distribution.location
             options["origin"] = origin
-        return {"Fn::Sub": json.dumps(options)}
+        return _pasted(options)
 
 
 def alarms() -> Template:
@@ -176,12 +176,19 @@ def _log_bucket() -> Resources:
 
 
 def _media_options() -> Value:
-    options = {
-        "bucket_name": "${MediaBucket}",
-        "region_name": "${AWS::Region}",
-        "custom_domain": "${MediaDistribution.DomainName}",
-    }
-    return {"Fn::Sub": json.dumps(options)}
+    return _pasted(
+        {
+            "bucket_name": "${MediaBucket}",
+            "region_name": "${AWS::Region}",
+            "custom_domain": "${MediaDistribution.DomainName}",
+        }
+    )
+
+
+def _pasted(options: Mapping[str, Value]) -> Value:
+    # JSON of strings alone is Python too.
+    text = json.dumps(options)
+    return {"Fn::Sub": text} if "${" in text else text
 
 
 def _output(description: str, value: Value) -> Value:

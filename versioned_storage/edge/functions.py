@@ -61,6 +61,12 @@ class Compressed:
             tuple(sorted({*self.skip, *other.skip})),
         )
 
+    def less_than(self, other: Compressed) -> str:
+        """What ``other`` has that this has not, for people; empty where there is nothing."""
+        encodings = [name for name in other.encodings if name not in self.encodings]
+        extensions = [f"encoded .{name} files" for name in self.skip if name not in other.skip]
+        return " and ".join([*encodings, *extensions])
+
 
 def shared(settings: Compressed, builds: Iterable[Compressed]) -> Compressed:
     """What the functions may ask for: what the settings say and every one of the builds has."""

@@ -52,6 +52,8 @@ def _is_nested(value: Value) -> bool:
 def _text(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
+    if '"' in text and "'" not in text and text.isprintable():
+        return f"'{text}'"
     # A string of JSON is a double-quoted scalar of YAML.
     return json.dumps(text, ensure_ascii=False)
 
