@@ -1,4 +1,5 @@
 import json
+import shutil
 from io import StringIO
 
 import pytest
@@ -7,6 +8,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from tests.helpers import site
+from tests.s3 import Bucket, moto, nobody, options
+from versioned_storage.build.encodings import SKIP_COMPRESS_EXTENSIONS
 from versioned_storage.edge.functions import VIEWER_REQUEST, Compressed, Constants, rendered
 from versioned_storage.management.site import NoOrigin
 from versioned_storage.management.subcommands.cloudformation import (
@@ -179,7 +182,8 @@ def test_the_functions_ask_for_what_the_builds_on_disk_have_too(tmp_path, capsys
         shop.collect()
     capsys.readouterr()
     made = template(tmp_path, options={"skip_compress_extensions": ["png"]}, BUILD_VERSION="b2")
-    constants = Constants(compressed=Compressed(("gzip",), shared_skip()))
+    skip = tuple(sorted({*SKIP_COMPRESS_EXTENSIONS, "svg"}))
+    constants = Constants(compressed=Compressed(("gzip",), skip))
     assert request_function(made) == rendered(VIEWER_REQUEST, constants)
     said = capsys.readouterr().err
     expected = "As long as build b1 is kept, the functions do not ask for br and encoded .svg files"
@@ -187,5 +191,38 @@ def test_the_functions_ask_for_what_the_builds_on_disk_have_too(tmp_path, capsys
     assert said.endswith("The functions ask for what the settings and 2 builds share\n")
 
 
-def shared_skip():
-    return tuple(sorted({*Compressed().skip, "svg"}))
+@pytest.fixture(scope="module")
+def s3_server():
+    with moto() as url:
+        yield url
+
+
+def test_the_functions_ask_for_what_the_published_builds_have_too(tmp_path, s3_server, capsys):
+    with Bucket.at(s3_server) as bucket:
+        now = {"origin": bucket.options(), "connections": 4}
+        old = {**now, "encodings": ["gzip"]}
+        with site(tmp_path, FILES, options=old, BUILD_VERSION="b1") as shop:
+            shop.collect()
+            shutil.rmtree(shop.root)
+        made = template(tmp_path, options=now)
+    constants = Constants(compressed=Compressed(("gzip",)))
+    assert request_function(made) == rendered(VIEWER_REQUEST, constants)
+    said = capsys.readouterr().err
+    assert "As long as build b1 is kept, the functions do not ask for br\n" in said
+
+
+def warnings(caplog):
+    return [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+
+
+def test_before_there_is_a_bucket_nothing_is_published(tmp_path, s3_server, caplog):
+    made = template(tmp_path, options={"origin": options(s3_server, "there-is-none")})
+    assert request_function(made) == rendered(VIEWER_REQUEST, Constants())
+    assert warnings(caplog) == []
+
+
+def test_where_s3_does_not_answer_what_it_has_is_not_considered_and_that_is_said(tmp_path, caplog):
+    with nobody() as url:
+        template(tmp_path, options={"origin": options(url, "unreachable")})
+    (message,) = warnings(caplog)
+    assert message.startswith("What the builds on S3 have is not considered: ")

@@ -63,16 +63,20 @@ def cloudfront(
         (scratch / name).write_text(f"{text}\nexport default {{handler}};\n", encoding="utf-8")
     shutil.copy(HERE / "shim.js", scratch)
     port = _free_port()
-    written = (HERE / "nginx.conf").read_text(encoding="utf-8").format(
-        module=nginx.module,
-        scratch=scratch,
-        port=port,
-        bucket=bucket or _NOBODY,
-        app=app or _NOBODY,
-        first_origin="@bucket" if bucket else "@app",
-        # S3 is not told: the encoding is in the path.
-        accept_encoding="" if bucket else "$normalised",
-        failover="error_page 500 502 503 504 = @app;" if bucket and app else "",
+    written = (
+        (HERE / "nginx.conf")
+        .read_text(encoding="utf-8")
+        .format(
+            module=nginx.module,
+            scratch=scratch,
+            port=port,
+            bucket=bucket or _NOBODY,
+            app=app or _NOBODY,
+            first_origin="@bucket" if bucket else "@app",
+            # S3 is not told: the encoding is in the path.
+            accept_encoding="" if bucket else "$normalised",
+            failover="error_page 500 502 503 504 = @app;" if bucket and app else "",
+        )
     )
     (scratch / "nginx.conf").write_text(written, encoding="utf-8")
     command = [nginx.program, "-e", "stderr", "-p", str(scratch), "-c", str(scratch / "nginx.conf")]

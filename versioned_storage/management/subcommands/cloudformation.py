@@ -19,7 +19,9 @@ from ...edge.distribution import Distribution, Domain, Kind
 from ...edge.functions import Compressed, Constants, shared
 from ...edge.yaml import dump
 from ...errors import ConfigurationError
-from ...progress import count_text, say
+from ...origin import record
+from ...origin.s3 import OriginError
+from ...progress import count_text, logger, say
 from ..site import Site
 
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.IGNORECASE)
@@ -172,8 +174,8 @@ def _domain(site: Site, options: Mapping[str, Any]) -> Domain | None:
 
 def _constants(site: Site) -> Constants:
     settings = Compressed(site.options.encodings, site.options.skip_compress_extensions)
-    builds = {build: Compressed.of(manifest) for build, manifest in _retained(site).items()}
-    for build, found in builds.items():
+    builds = {**_on_s3(site), **_on_disk(site)}
+    for build, found in sorted(builds.items()):
         if less := found.less_than(settings):
             say(f"As long as build {build} is kept, the functions do not ask for {less}")
     say(f"The functions ask for what the settings and {count_text(len(builds), 'build')} share")
@@ -181,10 +183,28 @@ def _constants(site: Site) -> Constants:
     return Constants(site.static_url.path, site.storage.manifest_name, compressed)
 
 
-def _retained(site: Site) -> dict[str, Manifest]:
-    """The manifests of the builds that are kept, as far as they can be read from here."""
+def _on_disk(site: Site) -> dict[str, Compressed]:
+    """What each build in STATIC_ROOT has."""
     name = site.storage.manifest_name
+    texts = {build: (site.root / build / name).read_text() for build in site.builds_on_disk()}
     return {
-        build: Manifest.from_json((site.root / build / name).read_text(), name=f"{build}/{name}")
-        for build in site.builds_on_disk()
+        build: Compressed.of(Manifest.from_json(text, name=f"{build}/{name}"))
+        for build, text in texts.items()
+    }
+
+
+def _on_s3(site: Site) -> dict[str, Compressed]:
+    """What each published build has; none before there is a bucket."""
+    if site.options.origin is None:
+        return {}
+    try:
+        held = record.heads(site.origin, site.options.connections)
+    except OriginError as error:
+        if error.code != "NoSuchBucket":
+            logger.warning("What the builds on S3 have is not considered: %s", error)
+        return {}
+    return {
+        one.record.build: Compressed(one.record.encodings, one.record.skip_compress_extensions)
+        for one in held
+        if one.record.state is record.State.PUBLISHED
     }
