@@ -45,11 +45,15 @@ function onResponse(r) {
     if (r.status >= 400) {
         return;
     }
+    const before = multiValued(r.headersOut);
     const given = {statusCode: r.status, headers: multiValued(r.headersOut)};
     const more = {request: viewerRequest(r), response: given};
     const headers = response.handler(event(r, 'viewer-response', more)).headers;
     for (const name in headers) {
-        r.headersOut[name] = headers[name].value;
+        // What is as it was stays untouched: nginx would say the charset of a type twice.
+        if (!before[name] || before[name].value !== headers[name].value) {
+            r.headersOut[name] = headers[name].value;
+        }
     }
 }
 
