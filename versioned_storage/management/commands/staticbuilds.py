@@ -11,11 +11,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand, prune
+from ..subcommands import Subcommand, cloudformation, prune
 
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
     "prune": prune,
+    "cloudformation": cloudformation,
 }
 
 
