@@ -70,7 +70,7 @@ class Page(Question):
         place = next(place for place in self._places() if named.url.startswith(place))
         path = unquote(urlsplit(named.url.removeprefix(place)).path)
         build, _, name = path.partition("/")
-        if not name or name.endswith("/"):
+        if not path or path.endswith("/"):
             # A place and no file: what {% get_static_prefix %} gives to a script.
             return
         if build != self.manifest.build:
