@@ -70,6 +70,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--page",
+        type=page_url,
         action="append",
         default=[],
         metavar="URL",
@@ -203,6 +204,15 @@ def seconds(text: str) -> float:
         message = f"{text!r} is not a number of seconds above 0"
         raise ArgumentTypeError(message)
     return number
+
+
+def page_url(text: str) -> str:
+    """An argument that is the URL of a page."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        message = f"{text!r} is not a URL with http or https and a host"
+        raise ArgumentTypeError(message)
+    return text
 
 
 def count(text: str) -> int:
