@@ -15,6 +15,7 @@ from django.core.wsgi import get_wsgi_application
 from tests.edge.conftest import FILES
 from tests.edge.edges import Edge, Reply, serving
 from tests.helpers import site
+from tests.s3 import Bucket, moto, nobody, options
 from versioned_storage.edge.client import Client
 from versioned_storage.management.subcommands import verify as subcommand
 from versioned_storage.management.subcommands.verify import NoEdge, NoManifest, NothingToVerify
@@ -36,10 +37,10 @@ def edge(tmp_path):
 @pytest.fixture
 def shop(tmp_path, edge):
     """A site with two builds behind an edge."""
-    options = {"cdn_domain": edge.url}
-    with site(tmp_path, OTHER, options=options, BUILD_VERSION="b0") as older:
+    given = {"cdn_domain": edge.url}
+    with site(tmp_path, OTHER, options=given, BUILD_VERSION="b0") as older:
         older.collect()
-    with site(tmp_path, FILES, options=options, BUILD_VERSION="b1") as newer:
+    with site(tmp_path, FILES, options=given, BUILD_VERSION="b1") as newer:
         newer.collect()
         yield newer
 
@@ -157,6 +158,51 @@ def test_an_argument_that_cannot_be_is_refused(shop, arguments):
         verify("--edge", *arguments)
 
 
+# With an S3 origin
+
+
+@pytest.fixture(scope="module")
+def s3_server():
+    with moto() as url:
+        yield url
+
+
+@pytest.fixture
+def published(tmp_path, edge, s3_server):
+    """Two builds on S3, and an app server that has neither of them on disk."""
+    with Bucket.at(s3_server) as bucket:
+        given = {"cdn_domain": edge.url, "origin": bucket.options(location="shop")}
+        for build, files in (("b0", OTHER), ("b1", FILES)):
+            with site(tmp_path, files, options=given, BUILD_VERSION=build) as deploy:
+                deploy.collect()
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        with site(elsewhere, {}, options=given, BUILD_VERSION="b1") as shop:
+            yield shop
+
+
+def test_the_manifests_are_those_of_s3_where_none_is_on_disk(published, edge):
+    said, code = verify("--edge")
+    assert (code, said.startswith("Build b1 at ")) == (0, True)
+    assert len({one.path for one in edge.requests if one.path.startswith("/static/b0/")}) == 5
+    assert verify("b0", "--edge")[1] == 0
+
+
+def test_records_are_asked_for_below_the_location_too(published, edge):
+    verify("--edge")
+    asked = {one.path for one in edge.requests}
+    assert {"/builds/b1.json", "/shop/builds/b1.json"} <= asked
+
+
+def test_without_an_answer_of_s3_the_edge_is_verified_and_it_is_said(shop, edge, caplog):
+    with nobody() as gone:
+        origin = options(gone, "bucket")
+        given = {"cdn_domain": edge.url, "origin": origin}
+        with site(shop.sources.parent, options=given, BUILD_VERSION="b1"):
+            assert verify("--edge")[1] == 0
+    assert "No older build is asked for: " in caplog.text
+
+
 @contextmanager
 def application():
     """The site's own WSGI application on a free port; gives the server."""
@@ -178,9 +224,9 @@ def application():
 def test_the_middleware_is_an_origin_with_which_all_is_well(tmp_path):
     middleware = ["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"]
     with application() as server:
-        options = {"cdn_domain": f"http://127.0.0.1:{server.server_port}"}
+        given = {"cdn_domain": f"http://127.0.0.1:{server.server_port}"}
         with site(
-            tmp_path, FILES, options=options, BUILD_VERSION="b1", MIDDLEWARE=middleware
+            tmp_path, FILES, options=given, BUILD_VERSION="b1", MIDDLEWARE=middleware
         ) as shop:
             shop.collect()
             server.set_app(get_wsgi_application())

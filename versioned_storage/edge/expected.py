@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..build.encodings import ENCODINGS
 from ..build.manifest import Asset
-from ..origin.publish import CACHE_CONTROL
+from ..origin.plan import CACHE_CONTROL
 from .client import Answer
 
 #: Seconds that an edge may keep the answer to a name that does not exist.

@@ -1,10 +1,10 @@
 """Hold what the CDN serves of a build against its manifest.
 
 With --edge it asks the CDN for every asset by each of its names in every encoding, for names and
-files that it must not serve, and for a few assets of the oldest other build. That fills the nearest
-edge's cache too. With --page it fetches pages of the site and checks the static files they name. It
-exits with 0 when all is well, so that a deploy switches traffic only then: with --wait it keeps
-asking until that is so, or the time is over.
+files that it must not serve, and for a few assets of the oldest build that is kept, which fills the
+nearest edge's cache too. With --page it fetches pages of the site and checks the static files they
+name. It exits with 0 when all is well, so that a deploy switches traffic only then: with --wait it
+keeps asking until that is so, or the time is over.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from ...edge.report import EdgeReport
 from ...edge.verify import verify_edge
 from ...errors import ConfigurationError, VersionedStorageError
 from ...origin import record
+from ...origin.record import State
+from ...origin.s3 import OriginError
+from ...progress import logger
 from ..site import Site
 
 
@@ -175,16 +178,36 @@ def _manifest(site: Site, build: str) -> Manifest | None:
     if found is None and build == site.options.build_version:
         found = site.storage.manifest
     if found is None and site.options.origin is not None:
-        published = record.read(site.origin, build)
-        found = published.manifest if published else None
+        found = _published(site, build)
     return found
 
 
 def _earlier_build(site: Site, build: str) -> Manifest | None:
-    """The oldest other build in STATIC_ROOT."""
+    """The oldest other build: of those that are published, else of those in STATIC_ROOT."""
+    if site.options.origin is not None:
+        try:
+            return _oldest_published(site, build)
+        except OriginError as error:
+            # The CDN can be verified all the same, from a machine without credentials too.
+            logger.warning("No older build is asked for: %s", error)
+            return None
     others = [name for name in site.builds_on_disk() if name != build]
     oldest = min(others, key=lambda name: _file(site, name).stat().st_mtime, default=None)
     return _on_disk(site, oldest) if oldest is not None else None
+
+
+def _oldest_published(site: Site, build: str) -> Manifest | None:
+    heads = [held.record for held in record.heads(site.origin, site.options.connections)]
+    others = [one for one in heads if one.state is State.PUBLISHED and one.build != build]
+    oldest = min(others, key=lambda one: one.since, default=None)
+    return _published(site, oldest.build) if oldest is not None else None
+
+
+def _published(site: Site, build: str) -> Manifest | None:
+    found = record.read(site.origin, build)
+    if found is None or found.record.state is not State.PUBLISHED:
+        return None
+    return found.record.manifest
 
 
 def _on_disk(site: Site, build: str) -> Manifest | None:
