@@ -23,10 +23,11 @@ from . import static_url
 from .build.assembly import Base, Recipe, assemble
 from .build.directory import BuildDirectory, CannotWrite, Digest, writing
 from .build.files import DigestedFile, PassingFile
-from .build.fingerprint import Fingerprinted, Fingerprinter, Sources
+from .build.fingerprint import Fingerprinted, Fingerprinter
 from .build.manifest import Manifest, UnreadableManifest
 from .build.problems import BuildIsComplete, BuildIsFrozen
 from .build.references.scanning import Scanners
+from .build.sources import Sources
 from .build.targets import Targets
 from .builds import base_build, complete_builds
 from .errors import MissingBuildVersion, MissingEntry, MissingManifest, SourceError

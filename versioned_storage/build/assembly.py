@@ -16,7 +16,7 @@ from ..progress import bytes_text, count_text, track
 from .compression import Compressed, Opener, Work, compress, decodes_to
 from .directory import BuildDirectory, Digest
 from .encodings import ENCODINGS, eligible
-from .fingerprint import Fingerprinted, Sources
+from .fingerprint import Fingerprinted
 from .manifest import (
     Asset,
     Manifest,
@@ -25,6 +25,7 @@ from .manifest import (
     differences,
 )
 from .problems import BuildIsComplete, WrongEncoding
+from .sources import Sources
 
 
 @dataclass(frozen=True)
