@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -69,7 +70,10 @@ def keep(best: dict[str, float], measure: str, value: float) -> None:
 
 def child(tree: Path, name: str, root: str) -> dict[str, float]:
     command = [sys.executable, __file__, str(tree), "--child", name, root]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    # What is installed has its bytecode, as Django has; a checkout is to have it from the second
+    # round on.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=env)
     said: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return said
 
