@@ -241,7 +241,9 @@ def with_encodings(manifest: Manifest, compressed: Iterable[Compressed]) -> Mani
     """The manifest with the sizes of the encodings that were made."""
     sizes = {name: one.sizes for one in compressed for name in one.work.names}
     assets = {
-        hashed_name: replace(asset, encodings=dict(sizes.get(hashed_name, {})))
+        hashed_name: replace(asset, encodings=dict(sizes[hashed_name]))
+        if hashed_name in sizes
+        else asset
         for hashed_name, asset in manifest.assets.items()
     }
     return replace(manifest, assets=assets)

@@ -17,7 +17,7 @@ from uuid import uuid4
 from ..errors import VersionedStorageError
 
 #: Bytes read or written at a time.
-CHUNK = 256 * 1024
+CHUNK = 64 * 1024
 
 _PARTIAL = ".partial"
 

@@ -8,6 +8,7 @@ one hash over the whole cycle.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from io import BytesIO
@@ -85,15 +86,15 @@ class Fingerprinter:
         scanned = {name for name in self.sources if self._is_scanned(name)}
         # Leaves first: most of what has references then has no need to wait, nor to be kept.
         names = sorted(self.sources, key=lambda name: (name in scanned, name))
-        for source in read_all(self.sources, names, whole=scanned, known=self.collected):
-            name = source.name
-            document = self._document(source) if name in scanned else None
-            if document is None or not document.references:
-                yield self._settle_as_it_is(source)
-            elif document.depends_on() <= self._settled.keys():
-                yield self._settle(document, self._rewritten(document, self._settled))
-            else:
-                waiting[name] = document
+        with closing(read_all(self.sources, names, whole=scanned, known=self.collected)) as read:
+            for source in read:
+                document = self._document(source) if source.name in scanned else None
+                if document is None:
+                    yield self._settle_as_it_is(source)
+                elif document.depends_on() <= self._settled.keys():
+                    yield self._settle(document, self._rewritten(document, self._settled))
+                else:
+                    waiting[source.name] = document
         if self._broken:
             raise BrokenReferences(self._broken)
         for group in groups({name: waiting[name].depends_on() for name in waiting}):
@@ -102,7 +103,8 @@ class Fingerprinter:
     def _is_scanned(self, name: str) -> bool:
         return self.scanners.read(name) and not self.prehashed(name)
 
-    def _document(self, source: Source) -> _Document:
+    def _document(self, source: Source) -> _Document | None:
+        """The file and its references; None where it has none."""
         name = source.name
         try:
             text = (source.data or b"").decode()
@@ -117,7 +119,7 @@ class Fingerprinter:
                 references.append((reference, target))
             else:
                 self._note_missing(name, text, reference, target)
-        return _Document(name, text, references, source.digest())
+        return _Document(name, text, references, source.digest()) if references else None
 
     def _note_missing(self, name: str, text: str, reference: Reference, target: Target) -> None:
         for entry in self.ignore_missing:
@@ -185,6 +187,8 @@ class Fingerprinter:
         return rewrite(document.text, replacements).encode()
 
     def _hashed_name(self, name: str, content: File[bytes]) -> str:
+        if _READ_AS_URL.isdisjoint(name):
+            return self.hashed_name(name, content).replace("\\", "/")
         hashed_name = self.hashed_name(name.translate(_STAND_INS), content)
         return hashed_name.translate(_STOOD_FOR).replace("\\", "/")
 
@@ -226,5 +230,6 @@ class Fingerprinter:
 
 # Django reads a name as a URL before it puts the hash in: a "#" in the name of a file would begin
 # a fragment. Characters of the private use area stand in for those until it is done.
-_STAND_INS = {ord(character): 0xE000 + ord(character) for character in "%#?"}
+_READ_AS_URL = frozenset("%#?")
+_STAND_INS = {ord(character): 0xE000 + ord(character) for character in _READ_AS_URL}
 _STOOD_FOR = {stand_in: original for original, stand_in in _STAND_INS.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,8 +19,6 @@ from .problems import UnreadableSource
 #: What collectstatic hands to post_process: where each file comes from, by its name.
 Sources = Mapping[str, tuple[Storage, str]]
 
-# Bytes below which a digest is made sooner than it is handed to another thread.
-_WORTH_A_THREAD = 16 * 1024
 # How much is read before it is asked for, so that the other thread has what to do: bytes, files.
 _AHEAD_BYTES = 1024 * 1024
 _AHEAD_FILES = 64
@@ -39,6 +37,11 @@ class Source:
     digest: Callable[[], Digest]
     open: Callable[[], BinaryIO]
 
+    @property
+    def held(self) -> int:
+        """The bytes of memory that it takes, about."""
+        return CHUNK if self.data is None else len(self.data)
+
     def chunks(self) -> Iterator[bytes]:
         """All bytes of it, once more."""
         if self.data is not None:
@@ -53,7 +56,7 @@ def read_all(
     *,
     whole: Collection[str],
     known: Mapping[str, Digest],
-) -> Iterator[Source]:
+) -> Generator[Source, None, None]:
     """Read the sources of these names, in this order.
 
     Those in ``whole`` have their ``data``, however large. What is in ``known`` and not in ``whole``
@@ -63,22 +66,28 @@ def read_all(
     second core. The storages are this thread's alone.
     """
     with ThreadPoolExecutor(1) as thread:
-        ahead: deque[Source] = deque()
-        ahead_bytes = 0
-        for name in names:
+
+        def read(name: str) -> Source:
             opener = partial(_open, name, *sources[name])
             if name in known and name not in whole:
-                source = Source(name, None, partial(known.__getitem__, name), opener)
-            else:
-                source = _read(name, opener, thread, whole=name in whole)
-            ahead.append(source)
-            ahead_bytes += len(source.data or b"")
-            while ahead_bytes > _AHEAD_BYTES or len(ahead) > _AHEAD_FILES:
-                first = ahead.popleft()
-                ahead_bytes -= len(first.data or b"")
-                yield first
-        while ahead:
+                return Source(name, None, partial(known.__getitem__, name), opener)
+            return _read(name, opener, thread, whole=name in whole)
+
+        yield from _ahead(map(read, names))
+
+
+def _ahead(sources: Iterable[Source]) -> Iterator[Source]:
+    """The same sources, some of them taken before they are asked for."""
+    ahead: deque[Source] = deque()
+    held = 0
+    for source in sources:
+        ahead.append(source)
+        held += source.held
+        while held > _AHEAD_BYTES or len(ahead) > _AHEAD_FILES:
+            held -= ahead[0].held
             yield ahead.popleft()
+    while ahead:
+        yield ahead.popleft()
 
 
 def chunks_of_bytes(data: bytes) -> Iterator[bytes]:
@@ -100,7 +109,8 @@ def _read(
         file.close()
         raise
     file.close()
-    if len(data) < _WORTH_A_THREAD:
+    if len(data) <= CHUNK:
+        # Digested sooner than handed over.
         return Source(name, data, partial(digest_of, (data,)), opener)
     return Source(name, data, thread.submit(digest_of, (data,)).result, opener)
 
