@@ -178,11 +178,9 @@ class BuildDirectory:
         self._put(name, fill)
 
     def same_file(self, name: str, other: str) -> bool:
-        """Say whether two names are one file on disk, neither of them a symbolic link."""
+        """Say whether two names are one file on disk; a symbolic link is a file of its own."""
         status, others = self._status(name), self._status(other)
-        if status is None or others is None or stat.S_ISLNK(status.st_mode):
-            return False
-        return os.path.samestat(status, others)
+        return status is not None and others is not None and os.path.samestat(status, others)
 
     def remove(self, name: str) -> None:
         with writing(self.path(name)):
