@@ -116,9 +116,9 @@ def test_a_setting_that_is_no_dict_is_refused():
 # Unknown options
 
 KNOWN = (
-    "build_version, cdn_domain, connections, encodings, ignore_missing, js_modules, "
-    "keep_originals, manifest_strict, origin, prehashed, skip_compress_extensions, "
-    "strict_source_maps"
+    "base_build, build_version, cdn_domain, conditional_writes, connections, encodings, "
+    "ignore_missing, js_modules, keep_originals, manifest_strict, origin, prehashed, publish, "
+    "skip_compress_extensions, strict_source_maps"
 )
 
 

@@ -7,7 +7,8 @@ import hashlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
+from datetime import datetime, timezone
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -18,8 +19,10 @@ from django.urls import get_script_prefix, set_script_prefix
 from tests.helpers import site
 from tests.s3 import HANGS_UP, SECRET_KEY, Bucket, front, moto, options, refusal
 from versioned_storage.errors import MissingManifest
-from versioned_storage.origin.publish import BuildIsPublished, PublishFailed
+from versioned_storage.origin.claim import BuildIsPublished
+from versioned_storage.origin.record import Record, State
 from versioned_storage.origin.s3 import OriginError
+from versioned_storage.origin.transfer import PublishFailed
 
 FILES = {
     "css/app.css": "body { background: url(../img/logo.png) }\n" * 20,
@@ -91,7 +94,7 @@ def test_each_file_of_the_build_is_on_s3_with_its_headers(bucket, tmp_path):
         assert stored["ContentType"] == CONTENT_TYPES[extension], key
         assert stored.get("ContentEncoding") == ENCODINGS.get(suffix), key
         assert stored["CacheControl"] == "max-age=315360000, public, immutable", key
-        assert stored["Metadata"] == {"sha256": hashlib.sha256(content).hexdigest()}, key
+        assert stored["Metadata"]["sha256"] == hashlib.sha256(content).hexdigest(), key
 
 
 def test_the_record_has_the_manifest_of_the_build_directory(bucket, tmp_path):
@@ -100,6 +103,8 @@ def test_the_record_has_the_manifest_of_the_build_directory(bucket, tmp_path):
     on_disk = json.loads((tmp_path / "static_root/b1/staticfiles.json").read_text())
     assert stored["state"] == "published"
     assert stored["content"] == on_disk["content"]
+    for kept in stored["manifest"]["assets"].values():
+        assert kept.pop("sha256").keys() == {"identity", *kept["encodings"]}
     assert stored["manifest"] == on_disk
 
 
@@ -109,7 +114,9 @@ def test_the_record_comes_after_every_object(bucket, tmp_path):
     puts = [(event, path) for event, method, path in s3.events if method == "PUT"]
     path = f"/{bucket.name}/builds/b1.json"
     assert puts[-2:] == [("begin", path), ("end", path)]
-    assert len(puts) == 2 * len(bucket.listed())
+    assert {unquote(path) for _, path in puts} == {
+        f"/{bucket.name}/{key}" for key in bucket.listed()
+    }
 
 
 def test_collectstatic_says_what_was_published(bucket, tmp_path, capsys):
@@ -219,7 +226,7 @@ def test_collecting_again_uploads_nothing(bucket, tmp_path, capsys):
     publish(tmp_path, bucket.options())
     with front(bucket.endpoint) as s3:
         said = publish(tmp_path, bucket.options(endpoint_url=s3.url)) + capsys.readouterr().err
-    assert s3.asked("PUT") == []
+    assert s3.asked("PUT") == [f"/{bucket.name}/builds/b1.json"]
     assert (
         f"Build b1 is published at s3://{bucket.name}/static/b1/ already: nothing to upload" in said
     )
@@ -229,7 +236,8 @@ def test_the_same_sources_on_another_machine_upload_nothing(bucket, tmp_path):
     publish(tmp_path, bucket.options())
     with front(bucket.endpoint) as s3:
         publish(elsewhere(tmp_path), bucket.options(endpoint_url=s3.url))
-    assert s3.asked("PUT") == []
+    record = f"/{bucket.name}/builds/b1.json"
+    assert [(one.method, one.path) for one in s3.requests] == [("GET", record), ("PUT", record)]
 
 
 def test_other_content_under_the_same_build_version_is_refused(bucket, tmp_path):
@@ -307,7 +315,7 @@ def test_a_credential_that_may_not_write_publishes_nothing(bucket, tmp_path):
         return refusal(403, "AccessDenied", "Access Denied.") if request.method == "PUT" else None
 
     with front(bucket.endpoint, read_only) as s3:
-        with pytest.raises(PublishFailed, match="These credentials lack the permission for it"):
+        with pytest.raises(OriginError, match="These credentials lack the permission for it"):
             publish(tmp_path, bucket.options(endpoint_url=s3.url))
     assert bucket.listed() == set()
 
@@ -324,11 +332,12 @@ def test_running_again_completes_what_a_server_that_died_midway_left(bucket, tmp
         with pytest.raises(PublishFailed) as failed:
             publish(tmp_path, bucket.options(endpoint_url=s3.url))
     left = bucket.listed()
-    assert len(left) == 5
-    assert "builds/b1.json" not in left
+    # Two of the five were the claim, and the question whether S3 keeps it.
+    assert len(left) == 4
+    assert json.loads(bucket.get("builds/b1.json")["Body"])["state"] == "publishing"
     assert str(failed.value).endswith(
         "No page refers to this build yet, and the published ones are as they were. "
-        "Run the same command again when it is mended."
+        "Run the same command again when it is mended: it goes on with what is left."
     )
     publish(tmp_path, bucket.options())
     assert left < bucket.listed()
@@ -440,7 +449,8 @@ def test_a_build_that_is_nowhere_is_asked_for_once_and_says_what_to_run(bucket, 
 
 
 def test_a_build_that_is_not_published_yet_is_no_half_answer(bucket, tmp_path):
-    bucket.put("builds/b1.json", b'{"state": "publishing", "content": "x"}')
+    claimed = Record("b1", State.PUBLISHING, "x", datetime.now(timezone.utc))
+    bucket.put("builds/b1.json", claimed.to_json())
     with front(bucket.endpoint) as s3, app_server(tmp_path, s3, bucket) as shop:
         with pytest.raises(MissingManifest):
             shop.storage.url("css/app.css")

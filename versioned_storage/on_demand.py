@@ -135,7 +135,10 @@ class ManifestOnDemand(ManifestStaticFilesStorage):
 
         origin = S3Origin(self.options.origin, connections=1, timeout=ORIGIN_TIMEOUT)
         found = record.read(origin, self.build_version)
-        return found.manifest if found else None
+        # Nobody ever sees half of a build: while it is not published, it is not there.
+        if found is None or found.record.state is not record.State.PUBLISHED:
+            return None
+        return found.record.manifest
 
     def _manifest_places(self) -> list[str]:
         places = [str(Path(self.location, self.manifest_name))] if self.location else []

@@ -68,7 +68,12 @@ class Options:
     ``ignore_missing``         ``"file-glob:reference-glob"`` of references that may lead nowhere
     ``prehashed``              a regular expression or a callable: the names that carry a hash
                                already, which pass through unchanged
+    ``publish``                collectstatic publishes the build that it made
+    ``base_build``             the published build whose unchanged objects are copied: True is the
+                               current one, False none, else a build version
     ``connections``            how many connections to S3 a publish uses
+    ``conditional_writes``     False for a store without them; then only one process at a time may
+                               publish
     =========================  =====================================================================
     """
 
@@ -84,7 +89,10 @@ class Options:
     strict_source_maps: bool = False
     ignore_missing: tuple[str, ...] = ()
     prehashed: Callable[[str], bool] = lambda _: False
+    publish: bool = True
+    base_build: bool | str = True
     connections: int = 64
+    conditional_writes: bool = True
 
     @property
     def wants_build(self) -> bool:
@@ -255,6 +263,10 @@ def _check_prehashed(value: object, setting: str) -> Callable[[str], bool]:
     raise InvalidOption(setting, found, allowed, r"r'^assets/.+-[\w-]{8}\.\w+$'")
 
 
+def _check_base_build(value: object, setting: str) -> bool | str:
+    return value if isinstance(value, bool) else _check_build_version(value, setting)
+
+
 def _check_connections(value: object, setting: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000:
         return value
@@ -286,5 +298,8 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "strict_source_maps": _check_bool,
     "ignore_missing": _check_ignore_missing,
     "prehashed": _check_prehashed,
+    "publish": _check_bool,
+    "base_build": _check_base_build,
     "connections": _check_connections,
+    "conditional_writes": _check_bool,
 }

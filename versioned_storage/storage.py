@@ -21,10 +21,12 @@ from django.utils.encoding import filepath_to_uri
 from . import options as site
 from . import static_url
 from .build.assembly import Base, Recipe, assemble
+from .build.compression import encode
 from .build.directory import BuildDirectory, CannotWrite, Digest, writing
+from .build.encodings import ENCODINGS
 from .build.files import DigestedFile, PassingFile
 from .build.fingerprint import Fingerprinted, Fingerprinter, Sources
-from .build.manifest import Manifest, UnreadableManifest
+from .build.manifest import BuildFile, Manifest, UnreadableManifest
 from .build.problems import BuildIsComplete, BuildIsFrozen
 from .build.references.scanning import Scanners
 from .build.targets import Targets
@@ -190,23 +192,24 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
         disk or the origin is raised.
         """
         self._require_build()
-        publisher = None if dry_run else self._publisher()
-        if publisher is not None:
-            publisher.check(str(self.build_version))
+        publisher = None if dry_run or not self.options.publish else self.publisher()
+        begun = publisher.begin(str(self.build_version)) if publisher else None
         names = {self.clean_name(name): name for name in paths}
         sources = {clean: paths[name] for clean, name in names.items()}
         self._complete = None
         complete = self._complete_manifest()
+        recipe = self._recipe()
         # Of this run alone: before the next one, the sources can change.
         collected, self._collected = self._collected, {}
         try:
             built = assemble(
                 sources,
                 self._directory(),
-                self._recipe(),
+                recipe,
                 partial(self._fingerprint, collected=collected),
                 complete=complete,
                 base=self._base(),
+                elsewhere=begun.encoded(recipe.encoders) if begun else None,
                 dry_run=dry_run,
             )
         except SourceError as error:
@@ -226,7 +229,13 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
             yield names[one.name], one.hashed_name, one.written or self._counts_as_processed(one)
         say(built.summary(self.location))
         if publisher is not None:
-            say(str(publisher.publish(self._manifest, Path(self.location))))
+            directory = Path(self.location)
+            say(str(publisher.publish(self._manifest, directory, begun, self.provide)))
+
+    def provide(self, file: BuildFile) -> None:
+        """Make an encoding that this disk lacks, because S3 had it when the build was made."""
+        if file.variant.encoding is not None:
+            encode(self._directory(), file.asset.hashed_name, ENCODINGS[file.variant.encoding])
 
     def _counts_as_processed(self, one: Fingerprinted) -> bool:
         # Django's storage counts what can have references, changed or not.
@@ -287,14 +296,21 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
             keep_originals=self.options.keep_originals,
         )
 
-    def _publisher(self) -> Publisher | None:
+    def publisher(self) -> Publisher | None:
+        """What publishes the builds of this site; None where there is no origin."""
         if self.options.origin is None or self.static_url is None:
             return None
         from .origin.publish import Publisher
         from .origin.s3 import S3Origin
 
-        origin = S3Origin(self.options.origin, connections=self.options.connections)
-        return Publisher(origin, self.static_url.path.lstrip("/"), self.options.connections)
+        options = self.options
+        origin = S3Origin(
+            self.options.origin,
+            connections=options.connections,
+            conditional=options.conditional_writes,
+        )
+        prefix = self.static_url.path.lstrip("/")
+        return Publisher(origin, prefix, options.connections, options.base_build)
 
     def _base(self) -> Base | None:
         build = self.build_version

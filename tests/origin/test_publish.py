@@ -5,22 +5,19 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from datetime import datetime, timezone
 
 import pytest
 
 from tests.s3 import HANGS_UP, SECRET_KEY, front, nobody, options, refusal
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import record
-from versioned_storage.origin.publish import (
-    CACHE_CONTROL,
-    BuildIsPublished,
-    Published,
-    Publisher,
-    PublishFailed,
-    Unsettled,
-    plan,
-)
+from versioned_storage.origin.claim import BuildIsPublished, ClaimLost
+from versioned_storage.origin.plan import Action
+from versioned_storage.origin.publish import Published, Publisher
+from versioned_storage.origin.record import Record, State, Totals
 from versioned_storage.origin.s3 import OriginError, S3Origin
+from versioned_storage.origin.transfer import PublishFailed
 
 CSS, PNG = "text/css; charset=utf-8", "image/png"
 FILES = {
@@ -94,35 +91,6 @@ def publisher(given, connections=4):
     return Publisher(S3Origin(given, connections=connections), "static/", connections)
 
 
-# The plan
-
-
-def test_each_name_in_each_encoding_is_an_object(directory):
-    planned = plan(manifest(), directory, "static/")
-    assert {upload.path for upload in planned.uploads} == EXPECTED.keys()
-
-
-def test_the_largest_comes_first(directory):
-    sizes = [upload.size for upload in plan(manifest(), directory, "static/").uploads]
-    assert sizes == [80, 80, 19, 19, 11, 11, 8, 8]
-    assert plan(manifest(), directory, "static/").size == sum(sizes)
-
-
-def test_without_originals_only_hashed_names_are_uploaded(directory):
-    planned = plan(manifest(keep_originals=False), directory, "static/")
-    assert {upload.path for upload in planned.uploads} == {f"static/b1/{name}" for name in FILES}
-
-
-def test_an_original_name_has_the_bytes_of_the_hashed_file(directory):
-    planned = plan(manifest(), directory, "static/")
-    files = {upload.path: upload.file for upload in planned.uploads}
-    assert files["static/b1/css/app.css.br"] == directory / "css/app.0123456789ab.css.br"
-
-
-def test_a_build_of_nothing_needs_no_uploads(directory):
-    assert plan(manifest(paths={}, assets={}), directory, "static/").uploads == ()
-
-
 # What is on S3 then
 
 
@@ -136,7 +104,7 @@ def test_each_object_has_its_bytes_and_its_headers(bucket, directory):
         assert stored["ContentType"] == content_type, key
         assert stored.get("ContentEncoding") == encoding, key
         assert stored["CacheControl"] == "max-age=315360000, public, immutable", key
-        assert stored["Metadata"] == {"sha256": hashlib.sha256(FILES[file]).hexdigest()}, key
+        assert stored["Metadata"]["sha256"] == hashlib.sha256(FILES[file]).hexdigest(), key
 
 
 def test_everything_is_below_the_location(bucket, directory):
@@ -145,35 +113,68 @@ def test_everything_is_below_the_location(bucket, directory):
     assert bucket.listed() == expected
 
 
-def test_the_record_has_the_manifest(bucket, directory):
+def state(bucket):
+    """The state of the build's record; None where there is no record."""
+    if "builds/b1.json" not in bucket.listed():
+        return None
+    return json.loads(bucket.get("builds/b1.json")["Body"])["state"]
+
+
+def test_the_record_has_the_manifest_and_the_digests_of_what_s3_has(bucket, directory):
     origin = S3Origin(bucket.options())
     Publisher(origin, "static/", 4).publish(manifest(), directory)
-    found = record.read(origin, "b1")
-    assert found.manifest == manifest()
+    found = record.read(origin, "b1").record
+    assert found.state is State.PUBLISHED
+    assert found.manifest == stored_manifest()
+    assert found.totals == Totals(2, 8, 236)
 
 
-def test_the_record_is_written_when_every_object_was_answered(bucket, directory):
+def stored_manifest():
+    """The manifest as S3 keeps it."""
+    assets = {}
+    for name, one in manifest().assets.items():
+        suffixes = {"identity": "", "br": ".br", "gzip": ".gz"}
+        sha256 = {
+            encoding: hashlib.sha256(FILES[name + suffixes[encoding]]).hexdigest()
+            for encoding in ("identity", *one.encodings)
+        }
+        assets[name] = replace(one, sha256=sha256)
+    return manifest(assets=assets)
+
+
+def test_the_claim_comes_first_and_the_commit_when_every_object_was_answered(bucket, directory):
     with front(bucket.endpoint) as s3:
         publisher(bucket.options(endpoint_url=s3.url), connections=8).publish(manifest(), directory)
     puts = [(event, path) for event, method, path in s3.events if method == "PUT"]
     record_path = f"/{bucket.name}/builds/b1.json"
-    assert puts[-2:] == [("begin", record_path), ("end", record_path)]
-    answered = {path for event, path in puts[:-2] if event == "end"}
-    assert answered == {f"/{bucket.name}/{key}" for key in EXPECTED}
+    # The claim, the claim once more to see that the store refuses it, the commit.
+    turn = [("begin", record_path), ("end", record_path)]
+    assert puts[:4] == turn * 2
+    assert puts[-2:] == turn
+    assert sorted(puts[4:-2]) == sorted(
+        (event, f"/{bucket.name}/{key}") for key in EXPECTED for event in ("begin", "end")
+    )
+
+
+def test_original_names_follow_when_the_hashed_ones_are_there(bucket, directory):
+    with front(bucket.endpoint) as s3:
+        publisher(bucket.options(endpoint_url=s3.url), connections=8).publish(manifest(), directory)
+    order = [path.partition("/static/b1/")[2] for path in s3.asked("PUT")[2:-1]]
+    assert set(order[:4]) == FILES.keys()
 
 
 def test_a_publish_sums_itself_up(bucket, directory):
     published = publisher(bucket.options(location="shop")).publish(manifest(), directory)
-    assert (published.uploaded, published.size) == (8, 236)
+    assert published.objects[Action.UPLOAD] == 8
     assert re.fullmatch(
         rf"Published build b1 to s3://{bucket.name}/shop/static/b1/: 8 objects uploaded, 236 B, "
-        r"\d+\.\d s",
+        r"\d+ requests, \d+\.\d s",
         str(published),
     )
 
 
 def test_nothing_uploaded_is_said_in_words():
-    published = Published("b1", "s3://bucket/static/b1/", 0, 0, 0.0)
+    published = Published("b1", "s3://bucket/static/b1/")
     assert str(published) == (
         "Build b1 is published at s3://bucket/static/b1/ already: nothing to upload"
     )
@@ -182,14 +183,19 @@ def test_nothing_uploaded_is_said_in_words():
 # Again
 
 
-def test_publishing_again_uploads_nothing(bucket, directory):
+def test_publishing_again_is_two_requests_that_renew_the_activation(bucket, directory):
     publisher(bucket.options()).publish(manifest(), directory)
+    before = Record.from_json(bucket.get("builds/b1.json")["Body"], name="b1")
     with front(bucket.endpoint) as s3:
         given = bucket.options(endpoint_url=s3.url)
         published = publisher(given).publish(manifest(), directory)
-    assert published.uploaded == 0
-    assert s3.asked("GET") == [f"/{bucket.name}/builds/b1.json"]
-    assert len(s3.requests) == 1
+    assert not published.objects
+    asked = f"/{bucket.name}/builds/b1.json"
+    assert [(one.method, one.path) for one in s3.requests] == [("GET", asked), ("PUT", asked)]
+    after = Record.from_json(bucket.get("builds/b1.json")["Body"], name="b1")
+    assert after.since >= before.since
+    assert after.writing != before.writing
+    assert replace(after, since=before.since, writing=before.writing) == before
 
 
 def test_other_content_under_the_same_build_version_is_refused(bucket, directory):
@@ -212,6 +218,12 @@ def test_other_content_under_the_same_build_version_is_refused(bucket, directory
     assert bucket.listed() == before
 
 
+def published_record(made):
+    """What a publisher of another machine commits."""
+    claimed = Record("b1", State.PUBLISHING, made.content, datetime.now(timezone.utc))
+    return claimed.published(made, claimed.since).to_json()
+
+
 def test_a_build_with_other_options_alone_is_refused_too(bucket, directory):
     publisher(bucket.options()).publish(manifest(), directory)
     with pytest.raises(BuildIsPublished) as refused:
@@ -219,41 +231,29 @@ def test_a_build_with_other_options_alone_is_refused_too(bucket, directory):
     assert "\n  no asset, but the options that shape a build\n" in str(refused.value)
 
 
-def test_another_publisher_of_the_same_content_that_was_faster_is_no_error(bucket, directory):
-    """It commits while this one uploads."""
-    faster = record.Record(manifest()).to_json()
+def commits_meanwhile(bucket, faster):
+    """An answer for a front: somebody else commits while this one uploads."""
 
-    def commit_meanwhile(request):
+    def answer(request):
         if request.method == "PUT" and request.path.endswith("/css/app.css"):
             bucket.put("builds/b1.json", faster)
 
-    with front(bucket.endpoint, commit_meanwhile) as s3:
-        given = bucket.options(endpoint_url=s3.url)
-        assert publisher(given).publish(manifest(), directory).uploaded == 8
+    return answer
+
+
+def test_another_publisher_of_the_same_content_that_was_faster_is_no_error(bucket, directory):
+    faster = published_record(stored_manifest())
+    with front(bucket.endpoint, commits_meanwhile(bucket, faster)) as s3:
+        publisher(bucket.options(endpoint_url=s3.url)).publish(manifest(), directory)
     assert bucket.get("builds/b1.json")["Body"] == faster
 
 
-def test_another_publisher_of_other_content_that_was_faster_keeps_the_record(bucket, directory):
-    faster = record.Record(with_another_asset("decaf")).to_json()
-
-    def commit_meanwhile(request):
-        if request.method == "PUT" and request.path.endswith("/css/app.css"):
-            bucket.put("builds/b1.json", faster)
-
-    with front(bucket.endpoint, commit_meanwhile) as s3:
-        with pytest.raises(BuildIsPublished, match=r"removed \(1\): new\.png"):
+def test_who_took_the_claim_over_keeps_the_record(bucket, directory):
+    faster = published_record(with_another_asset("decaf"))
+    with front(bucket.endpoint, commits_meanwhile(bucket, faster)) as s3:
+        with pytest.raises(ClaimLost, match="abandoned or taken over"):
             publisher(bucket.options(endpoint_url=s3.url)).publish(manifest(), directory)
     assert bucket.get("builds/b1.json")["Body"] == faster
-
-
-def test_a_record_that_is_there_and_is_not_is_unsettled(bucket, directory):
-    bucket.put("builds/b1.json", b'{"state": "publishing", "content": "c0ffee"}')
-    with pytest.raises(Unsettled) as unsettled:
-        publisher(bucket.options()).publish(manifest(), directory)
-    assert str(unsettled.value) == (
-        f"S3 refused to create s3://{bucket.name}/builds/b1.json because it is there, and then "
-        "said that it is not. Another process may be writing it: run the same command again."
-    )
 
 
 # What goes wrong
@@ -276,9 +276,8 @@ def test_a_server_that_dies_midway_leaves_no_record(bucket, directory):
         given = bucket.options(endpoint_url=s3.url)
         with pytest.raises(PublishFailed) as failed:
             publisher(given, connections=1).publish(manifest(), directory)
-    assert len(bucket.listed()) == 3
-    assert bucket.listed() < EXPECTED.keys()
-    assert f"/{bucket.name}/builds/b1.json" not in s3.asked("PUT")
+    assert len(bucket.listed() & EXPECTED.keys()) == 1
+    assert state(bucket) == "publishing"
     failure = failed.value.failures[0]
     assert failure.code == "ConnectionClosedError"
     lines = str(failed.value).splitlines()
@@ -289,7 +288,7 @@ def test_a_server_that_dies_midway_leaves_no_record(bucket, directory):
     assert lines[1].startswith(f"  PutObject s3://{bucket.name}/static/b1/")
     assert lines[-1] == (
         "No page refers to this build yet, and the published ones are as they were. "
-        "Run the same command again when it is mended."
+        "Run the same command again when it is mended: it goes on with what is left."
     )
 
 
@@ -301,12 +300,12 @@ def test_running_again_completes_what_a_dead_server_left(bucket, directory):
     assert bucket.listed() == EXPECTED.keys() | {"builds/b1.json"}
 
 
-def test_a_server_that_dies_before_the_record_leaves_none(bucket, directory):
-    with front(bucket.endpoint, dies_after(8)) as s3:
+def test_a_server_that_dies_before_the_commit_leaves_the_claim(bucket, directory):
+    with front(bucket.endpoint, dies_after(10)) as s3:
         with pytest.raises(OriginError) as failed:
             publisher(bucket.options(endpoint_url=s3.url)).publish(manifest(), directory)
     assert str(failed.value).startswith(f"PutObject s3://{bucket.name}/builds/b1.json failed: ")
-    assert bucket.listed() == EXPECTED.keys()
+    assert state(bucket) == "publishing"
 
 
 def many(directory, number):
@@ -325,24 +324,25 @@ def many(directory, number):
     )
 
 
-def refuses_puts(request):
-    if request.method == "PUT":
+def refuses_objects(request):
+    if request.method == "PUT" and "/static/" in request.path:
         return refusal(503, "SlowDown", "Please reduce your request rate.")
     return None
 
 
 def test_after_the_first_failure_nothing_new_is_begun(bucket, directory):
-    with front(bucket.endpoint, refuses_puts) as s3:
+    with front(bucket.endpoint, refuses_objects) as s3:
         given = bucket.options(endpoint_url=s3.url)
         with pytest.raises(PublishFailed) as failed:
             publisher(given, connections=2).publish(many(directory, 200), directory)
-    assert len(failed.value.failures) == len(s3.asked("PUT")) < 50
+    refused = [path for path in s3.asked("PUT") if "/static/" in path]
+    assert len(failed.value.failures) == len(refused) < 50
     assert failed.value.total == 200
 
 
 def test_of_many_failures_ten_are_listed():
     with nobody() as url, pytest.raises(OriginError) as failed:
-        S3Origin(options(url, "bucket")).create("a", b"")
+        S3Origin(options(url, "bucket")).put("a", b"")
     text = str(PublishFailed("b1", [failed.value] * 13, 200))
     assert text.startswith("Build b1 is not published: 13 of its 200 objects failed, and the ")
     assert text.count("\n  PutObject s3://bucket/") == 10
@@ -353,14 +353,14 @@ def test_a_file_that_is_gone_from_the_build_leaves_no_record(bucket, directory):
     (directory / "img/logo.ba9876543210.png").unlink()
     with pytest.raises(PublishFailed, match=r"No such file or directory: .*logo\.ba98"):
         publisher(bucket.options()).publish(manifest(), directory)
-    assert "builds/b1.json" not in bucket.listed()
+    assert state(bucket) == "publishing"
 
 
 # Before the build
 
 
 def test_a_check_of_a_bucket_that_is_there_finds_nothing_wrong(bucket):
-    publisher(bucket.options()).check("b1")
+    publisher(bucket.options()).begin("b1")
     assert bucket.listed() == set()
 
 
@@ -368,7 +368,7 @@ def test_a_check_of_a_bucket_that_is_there_finds_nothing_wrong(bucket):
 def test_a_check_says_what_cannot_work(code):
     with front(answer=lambda _: refusal(403, code, "No.")) as s3:
         with pytest.raises(OriginError) as wrong:
-            publisher(options(s3.url, "bucket")).check("b1")
+            publisher(options(s3.url, "bucket")).begin("b1")
     assert wrong.value.code == code
 
 
@@ -382,7 +382,7 @@ def test_who_may_not_list_the_bucket_publishes_all_the_same(bucket, directory):
     """S3 says 403 for a key that is not there, without the permission to list."""
     with front(bucket.endpoint, denies_reading) as s3:
         one = publisher(bucket.options(endpoint_url=s3.url))
-        one.check("b1")
+        one.begin("b1")
         one.publish(manifest(), directory)
     assert bucket.listed() == EXPECTED.keys() | {"builds/b1.json"}
 
@@ -402,7 +402,7 @@ def test_who_may_not_read_the_record_does_not_overwrite_it(bucket, directory):
 
 
 def test_no_secret_is_in_what_a_failed_publish_says_or_the_record(bucket, directory):
-    with front(bucket.endpoint, refuses_puts) as s3:
+    with front(bucket.endpoint, refuses_objects) as s3:
         one = publisher(bucket.options(endpoint_url=s3.url))
         with pytest.raises(PublishFailed) as failed:
             one.publish(manifest(), directory)
@@ -410,7 +410,3 @@ def test_no_secret_is_in_what_a_failed_publish_says_or_the_record(bucket, direct
     stored = json.dumps(json.loads(bucket.get("builds/b1.json")["Body"]))
     for text in (str(failed.value), repr(failed.value), repr(one), stored):
         assert SECRET_KEY not in text
-
-
-def test_the_cache_control_is_whitenoises():
-    assert CACHE_CONTROL == "max-age=315360000, public, immutable"

@@ -3,13 +3,15 @@
 
 import hashlib
 import json
+from dataclasses import replace
+from datetime import datetime, timezone
 
 import pytest
 
 from tests.s3 import front, options, refusal
-from versioned_storage.build.manifest import Asset, Manifest, UnreadableManifest
+from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import record
-from versioned_storage.origin.record import Record
+from versioned_storage.origin.record import Record, State, UnreadableRecord
 from versioned_storage.origin.s3 import OriginError, S3Origin
 
 
@@ -35,25 +37,33 @@ def test_the_record_is_outside_of_what_the_edge_may_read():
     assert record.path("b1") == "builds/b1.json"
 
 
-def test_a_record_reads_back_as_it_was_written():
-    written = Record(manifest())
+NOW = datetime(2026, 1, 31, 12, 30, tzinfo=timezone.utc)
+CLAIMED = Record("b1", State.PUBLISHING, "c0ffee", NOW, base="b0")
+PUBLISHED = CLAIMED.published(manifest(), NOW)
+
+
+@pytest.mark.parametrize("written", [CLAIMED, PUBLISHED, PUBLISHED.given_up(NOW)])
+def test_a_record_reads_back_as_it_was_written(written):
     assert Record.from_json(written.to_json(), name="x") == written
 
 
-def test_a_record_says_its_state_and_its_content():
-    stored = json.loads(Record(manifest()).to_json())
+def test_a_record_is_one_json_document_with_the_manifest_in_it():
+    stored = json.loads(PUBLISHED.to_json())
     assert stored["state"] == "published"
     assert stored["content"] == "c0ffee"
+    assert stored["totals"] == [1, 6, 66]
     assert stored["manifest"] == json.loads(manifest().to_json())
 
 
-def test_the_same_build_gives_the_same_record():
-    assert Record(manifest()).to_json() == Record(manifest()).to_json()
+def test_the_first_line_has_all_but_the_manifest():
+    head = PUBLISHED.to_json().partition(b"\n")[0]
+    assert Record.from_json(head, name="x", head=True) == replace(PUBLISHED, manifest=None)
 
 
-@pytest.mark.parametrize("state", ["publishing", "pruning", "retired", "of a later version"])
-def test_only_a_published_build_is_read(state):
-    assert Record.from_json(json.dumps({"state": state, "content": "x"}).encode(), name="x") is None
+def test_what_was_published_is_remembered_when_it_is_given_up():
+    assert PUBLISHED.given_up(NOW).state is State.RETIRED
+    assert PUBLISHED.claimed(NOW, None).given_up(NOW).state is State.RETIRED
+    assert CLAIMED.given_up(NOW).state is State.ABANDONED
 
 
 @pytest.mark.parametrize(
@@ -61,51 +71,97 @@ def test_only_a_published_build_is_read(state):
     [b"", b"no JSON", b"\xff\xfe", b"null", b"[]", b'"text"', b"{}", b'{"state":"published"}'],
 )
 def test_what_is_no_record_is_an_error_that_names_it(data):
-    with pytest.raises(UnreadableManifest) as unreadable:
+    with pytest.raises(UnreadableRecord) as unreadable:
         Record.from_json(data, name="s3://bucket/builds/b1.json")
-    assert str(unreadable.value) == (
-        "Couldn't load manifest 's3://bucket/builds/b1.json' (version 1.1): it is not the record "
-        "of a build. Run collectstatic again, with --clear if it is there by mistake."
-    )
+    said = str(unreadable.value)
+    assert said.startswith("s3://bucket/builds/b1.json is not the record of a build: ")
+    assert said.endswith(" if nobody needs the build, delete the object.")
 
 
-def test_a_record_with_a_manifest_of_another_format_says_so():
-    data = json.dumps({"state": "published", "manifest": {"version": "9.0"}}).encode()
-    with pytest.raises(UnreadableManifest, match=r"its version is '9\.0', known are 1\.0, 1\.1"):
+def test_a_state_of_a_later_version_is_none_that_is_understood():
+    data = CLAIMED.to_json().replace(b'"publishing"', b'"hibernating"')
+    with pytest.raises(UnreadableRecord, match="'hibernating' is not a valid State"):
         Record.from_json(data, name="x")
 
 
-def test_a_created_record_is_there_to_read(bucket):
+def test_a_record_with_a_manifest_of_another_format_says_so():
+    data = PUBLISHED.to_json().replace(b'"version": "1.1"', b'"version": "9.0"')
+    with pytest.raises(UnreadableRecord, match=r"its version is '9\.0', known are 1\.0, 1\.1"):
+        Record.from_json(data, name="x")
+
+
+def test_a_written_record_is_there_to_read(bucket):
     origin = S3Origin(bucket.options(location="shop"))
     assert record.read(origin, "b1") is None
-    assert record.create(origin, "b1", Record(manifest())) is True
-    assert record.read(origin, "b1") == Record(manifest())
+    etag = record.write(origin, PUBLISHED, None)
+    found = record.read(origin, "b1")
+    assert found.etag == etag
+    assert replace(found.record, writing="") == PUBLISHED
     assert bucket.listed() == {"shop/builds/b1.json"}
 
 
 def test_a_record_is_json_that_no_cache_keeps(bucket):
-    record.create(S3Origin(bucket.options()), "b1", Record(manifest()))
+    record.write(S3Origin(bucket.options()), PUBLISHED, None)
     stored = bucket.get("builds/b1.json")
     assert stored["ContentType"] == "application/json"
     assert stored["CacheControl"] == "no-store"
     assert stored["Metadata"] == {"sha256": hashlib.sha256(stored["Body"]).hexdigest()}
 
 
-def test_a_record_is_never_overwritten(bucket):
+def test_a_record_is_only_replaced_by_who_has_seen_it(bucket):
     origin = S3Origin(bucket.options())
-    record.create(origin, "b1", Record(manifest()))
-    assert record.create(origin, "b1", Record(manifest(content="decaf"))) is False
-    assert record.read(origin, "b1") == Record(manifest())
+    first = record.write(origin, CLAIMED, None)
+    assert record.write(origin, CLAIMED, None) is None
+    second = record.write(origin, PUBLISHED, first)
+    assert record.write(origin, CLAIMED, first) is None
+    found = record.read(origin, "b1")
+    assert (found.etag, found.record.state) == (second, State.PUBLISHED)
 
 
-def test_a_claim_of_a_build_is_not_a_published_one(bucket):
-    bucket.put("builds/b1.json", b'{"state": "publishing", "content": "c0ffee"}')
-    assert record.read(S3Origin(bucket.options()), "b1") is None
+def test_the_same_record_written_again_has_another_etag(bucket):
+    """A pruner that has read a record of the past must not take a renewed one for it."""
+    origin = S3Origin(bucket.options())
+    first = record.write(origin, PUBLISHED, None)
+    assert record.write(origin, PUBLISHED, first) != first
+
+
+def test_a_write_whose_answer_was_lost_is_known_as_ones_own(bucket):
+    """The second attempt is refused, because the first one was done."""
+
+    def loses_the_answer(request):
+        if request.method == "PUT":
+            bucket.put("builds/b1.json", request.body)
+            return refusal(412, "PreconditionFailed", "At least one did not hold")
+        return None
+
+    with front(bucket.endpoint, loses_the_answer) as s3:
+        origin = S3Origin(bucket.options(endpoint_url=s3.url))
+        etag = record.write(origin, CLAIMED, None)
+    assert etag == record.read(S3Origin(bucket.options()), "b1").etag
+
+
+def test_the_heads_of_all_records_are_read_without_their_manifests(bucket):
+    origin = S3Origin(bucket.options())
+    for n in range(5):
+        large = replace(PUBLISHED, build=f"b{n}", skip_compress_extensions=("x",) * 10)
+        record.write(origin, large, None)
+    bucket.put("builds/", b"")
+    found = [held.record for held in record.heads(origin, 4)]
+    assert [one.build for one in found] == ["b0", "b1", "b2", "b3", "b4"]
+    assert all(one.manifest is None and one.totals == PUBLISHED.totals for one in found)
+
+
+def test_the_head_of_a_record_can_be_long(bucket):
+    origin = S3Origin(bucket.options())
+    extensions = tuple(f"extension-{n}" for n in range(2000))
+    record.write(origin, replace(PUBLISHED, skip_compress_extensions=extensions), None)
+    (held,) = record.heads(origin, 1)
+    assert held.record.skip_compress_extensions == extensions
 
 
 def test_a_record_on_s3_that_is_none_is_named(bucket):
     bucket.put("shop/builds/b1.json", b"<html>")
-    with pytest.raises(UnreadableManifest, match=f"'s3://{bucket.name}/shop/builds/b1.json'"):
+    with pytest.raises(UnreadableRecord, match=f"^s3://{bucket.name}/shop/builds/b1.json is not"):
         record.read(S3Origin(bucket.options(location="shop")), "b1")
 
 

@@ -11,7 +11,9 @@ from django.core.management.base import CommandError
 from django.test import override_settings
 
 from tests.s3 import ACCESS_KEY, HANGS_UP, ONCE, SECRET_KEY, Answer, front, nobody, options, refusal
-from versioned_storage.origin.s3 import LENT, OriginError, S3Origin, UnusableOrigin
+from versioned_storage.origin.connection import LENT, UnusableOrigin
+from versioned_storage.origin.plan import sha256_of
+from versioned_storage.origin.s3 import OriginError, S3Origin
 
 UNREACHABLE = (
     "Nothing was lost: see that the server can be reached (endpoint_url, network, proxy) and run "
@@ -33,6 +35,11 @@ def credential(request):
     return scope[0], scope[2]
 
 
+def put_file(origin, path, file, **headers):
+    """Store a file with the sha256 that it has."""
+    return origin.put_file(path, file, sha256=sha256_of(file), **headers)
+
+
 # What is put and got
 
 
@@ -47,16 +54,17 @@ def credential(request):
 def test_keys_are_below_the_location(bucket, tmp_path, location, key):
     origin = S3Origin(bucket.options(location=location))
     (tmp_path / "a.css").write_bytes(b"a{}")
-    origin.put_file("static/b1/a.css", tmp_path / "a.css", ContentType="text/css")
+    put_file(origin, "static/b1/a.css", tmp_path / "a.css", ContentType="text/css")
     assert bucket.listed() == {key}
     assert origin.url("static/b1/a.css") == f"s3://{bucket.name}/{key}"
-    assert origin.get("static/b1/a.css") == b"a{}"
+    assert origin.get("static/b1/a.css").data == b"a{}"
 
 
 def test_a_file_is_stored_with_its_headers_and_the_sha256_of_its_bytes(bucket, tmp_path):
     content = bytes(range(256)) * 9000  # more than is read at once
     (tmp_path / "a.bin").write_bytes(content)
-    size = S3Origin(bucket.options()).put_file(
+    etag = put_file(
+        S3Origin(bucket.options()),
         "a.bin.gz",
         tmp_path / "a.bin",
         ContentType="text/css; charset=utf-8",
@@ -64,7 +72,7 @@ def test_a_file_is_stored_with_its_headers_and_the_sha256_of_its_bytes(bucket, t
         CacheControl="max-age=1",
     )
     stored = bucket.get("a.bin.gz")
-    assert size == len(content)
+    assert stored["ETag"] == etag
     assert stored["Body"] == content
     assert stored["ContentType"] == "text/css; charset=utf-8"
     assert stored["ContentEncoding"] == "gzip"
@@ -74,7 +82,7 @@ def test_a_file_is_stored_with_its_headers_and_the_sha256_of_its_bytes(bucket, t
 
 def test_an_empty_file_is_stored_too(bucket, tmp_path):
     (tmp_path / "empty").touch()
-    assert S3Origin(bucket.options()).put_file("empty", tmp_path / "empty") == 0
+    put_file(S3Origin(bucket.options()), "empty", tmp_path / "empty")
     assert bucket.get("empty")["Body"] == b""
 
 
@@ -82,17 +90,17 @@ def test_an_empty_file_is_stored_too(bucket, tmp_path):
 def test_any_name_can_be_a_key(bucket, tmp_path, name):
     (tmp_path / "a.css").write_bytes(b"a{}")
     origin = S3Origin(bucket.options())
-    origin.put_file(f"static/{name}", tmp_path / "a.css")
+    put_file(origin, f"static/{name}", tmp_path / "a.css")
     assert bucket.listed() == {f"static/{name}"}
-    assert origin.get(f"static/{name}") == b"a{}"
+    assert origin.get(f"static/{name}").data == b"a{}"
 
 
 def test_s3_is_sent_the_sha256_of_each_body_to_check(echo, tmp_path):
     """As S3's checksum, and signed, for servers that know only one of them."""
     (tmp_path / "a.css").write_bytes(b"a{}")
     origin = S3Origin(options(echo.url, "bucket"))
-    origin.put_file("a.css", tmp_path / "a.css")
-    origin.create("b.json", b"{}")
+    put_file(origin, "a.css", tmp_path / "a.css")
+    origin.put("b.json", b"{}")
     for request in echo.requests:
         digest = hashlib.sha256(request.body)
         assert request.headers["x-amz-checksum-sha256"] == b64encode(digest.digest()).decode()
@@ -106,8 +114,8 @@ def test_getting_what_is_not_there_gives_none(bucket):
 
 def test_creating_what_is_there_leaves_it_as_it_is(bucket):
     origin = S3Origin(bucket.options())
-    assert origin.create("builds/b1.json", b"first") is True
-    assert origin.create("builds/b1.json", b"second") is False
+    assert origin.put("builds/b1.json", b"first") is not None
+    assert origin.put("builds/b1.json", b"second") is None
     assert bucket.get("builds/b1.json")["Body"] == b"first"
 
 
@@ -116,14 +124,14 @@ def test_creating_what_is_there_leaves_it_as_it_is(bucket):
 )
 def test_losing_the_race_to_create_is_no_error(status, code):
     with front(answer=lambda _: refusal(status, code, "At least one did not hold")) as s3:
-        assert S3Origin(options(s3.url, "bucket")).create("a", b"") is False
+        assert S3Origin(options(s3.url, "bucket")).put("a", b"") is None
     assert s3.requests[0].headers["If-None-Match"] == "*"
 
 
 def test_creating_fails_for_any_other_refusal():
     with front(answer=lambda _: refusal(500, "InternalError", "We are sorry.")) as s3:
         with pytest.raises(OriginError, match="500 InternalError"):
-            S3Origin(options(s3.url, "bucket")).create("a", b"")
+            S3Origin(options(s3.url, "bucket")).put("a", b"")
 
 
 def test_making_an_origin_talks_to_nobody(echo):
@@ -178,7 +186,7 @@ def test_a_refusal_says_what_s3_said_and_what_mends_it(tmp_path, status, code, s
         with pytest.raises(OriginError) as got:
             origin.get("builds/b1.json")
         with pytest.raises(OriginError) as put:
-            origin.put_file("static/b1/a.css", tmp_path / "a.css")
+            put_file(origin, "static/b1/a.css", tmp_path / "a.css")
     assert str(got.value) == (
         f"GetObject s3://my-site/shop/builds/b1.json failed: {status} {code}, {said} {advice}"
     )
@@ -236,7 +244,7 @@ def test_a_server_that_cannot_be_reached_is_said_to_be(tmp_path):
     with nobody() as url:
         origin = S3Origin(options(url, "bucket"))
         with pytest.raises(OriginError) as gone:
-            origin.put_file("a.css", tmp_path / "a.css")
+            put_file(origin, "a.css", tmp_path / "a.css")
     assert str(gone.value) == (
         "PutObject s3://bucket/a.css failed: EndpointConnectionError, Could not connect to the "
         f'endpoint URL: "{url}/bucket/a.css". {UNREACHABLE}'
@@ -322,7 +330,7 @@ def test_the_media_storage_lends_how_to_connect_and_nothing_else(echo, tmp_path)
     (tmp_path / "a.css").write_bytes(b"a{}")
     with override_settings(**MEDIA, AWS_S3_ENDPOINT_URL=echo.url):
         origin = S3Origin({"bucket_name": "static"})
-        origin.put_file("static/b1/a.css", tmp_path / "a.css", ContentType="text/css")
+        put_file(origin, "static/b1/a.css", tmp_path / "a.css", ContentType="text/css")
     (request,) = echo.requests
     assert request.path == "/static/static/b1/a.css"
     assert credential(request) == ("AKIDOFMEDIA", "eu-north-1")
@@ -350,7 +358,7 @@ def test_an_addressing_style_is_lent():
 
 def test_what_origin_says_itself_comes_before_what_is_lent(echo):
     with override_settings(**MEDIA, AWS_S3_ENDPOINT_URL="http://127.0.0.1:1"):
-        S3Origin(options(echo.url, "static", region_name="us-west-2")).create("a", b"")
+        S3Origin(options(echo.url, "static", region_name="us-west-2")).put("a", b"")
     (request,) = echo.requests
     assert credential(request) == (ACCESS_KEY, "us-west-2")
 
@@ -364,7 +372,7 @@ def test_no_connection_setting_is_also_held_back():
 def test_keys_of_origin_are_not_mixed_with_a_lent_token_or_profile(echo, monkeypatch):
     monkeypatch.setenv("AWS_SESSION_TOKEN", "the-token-of-the-shell")
     with override_settings(AWS_S3_SESSION_PROFILE="media"):
-        S3Origin(options(echo.url, "static")).create("a", b"")
+        S3Origin(options(echo.url, "static")).put("a", b"")
     (request,) = echo.requests
     assert credential(request)[0] == ACCESS_KEY
     assert "X-Amz-Security-Token" not in request.headers
@@ -385,7 +393,7 @@ def test_a_profile_of_origin_comes_before_lent_keys(echo, profile, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-shell")
     given = {"bucket_name": "static", "endpoint_url": echo.url, "session_profile": profile}
     with override_settings(**MEDIA):
-        S3Origin(given).create("a", b"")
+        S3Origin(given).put("a", b"")
     (request,) = echo.requests
     assert credential(request)[0] == "AKIDOFPROFILE"
     assert "X-Amz-Security-Token" not in request.headers
@@ -394,7 +402,7 @@ def test_a_profile_of_origin_comes_before_lent_keys(echo, profile, monkeypatch):
 def test_a_profile_is_lent(echo, profile):
     given = {"bucket_name": "static", "endpoint_url": echo.url, "client_config": ONCE}
     with override_settings(AWS_S3_SESSION_PROFILE=profile):
-        S3Origin(given).create("a", b"")
+        S3Origin(given).put("a", b"")
     assert credential(echo.requests[0])[0] == "AKIDOFPROFILE"
 
 
@@ -432,8 +440,8 @@ def test_object_parameters_are_on_each_object(bucket, tmp_path):
         "Metadata": {"team": "web"},
     }
     origin = S3Origin(bucket.options(object_parameters=parameters))
-    origin.put_file("a.css", tmp_path / "a.css")
-    origin.create("b.json", b"{}")
+    put_file(origin, "a.css", tmp_path / "a.css")
+    origin.put("b.json", b"{}")
     for key, content in (("a.css", b"a{}"), ("b.json", b"{}")):
         stored = bucket.get(key)
         assert stored["StorageClass"] == "STANDARD_IA"
@@ -443,13 +451,13 @@ def test_object_parameters_are_on_each_object(bucket, tmp_path):
 
 
 def test_an_acl_of_origin_is_on_each_object(echo):
-    S3Origin(options(echo.url, "static", default_acl="bucket-owner-full-control")).create("a", b"")
+    S3Origin(options(echo.url, "static", default_acl="bucket-owner-full-control")).put("a", b"")
     assert echo.requests[0].headers["x-amz-acl"] == "bucket-owner-full-control"
 
 
 def test_object_parameters_cannot_move_an_object(bucket):
     parameters = {"Bucket": "elsewhere", "Key": "elsewhere", "Body": b"else"}
-    S3Origin(bucket.options(object_parameters=parameters)).create("a", b"content")
+    S3Origin(bucket.options(object_parameters=parameters)).put("a", b"content")
     assert bucket.get("a")["Body"] == b"content"
 
 

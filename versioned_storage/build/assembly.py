@@ -26,6 +26,9 @@ from .manifest import (
 )
 from .problems import BuildIsComplete, WrongEncoding
 
+#: The sizes of encodings that S3 has, by the integrity of their asset and their name.
+Elsewhere = Mapping[str, Mapping[str, int]]
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -35,6 +38,11 @@ class Recipe:
     encodings: tuple[str, ...]
     skip_compress_extensions: tuple[str, ...]
     keep_originals: bool
+
+    @property
+    def encoders(self) -> dict[str, dict[str, int]]:
+        """How each encoding is made; recorded in the manifest."""
+        return {name: dict(ENCODINGS[name].settings) for name in self.encodings}
 
     def eligible(self, name: str) -> bool:
         return eligible(name, self.skip_compress_extensions)
@@ -125,13 +133,15 @@ def assemble(
     *,
     complete: Manifest | None = None,
     base: Base | None = None,
+    elsewhere: Elsewhere | None = None,
     dry_run: bool = False,
 ) -> Built:
     """Make the build of ``sources``; the manifest that records it is left to the caller to write.
 
     ``complete`` is the manifest of a build that is in ``directory`` already and must not change:
     with other sources this raises `BuildIsComplete` before anything is touched. What ``base`` has
-    encoded of the same content is copied instead of compressed again. Raises SourceError
+    encoded of the same content is copied instead of compressed again, and what is ``elsewhere`` is
+    not even that: the sizes of encodings, by the integrity of their asset. Raises SourceError
     for what is wrong with the sources, `CannotWrite` for what is wrong with the disk.
     """
     started = time.monotonic()
@@ -151,7 +161,7 @@ def assemble(
     if not dry_run and (complete is None or any(one.written for one in done)):
         done = fingerprinted(directory)
         manifest = record(done, recipe)
-    found = works(done, collected, directory, recipe, base)
+    found = works(done, collected, directory, recipe, base, elsewhere)
     compressed: list[Compressed] = []
     if not dry_run:
         one_by_one = compress(found, directory, recipe.encodings)
@@ -184,7 +194,7 @@ def record(done: Iterable[Fingerprinted], recipe: Recipe) -> Manifest:
         paths={asset.name: asset.hashed_name for asset in assets},
         build=recipe.build,
         content=content_digest(assets, shaped_by),
-        encoders={name: dict(ENCODINGS[name].settings) for name in recipe.encodings},
+        encoders=recipe.encoders,
         skip_compress_extensions=recipe.skip_compress_extensions,
         keep_originals=recipe.keep_originals,
         assets={asset.hashed_name: asset for asset in assets},
@@ -197,6 +207,7 @@ def works(
     directory: BuildDirectory,
     recipe: Recipe,
     base: Base | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> list[Work]:
     """What there is to compress, each content once. Raises `WrongEncoding`."""
     found: dict[Digest, tuple[list[str], dict[str, Opener]]] = {}
@@ -214,7 +225,10 @@ def works(
             names, openers = found.setdefault(digest, ([], dict(known)))
             names.append(name)
             openers.update(brought)
-    return [Work(tuple(names), digest, brought) for digest, (names, brought) in found.items()]
+    return [
+        Work(tuple(names), digest, brought, (elsewhere or {}).get(digest.integrity, {}))
+        for digest, (names, brought) in found.items()
+    ]
 
 
 def _brought(one: Fingerprinted, collected: Collected) -> dict[str, Opener]:

@@ -23,17 +23,19 @@ class Work:
     """One content that is to be there in each encoding.
 
     ``names`` are the files in the build directory that have it. ``brought`` opens, by encoding,
-    what may be that content encoded already.
+    what may be that content encoded already. ``elsewhere`` has the sizes of the encodings that
+    need not be on this disk, because S3 has them.
     """
 
     names: tuple[str, ...]
     digest: Digest
     brought: Mapping[str, Opener] = field(default_factory=dict)
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Compressed:
-    """What became of a `Work`: bytes by encoding, and which of them were there already."""
+    """What became of a `Work`: bytes by encoding, and which of them did not have to be made."""
 
     work: Work
     sizes: Mapping[str, int]
@@ -79,6 +81,12 @@ def decodes_to(open_file: Opener, encoding: Encoding, digest: Digest) -> bool:
     return decoder.finished() and digester.digest() == digest
 
 
+def encode(directory: BuildDirectory, name: str, encoding: Encoding) -> None:
+    """Make one encoding of a file of the build, beside it. Raises `CannotWrite`, OSError."""
+    with directory.path(name).open("rb") as file:
+        directory.write(name + encoding.suffix, _encoded(chunks_of(file), encoding.compressor))
+
+
 def available_cores() -> int:
     """The cores that this process may use, which in a container are not all that there are."""
     if hasattr(os, "sched_getaffinity"):
@@ -91,8 +99,16 @@ def _compress_one(work: Work, directory: BuildDirectory, table: list[Encoding]) 
     reused = set()
     for encoding in table:
         names = [name + encoding.suffix for name in work.names]
-        if _provide(work, directory, encoding, names):
+        if _is_there(work, directory, encoding, names) or _take(work, directory, encoding, names):
             reused.add(encoding.name)
+        elif encoding.name in work.elsewhere:
+            for name in names:
+                directory.remove(name)
+            sizes[encoding.name] = work.elsewhere[encoding.name]
+            reused.add(encoding.name)
+            continue
+        else:
+            encode(directory, work.names[0], encoding)
         for other in names[1:]:
             if not directory.same_file(other, names[0]):
                 directory.link(names[0], other)
@@ -100,19 +116,19 @@ def _compress_one(work: Work, directory: BuildDirectory, table: list[Encoding]) 
     return Compressed(work, sizes, frozenset(reused))
 
 
-def _provide(work: Work, directory: BuildDirectory, encoding: Encoding, names: list[str]) -> bool:
-    """See to it that the first of ``names`` is there; True when it did not have to be made."""
+def _is_there(work: Work, directory: BuildDirectory, encoding: Encoding, names: list[str]) -> bool:
     first = directory.path(names[0])
-    if not first.is_symlink() and decodes_to(lambda: first.open("rb"), encoding, work.digest):
-        return True
+    return not first.is_symlink() and decodes_to(lambda: first.open("rb"), encoding, work.digest)
+
+
+def _take(work: Work, directory: BuildDirectory, encoding: Encoding, names: list[str]) -> bool:
+    """Write what was brought along for the first of ``names``; False when that is not it."""
     brought = work.brought.get(encoding.name)
-    if brought is not None and decodes_to(brought, encoding, work.digest):
-        with brought() as file:
-            directory.write(names[0], chunks_of(file))
-        return True
-    with directory.path(work.names[0]).open("rb") as file:
-        directory.write(names[0], _encoded(chunks_of(file), encoding.compressor))
-    return False
+    if brought is None or not decodes_to(brought, encoding, work.digest):
+        return False
+    with brought() as file:
+        directory.write(names[0], chunks_of(file))
+    return True
 
 
 def _encoded(chunks: Iterable[bytes], compressor: Callable[[], Compressor]) -> Iterator[bytes]:

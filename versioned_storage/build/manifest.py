@@ -19,6 +19,8 @@ from .encodings import ENCODINGS
 
 #: What Django calls it; a storage may say otherwise.
 MANIFEST_NAME = "staticfiles.json"
+#: What HTTP calls the bytes as they are (RFC 9110, 8.4.1), where encodings are named.
+IDENTITY = "identity"
 #: Of Django's format, as `ManifestFilesMixin.manifest_version`.
 VERSION = "1.1"
 READABLE_VERSIONS = ("1.0", "1.1")
@@ -53,11 +55,15 @@ class UnreadableManifest(VersionedStorageError, ValueError):
 
 @dataclass(frozen=True)
 class Variant:
-    """An asset in one encoding: ``encoding`` is None for identity, ``suffix`` is "" then."""
+    """An asset in one encoding: ``encoding`` is None for identity, ``suffix`` is "" then.
+
+    ``sha256``, in hex, is of the bytes in this encoding; None before they were published.
+    """
 
     encoding: str | None
     suffix: str
     size: int
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,8 @@ class Asset:
 
     ``size`` is in bytes, of the identity form; ``integrity`` is its sha384 in the form that
     Subresource Integrity gives it; ``encodings`` maps the name of each encoding to the bytes that
-    the asset has in it. ``build`` is None in the neutral layout.
+    the asset has in it. ``build`` is None in the neutral layout. ``sha256``, once the asset is
+    published, has the digest in hex of what S3 keeps, by encoding, "identity" among them.
     """
 
     name: str
@@ -76,6 +83,7 @@ class Asset:
     integrity: str
     content_type: str
     encodings: Mapping[str, int] = field(default_factory=dict)
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -89,10 +97,11 @@ class Asset:
 
     def variants(self) -> Iterator[Variant]:
         """Identity first, then each encoding in the order of the table."""
-        yield Variant(None, "", self.size)
+        yield Variant(None, "", self.size, self.sha256.get(IDENTITY))
         for name, encoding in ENCODINGS.items():
             if name in self.encodings:
-                yield Variant(name, encoding.suffix, self.encodings[name])
+                size = self.encodings[name]
+                yield Variant(name, encoding.suffix, size, self.sha256.get(name))
 
     def _below(self, name: str) -> str:
         return name if self.build is None else f"{self.build}/{name}"
@@ -114,6 +123,11 @@ class BuildFile:
     @property
     def source(self) -> str:
         return self.asset.hashed_name + self.variant.suffix
+
+    @property
+    def hashed_path(self) -> str:
+        """Its path under the hashed name; `path` is another one under the original name."""
+        return self.asset.path + self.variant.suffix
 
 
 @dataclass(frozen=True)
@@ -162,6 +176,7 @@ class Manifest:
                         "integrity": asset.integrity,
                         "type": asset.content_type,
                         "encodings": dict(asset.encodings),
+                        **({"sha256": dict(asset.sha256)} if asset.sha256 else {}),
                     }
                     for asset in self.assets.values()
                 },
@@ -176,6 +191,11 @@ class Manifest:
             stored = json.loads(text)
         except ValueError as error:
             raise UnreadableManifest(name, f"it is not JSON ({error})") from error
+        return cls.from_stored(stored, name=name)
+
+    @classmethod
+    def from_stored(cls, stored: Any, *, name: str = MANIFEST_NAME) -> Manifest:
+        """Read a manifest out of what its JSON says. Raises `UnreadableManifest`."""
         version = stored.get("version") if isinstance(stored, dict) else None
         if version not in READABLE_VERSIONS:
             reason = f"its version is {version!r}, known are {', '.join(READABLE_VERSIONS)}"
@@ -208,6 +228,7 @@ class Manifest:
                     integrity=kept["integrity"],
                     content_type=kept["type"],
                     encodings=kept["encodings"],
+                    sha256=kept.get("sha256", {}),
                 )
                 for hashed_name, kept in stored.get("assets", {}).items()
             },

@@ -1,225 +1,232 @@
-"""A build on disk becomes a build on S3: every object first, the record last."""
+"""A build on disk becomes a build on S3: claimed first, then every object, the commit last."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..build.manifest import BuildFile, Differences, Manifest, differences
+from ..build.manifest import IDENTITY, Manifest
 from ..errors import VersionedStorageError
-from ..progress import bytes_text, count_text, track
-from . import record
-from .s3 import OriginError, S3Origin
-
-#: Ten years, as WhiteNoise has it: what is under a build prefix never changes.
-CACHE_CONTROL = "max-age=315360000, public, immutable"
-
-
-class BuildIsPublished(VersionedStorageError):
-    """Another content is published under this build version."""
-
-    def __init__(self, build: str, url: str, differ: Differences) -> None:
-        self.build = build
-        self.url = url
-        self.differences = differ
-        super().__init__(
-            f"Build {build} is published at {url} with other content. Against it, this build has\n"
-            f"{differ}\nA published build never changes, because caches keep its URLs for years: "
-            "set a new BUILD_VERSION and run collectstatic again."
-        )
+from ..progress import bytes_text, count_text, logger
+from . import claim, record
+from .plan import Action, Content, Plan, Source, plan, sources
+from .record import Held, State, UnreadableRecord
+from .s3 import Found, OriginError, S3Origin
+from .transfer import Done, Provide, Transfer
 
 
-class PublishFailed(VersionedStorageError):
-    """Objects did not get to S3; the build is not published."""
+class BaseNotPublished(VersionedStorageError):
+    """The build to copy from is not there."""
 
-    def __init__(self, build: str, failures: Sequence[OriginError | OSError], total: int) -> None:
-        self.build = build
-        self.failures = tuple(failures)
-        self.total = total
-        listed = "\n".join(f"  {failure}" for failure in self.failures[:10])
-        more = f"\n  and {len(self.failures) - 10} more" if len(self.failures) > 10 else ""
-        super().__init__(
-            f"Build {build} is not published: {len(self.failures)} of its {total} objects failed, "
-            f"and the upload was stopped.\n{listed}{more}\nNo page refers to this build yet, and "
-            "the published ones are as they were. Run the same command again when it is mended."
-        )
-
-
-class Unsettled(VersionedStorageError):
-    """The store contradicts itself about a record."""
-
-    def __init__(self, url: str) -> None:
+    def __init__(self, base: str, url: str) -> None:
+        self.base = base
         self.url = url
         super().__init__(
-            f"S3 refused to create {url} because it is there, and then said that it is not. "
-            "Another process may be writing it: run the same command again."
+            f"The base build {base} is not published ({url}). Name one that 'python manage.py "
+            "staticbuilds list' shows as published, or leave the option base_build out, to copy "
+            "from the current one."
         )
 
 
 @dataclass(frozen=True)
-class Upload:
-    """One object to be: its key's path, the file with its bytes, its headers."""
+class Begun:
+    """What S3 had to say before the build: its record, and the build to copy from."""
 
-    path: str
-    file: Path
-    size: int
-    headers: dict[str, str]
+    held: Held | None
+    base: Manifest | None
 
-
-@dataclass(frozen=True)
-class Plan:
-    """All that a publish will upload, the largest first."""
-
-    build: str
-    uploads: tuple[Upload, ...]
-
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-        return sum(upload.size for upload in self.uploads)
+    def encoded(self, encoders: Mapping[str, object]) -> dict[str, dict[str, int]]:
+        """The sizes of the encodings that need not be made, by the integrity of their asset."""
+        found: dict[str, dict[str, int]] = {}
+        if self.base is not None:
+            for (integrity, encoding), source in sources(self.base, "", encoders):
+                if encoding is not None:
+                    found.setdefault(integrity, {})[encoding] = source.size
+        return found
 
 
 @dataclass(frozen=True)
 class Published:
-    """What a publish did; nothing was uploaded when the very same build was there."""
+    """What a publish did; ``objects`` is empty when the very same build was published already."""
 
     build: str
     place: str
-    uploaded: int
-    size: int
-    seconds: float
+    objects: Mapping[Action, int] = field(default_factory=dict)
+    uploaded_size: int = 0
+    requests: int = 0
+    seconds: float = 0.0
 
     def __str__(self) -> str:
         """One line for whoever runs the deploy."""
-        if not self.uploaded:
+        if not self.objects:
             return f"Build {self.build} is published at {self.place} already: nothing to upload"
+        others = [
+            f", {self.objects[action]:,} {said}"
+            for action, said in ((Action.COPY, "copied inside S3"), (Action.SKIP, "there already"))
+            if self.objects.get(action)
+        ]
         return (
             f"Published build {self.build} to {self.place}: "
-            f"{count_text(self.uploaded, 'object')} uploaded, {bytes_text(self.size)}, "
-            f"{self.seconds:.1f} s"
+            f"{count_text(self.objects.get(Action.UPLOAD, 0), 'object')} uploaded, "
+            f"{bytes_text(self.uploaded_size)}{''.join(others)}, "
+            f"{count_text(self.requests, 'request')}, {self.seconds:.1f} s"
         )
+
+
+class _PublishedMeanwhile(Exception):
+    """No error: another process finished the same build."""
 
 
 @dataclass(frozen=True)
 class Publisher:
-    """Publishes builds of one site; ``prefix`` is the STATIC_URL path without its first slash."""
+    """Publishes builds of one site; ``prefix`` is the STATIC_URL path without its first slash.
+
+    ``base`` is the build to copy from: True for the current one, False for none.
+    """
 
     origin: S3Origin
     prefix: str
     connections: int
+    base: bool | str = True
 
-    def check(self, build: str) -> None:
-        """Ask S3 for the record, so that what cannot work is known before a long build.
+    def begin(self, build: str) -> Begun:
+        """Ask S3 for what it has, so that what cannot work is known before a long build.
 
-        Raises `OriginError`. Access denied is none: without permission to list the bucket S3 says
-        it of every key that is not there.
+        Raises `OriginError` and `BaseNotPublished`. Access denied is none: without permission to
+        list the bucket S3 says it of every key that is not there.
         """
+        held = None
         with _without_permission_to_look():
-            record.read(self.origin, build)
+            held = record.read(self.origin, build)
+        if held is not None and held.record.state is State.PUBLISHED:
+            # It has all of itself: no other build is asked for.
+            return Begun(held, held.record.manifest)
+        return Begun(held, self._base(apart_from=build))
 
-    def publish(self, manifest: Manifest, directory: Path) -> Published:
-        """Upload the build in ``directory`` and then its record.
+    def plan(self, manifest: Manifest, directory: Path, begun: Begun | None = None) -> Plan:
+        """What `publish` would do; nothing is written. Raises what is in the way of it."""
+        begun = begun or self.begin(str(manifest.build))
+        claim.check(self.origin, manifest, begun.held)
+        return plan(
+            manifest,
+            directory,
+            self.prefix,
+            there=self._there(str(manifest.build)),
+            copyable=self._copyable(manifest, begun.base),
+        )
 
-        Raises `BuildIsPublished` when another content has that build version, `PublishFailed` when
-        objects do not get there, `OriginError` when the record does not.
+    def publish(
+        self,
+        manifest: Manifest,
+        directory: Path,
+        begun: Begun | None = None,
+        provide: Provide | None = None,
+    ) -> Published:
+        """Bring the build in ``directory`` to S3; it is published when this returns.
+
+        Raises what `claim.take` raises when another content has that build version,
+        `PublishFailed` when objects do not get there, `OriginError` when the record does not.
         """
-        started = time.monotonic()
+        started, asked = time.monotonic(), self.origin.requests
         build = str(manifest.build)
         place = self.origin.url(f"{self.prefix}{build}/")
-        with _without_permission_to_look():
-            if self._is_published(manifest):
-                return Published(build, place, 0, 0, 0.0)
-        planned = plan(manifest, directory, self.prefix)
-        for _ in track(
-            self._upload(planned), total=len(planned.uploads), doing="Publishing", unit="objects"
-        ):
-            pass
-        self._commit(manifest)
-        seconds = time.monotonic() - started
-        return Published(build, place, len(planned.uploads), planned.size, seconds)
+        begun = begun or self.begin(build)
+        base = str(begun.base.build) if begun.base else None
+        claimed = claim.take(self.origin, manifest, begun.held, base)
+        if claimed is None:
+            return Published(build, place)
 
-    def _is_published(self, manifest: Manifest) -> bool:
-        """Say whether this very build is there. Raises `BuildIsPublished` if another one is."""
-        build = str(manifest.build)
-        found = record.read(self.origin, build)
-        if found is None:
-            return False
-        if found.manifest.content != manifest.content:
-            url = self.origin.url(record.path(build))
-            raise BuildIsPublished(build, url, differences(found.manifest, manifest))
-        return True
+        def still_ours() -> None:
+            if not claimed.renew_if_due():
+                raise _PublishedMeanwhile
 
-    def _upload(self, planned: Plan) -> Iterator[Upload]:
-        """Yield each object once S3 has it.
-
-        After the first failure nothing new is begun, and what is under way is waited for.
-        """
-        failures: list[OriginError | OSError] = []
-        threads = min(self.connections, len(planned.uploads)) or 1
-        with ThreadPoolExecutor(threads) as pool:
-            futures: dict[Future[int], Upload] = {
-                pool.submit(self.origin.put_file, one.path, one.file, **one.headers): one
-                for one in planned.uploads
-            }
-            try:
-                for future in as_completed(futures):
-                    if future.cancelled():
-                        continue
-                    try:
-                        future.result()
-                    except (OriginError, OSError) as error:
-                        failures.append(error)
-                        _cancel(futures)
-                    else:
-                        yield futures[future]
-            finally:
-                _cancel(futures)
-        if failures:
-            raise PublishFailed(planned.build, failures, len(planned.uploads))
-
-    def _commit(self, manifest: Manifest) -> None:
-        build = str(manifest.build)
-        made = record.create(self.origin, build, record.Record(manifest))
-        if not made and not self._is_published(manifest):
-            raise Unsettled(self.origin.url(record.path(build)))
-
-
-def plan(manifest: Manifest, directory: Path, prefix: str) -> Plan:
-    """What there is to upload of the build in ``directory``; ``prefix`` is the STATIC_URL path."""
-    uploads = [
-        Upload(
-            path=f"{prefix}{file.path}",
-            file=directory / file.source,
-            size=file.variant.size,
-            headers=_headers(file),
+        transfer = Transfer(self.origin, manifest, self.connections, still_ours, provide)
+        try:
+            done = list(transfer.run(self.plan(manifest, directory, replace(begun, held=None))))
+        except _PublishedMeanwhile:
+            return Published(build, place)
+        stored = as_stored(manifest, done)
+        claimed.settle(claimed.record.published(stored, claimed.record.since))
+        return Published(
+            build=build,
+            place=place,
+            objects={action: sum(one.action is action for one in done) for action in Action},
+            uploaded_size=sum(one.size for one in done if one.action is Action.UPLOAD),
+            requests=self.origin.requests - asked,
+            seconds=time.monotonic() - started,
         )
-        for file in manifest.files()
-    ]
-    uploads.sort(key=lambda upload: (-upload.size, upload.path))
-    return Plan(str(manifest.build), tuple(uploads))
+
+    def _base(self, *, apart_from: str) -> Manifest | None:
+        if isinstance(self.base, str):
+            named = record.read(self.origin, self.base)
+            if named is None or named.record.state is not State.PUBLISHED:
+                raise BaseNotPublished(self.base, self.origin.url(record.path(self.base)))
+            return named.record.manifest
+        if not self.base:
+            return None
+        try:
+            for held in record.newest_first(self.origin):
+                build = held.record.build
+                if held.record.state is State.PUBLISHED and build != apart_from:
+                    found = record.read(self.origin, build)
+                    return found.record.manifest if found else None
+        except (OriginError, UnreadableRecord) as error:
+            # It would only have saved work.
+            logger.warning("No earlier build is copied from: %s", error)
+        return None
+
+    def _there(self, build: str) -> dict[str, Found]:
+        """What S3 has under the prefix of a build, of this or of an earlier attempt."""
+        prefix = f"{self.prefix}{build}/"
+        with _without_permission_to_look():
+            paths = [one.path for one in self.origin.list(prefix)]
+            with ThreadPoolExecutor(min(self.connections, len(paths)) or 1) as pool:
+                found = zip(paths, pool.map(self.origin.find, paths), strict=True)
+                return {path: one for path, one in found if one is not None}
+        return {}
+
+    def _copyable(self, manifest: Manifest, base: Manifest | None) -> dict[Content, Source]:
+        if base is None or base.build == manifest.build:
+            return {}
+        wanted = {asset.integrity for asset in manifest.assets.values()}
+        etags = {one.path: one.etag for one in self.origin.list(f"{self.prefix}{base.build}/")}
+        return {
+            content: replace(source, etag=etags[source.path])
+            for content, source in sources(base, self.prefix, manifest.encoders)
+            if content[0] in wanted and source.path in etags
+        }
+
+
+def as_stored(manifest: Manifest, done: Iterable[Done]) -> Manifest:
+    """The manifest with the sizes and the digests of what S3 really has."""
+    sizes: dict[str, dict[str, int]] = {}
+    digests: dict[str, dict[str, str]] = {}
+    for one in done:
+        file = one.step.file
+        if file.path == file.hashed_path:
+            encoding = file.variant.encoding
+            hashed_name = file.asset.hashed_name
+            digests.setdefault(hashed_name, {})[encoding or IDENTITY] = one.sha256
+            if encoding is not None:
+                sizes.setdefault(hashed_name, {})[encoding] = one.size
+    assets = {
+        hashed_name: replace(
+            asset, encodings=sizes.get(hashed_name, {}), sha256=digests.get(hashed_name, {})
+        )
+        for hashed_name, asset in manifest.assets.items()
+    }
+    return replace(manifest, assets=assets)
 
 
 @contextmanager
 def _without_permission_to_look() -> Iterator[None]:
-    """Go on where S3 denies to say whether there is a record: the commit is conditional anyway."""
+    """Go on where S3 denies to say what is there: every write is conditional anyway."""
     try:
         yield
     except OriginError as error:
         if error.code != "AccessDenied":
             raise
-
-
-def _headers(file: BuildFile) -> dict[str, str]:
-    headers = {"ContentType": file.asset.content_type, "CacheControl": CACHE_CONTROL}
-    if file.variant.encoding is not None:
-        headers["ContentEncoding"] = file.variant.encoding
-    return headers
-
-
-def _cancel(futures: dict[Future[int], Upload]) -> None:
-    for future in futures:
-        future.cancel()

@@ -1,62 +1,39 @@
-"""The bucket: the only module that talks to S3.
+"""The bucket: what is asked of S3, and what S3 says.
 
-How to reach it is said in the words of django-storages' S3Storage, which is also what connects.
+Whatever is written is written on a condition, so that no writer undoes what it has not seen.
 """
 
 from __future__ import annotations
 
 import hashlib
-from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from django.core.exceptions import ImproperlyConfigured
-from storages.backends.s3 import S3Storage
 
-from ..errors import ConfigurationError, VersionedStorageError
+from ..errors import VersionedStorageError
+from .connection import Connection, sentence
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
-#: What the AWS_* settings of a site's media storage lend to the origin: how to connect, and
-#: nothing of what or where.
-LENT = frozenset(
-    {
-        "access_key",
-        "secret_key",
-        "security_token",
-        "session_profile",
-        "region_name",
-        "endpoint_url",
-        "addressing_style",
-        "signature_version",
-        "proxies",
-        "use_ssl",
-        "verify",
-        "client_config",
-        "transfer_config",
-    }
-)
-# All the rest, whatever the AWS_* settings say of it.
-_NOT_LENT: Mapping[str, Any] = {
-    "file_name_charset": "utf-8",
-    "file_overwrite": True,
-    "gzip": False,
-    "gzip_content_types": (),
-    "location": "",
-    "max_memory_size": 0,
-    "object_parameters": {},
-    "querystring_auth": False,
-    "querystring_expire": 3600,
-    "url_protocol": "https:",
-    "use_threads": True,
-}
-_KEYS = ("access_key", "secret_key", "security_token")
+#: What S3 copies in one request, in bytes.
+LARGEST_COPY = 5 * 1024**3
+#: What S3 deletes in one request.
+_DELETED_AT_ONCE = 1000
 
-_GET, _PUT = "GetObject", "PutObject"
+_GONE = ("404", "NoSuchKey")
+# 412: it is not as expected. 409: somebody else is writing it in this very moment.
+_CONDITION_FAILED = (409, 412)
 
 _ADVICE = {
     "AccessDenied": "These credentials lack the permission for it.",
@@ -65,6 +42,7 @@ _ADVICE = {
     "AWS_ACCESS_KEY_ID.",
     "InvalidAccessPoint": "Correct bucket_name.",
     "NoSuchBucket": "Create the bucket, or correct bucket_name in the origin option.",
+    "NotImplemented": "This store lacks what that takes: see the docs on other stores than AWS.",
     "ParamValidationError": "Correct bucket_name or object_parameters in the origin option.",
     "SignatureDoesNotMatch": "Correct secret_key, or AWS_SECRET_ACCESS_KEY.",
     "NoCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key and "
@@ -101,31 +79,58 @@ class OriginError(VersionedStorageError):
         status = f" {self.status}" if self.status else ""
         tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
         advice = _ADVICE.get(self.code, _UNREACHABLE)
-        said = _sentence(reason)
+        said = sentence(reason)
         super().__init__(f"{operation} {url} failed{tried}:{status} {self.code}, {said} {advice}")
 
 
-class _Connection(S3Storage):  # type: ignore[misc]  # django-storages ships no types
-    """django-storages' own connection, with only `LENT` taken from the site's AWS_* settings."""
+class NotDeleted(VersionedStorageError):
+    """S3 answered a deletion and did not delete some of the objects.
 
-    def __init__(self, **given: Any) -> None:
-        self._given = given
-        known = {*self.get_default_settings(), "cloudfront_signer"}
-        for name in sorted(given.keys() - known):
-            raise UnknownOriginOption(name, known)
-        super().__init__(**given)
+    ``errors`` has the URL, S3's code and S3's message of each.
+    """
 
-    def get_default_settings(self) -> dict[str, Any]:
-        defaults: dict[str, Any] = {
-            name: value if name in LENT else _NOT_LENT.get(name)
-            for name, value in super().get_default_settings().items()
-        }
-        # Keys and a profile exclude each other, and what origin names itself is what was meant.
-        if self._given.get("session_profile"):
-            defaults.update(dict.fromkeys(_KEYS))
-        elif any(self._given.get(key) for key in _KEYS):
-            defaults.update(dict.fromkeys((*_KEYS, "session_profile")))
-        return defaults
+    def __init__(self, errors: Sequence[tuple[str, str, str]]) -> None:
+        self.errors = tuple(errors)
+        listed = "\n".join(f"  {url}: {code}, {said}" for url, code, said in self.errors[:10])
+        more = f"\n  and {len(self.errors) - 10} more" if len(self.errors) > 10 else ""
+        super().__init__(
+            f"S3 did not delete {len(self.errors)} objects:\n{listed}{more}\n"
+            "Run the same command again when it is mended: it goes on with what is left."
+        )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The beginning or all of an object."""
+
+    data: bytes
+    etag: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing has it; ``path`` is below the location, ``size`` in bytes."""
+
+    path: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class Found:
+    """What S3 says of an object without sending it.
+
+    ``sha256``, in hex, is what S3 itself computed where ``checked``, else what was said of the
+    object when it was stored. ``headers`` are the parameters that we give to an object.
+    """
+
+    size: int
+    etag: str
+    sha256: str | None
+    checked: bool
+    headers: Mapping[str, str]
+    metadata: Mapping[str, str]
 
 
 class S3Origin:
@@ -133,41 +138,30 @@ class S3Origin:
 
     ``options`` are S3Storage's, ``connections`` how many are kept open. ``timeout`` is in
     seconds, for whoever cannot wait: it then limits the connection and the answer, and a failed
-    request is not repeated. Making it talks to nobody.
+    request is not repeated. ``conditional`` is False for a store that knows no conditional
+    writes. Making it talks to nobody. Every method raises `OriginError`.
     """
 
     def __init__(
-        self, options: Mapping[str, Any], *, connections: int = 64, timeout: float | None = None
+        self,
+        options: Mapping[str, Any],
+        *,
+        connections: int = 64,
+        timeout: float | None = None,
+        conditional: bool = True,
     ) -> None:
-        try:
-            self._storage = _Connection(**options)
-        except UnusableOrigin:
-            raise
-        except ImproperlyConfigured as error:
-            raise UnusableOrigin(str(error)) from error
-        if bool(self._storage.access_key) != bool(self._storage.secret_key):
-            missing = "secret_key" if self._storage.access_key else "access_key"
-            reason = f"it has one half of a pair of keys, {missing} is missing"
-            raise UnusableOrigin(reason)
-        self.bucket: str = self._storage.bucket_name
-        self.location: str = self._storage.location.strip("/")
-        self._parameters: dict[str, Any] = dict(self._storage.object_parameters)
-        if self._storage.default_acl:
-            self._parameters.setdefault("ACL", self._storage.default_acl)
-        self._storage.client_config = _client_config(
-            self._storage.client_config, connections, timeout
-        )
-        self._client: S3Client | None = None
+        self._connection = Connection(options, connections=connections, timeout=timeout)
+        self.bucket = self._connection.bucket
+        self.location = self._connection.location
+        self.conditional = conditional
+        self._ahead = timedelta(0)
+        self._asked = 0
+        self._lock = Lock()
 
     @property
     def client(self) -> S3Client:
         """One client for all threads, made when it is first needed."""
-        if self._client is None:
-            try:
-                self._client = self._storage.connection.meta.client
-            except (BotoCoreError, ValueError) as error:
-                raise UnusableOrigin(str(error)) from error
-        return self._client
+        return self._connection.client
 
     def key(self, path: str) -> str:
         """The key of ``path``, which is below the location."""
@@ -177,119 +171,225 @@ class S3Origin:
         """``s3://bucket/key`` of a path, for people."""
         return f"s3://{self.bucket}/{self.key(path)}"
 
-    def get(self, path: str) -> bytes | None:
-        """The bytes of an object; None when S3 says that there is none.
+    @property
+    def requests(self) -> int:
+        """How many requests were made, those that were repeated counted once."""
+        return self._asked
+
+    def now(self) -> datetime:
+        """S3's own time, as of the last `get`: the one clock that all machines share."""
+        return datetime.now(timezone.utc) + self._ahead
+
+    def get(self, path: str, *, first: int | None = None) -> Stored | None:
+        """An object, or its ``first`` bytes; None when S3 says that there is none.
 
         Without permission to list the bucket S3 says 403 for a key that is not there: that is an
         `OriginError` with ``status`` 403, like every other failure.
         """
-        try:
-            answer = self.client.get_object(Bucket=self.bucket, Key=self.key(path))
+        part: Any = {} if first is None else {"Range": f"bytes=0-{first - 1}"}
+        with self._answers("GetObject", path):
+            try:
+                answer = self.client.get_object(**self._at(path), **part)
+            except ClientError as error:
+                self._set_clock(error.response)
+                if _code(error) in _GONE:
+                    return None
+                raise
+            self._set_clock(answer)
             with answer["Body"] as body:
-                return body.read()
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
-                return None
-            raise OriginError(_GET, self.url(path), error) from error
-        except BotoCoreError as error:
-            raise OriginError(_GET, self.url(path), error) from error
+                return Stored(body.read(), answer["ETag"])
 
-    def put_file(self, path: str, file: Path, **headers: str) -> int:
-        """Upload a file and return its size in bytes.
+    @contextmanager
+    def open(self, path: str) -> Iterator[StreamingBody | None]:
+        """An object to read in pieces; None when S3 says that there is none."""
+        with self._answers("GetObject", path):
+            try:
+                answer = self.client.get_object(**self._at(path))
+            except ClientError as error:
+                if _code(error) not in _GONE:
+                    raise
+                yield None
+                return
+            with answer["Body"] as body:
+                yield body
 
-        S3 refuses a body that does not have the sha256 sent along, which stays with the object as
-        metadata too.
+    def find(self, path: str) -> Found | None:
+        """What S3 says of an object; None when it says that there is none."""
+        with self._answers("HeadObject", path):
+            try:
+                answer = self.client.head_object(**self._at(path), ChecksumMode="ENABLED")
+            except ClientError as error:
+                if _code(error) in _GONE:
+                    return None
+                raise
+        names = ("ContentType", "ContentEncoding", "CacheControl")
+        headers = {name: str(value) for name, value in answer.items() if name in names}
+        metadata = answer.get("Metadata", {})
+        sha256, checked = metadata.get("sha256"), False
+        # "-2": the checksum of the checksums of two parts, which no file has.
+        if "-" not in (computed := answer.get("ChecksumSHA256", "-")):
+            sha256, checked = b64decode(computed).hex(), True
+        return Found(answer["ContentLength"], answer["ETag"], sha256, checked, headers, metadata)
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """Every object whose path begins with ``prefix``, in order; 1,000 to a request."""
+        with self._answers("ListObjectsV2", prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self.key(prefix)
+            )
+            for number, page in enumerate(pages):
+                self._asked += number > 0
+                for one in page.get("Contents", ()):
+                    path = one["Key"].removeprefix(self.key(""))
+                    yield Listed(path, one["Size"], one["ETag"], one["LastModified"])
+
+    def put(
+        self, path: str, data: bytes, *, replacing: str | None = None, **headers: str
+    ) -> str | None:
+        """Store bytes where nothing is, or in the place of the object with the ETag ``replacing``.
+
+        Returns the ETag of what was stored; None when something else is there. After an answer
+        that was lost, what is there can be these very bytes.
+        """
+        return self._put(path, data, hashlib.sha256(data).hexdigest(), replacing, headers)
+
+    def put_file(
+        self,
+        path: str,
+        file: Path,
+        *,
+        sha256: str,
+        replacing: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        **headers: str,
+    ) -> str | None:
+        """Store a file; as `put`.
+
+        S3 refuses a body that does not have this sha256 (in hex), which stays with the object,
+        beside ``metadata``.
         """
         with file.open("rb") as body:
-            sha256 = hashlib.sha256()
-            while chunk := body.read(1 << 20):
-                sha256.update(chunk)
-            size = body.tell()
-            body.seek(0)
-            self._put(path, body, sha256.hexdigest(), headers)
-        return size
+            return self._put(path, body, sha256, replacing, headers, metadata)
 
-    def create(self, path: str, data: bytes, **headers: str) -> bool:
-        """Put an object where there is none; False when there is one already."""
-        try:
-            self._put(
-                path,
-                data,
-                hashlib.sha256(data).hexdigest(),
-                {**headers, "IfNoneMatch": "*"},
-            )
-        except OriginError as error:
-            # 409: somebody else is creating it in this very moment.
-            if error.status in (409, 412):
-                return False
-            raise
-        return True
+    def copy(
+        self,
+        source: str,
+        path: str,
+        *,
+        etag: str,
+        sha256: str,
+        metadata: Mapping[str, str] | None = None,
+        **headers: str,
+    ) -> str | None:
+        """Copy an object inside S3, with these headers and none of its own.
 
-    def _put(self, path: str, body: Any, sha256: str, headers: Mapping[str, str]) -> None:
+        Returns the ETag of the copy; None when the source is not there any more, or has another
+        ETag.
+        """
+        with self._answers("CopyObject", path):
+            try:
+                answer = self.client.copy_object(
+                    **{
+                        **self._parameters(sha256, metadata),
+                        **self._at(path),
+                        "CopySource": {"Bucket": self.bucket, "Key": self.key(source)},
+                        "CopySourceIfMatch": etag,
+                        "MetadataDirective": "REPLACE",
+                        # To copy the tags, it would take the permission to read them.
+                        "TaggingDirective": "REPLACE",
+                        "ChecksumAlgorithm": "SHA256",
+                        **headers,
+                    }
+                )
+            except ClientError as error:
+                if _condition_failed(error):
+                    return None
+                raise
+        return answer["CopyObjectResult"]["ETag"]
+
+    def delete(self, paths: Iterable[str]) -> Iterator[int]:
+        """Delete objects, 1,000 to a request; yields how many each request deleted.
+
+        Deleting what is not there is none of S3's errors. Raises `NotDeleted`.
+        """
+        remaining = iter(paths)
+        while batch := list(islice(remaining, _DELETED_AT_ONCE)):
+            with self._answers("DeleteObjects", batch[0]):
+                answer = self.client.delete_objects(
+                    Bucket=self.bucket,
+                    Delete={"Objects": [{"Key": self.key(path)} for path in batch], "Quiet": True},
+                )
+            if errors := answer.get("Errors"):
+                raise NotDeleted(
+                    [
+                        (f"s3://{self.bucket}/{one['Key']}", one["Code"], one.get("Message", ""))
+                        for one in errors
+                    ]
+                )
+            yield len(batch)
+
+    def _put(
+        self,
+        path: str,
+        body: bytes | BinaryIO,
+        sha256: str,
+        replacing: str | None,
+        headers: Mapping[str, str],
+        metadata: Mapping[str, str] | None = None,
+    ) -> str | None:
+        with self._answers("PutObject", path):
+            try:
+                answer = self.client.put_object(
+                    **{
+                        **self._parameters(sha256, metadata),
+                        **self._at(path),
+                        "Body": body,
+                        "ChecksumSHA256": b64encode(bytes.fromhex(sha256)).decode(),
+                        **headers,
+                        **self._condition(replacing),
+                    }
+                )
+            except ClientError as error:
+                if _condition_failed(error):
+                    return None
+                raise
+        return answer["ETag"]
+
+    def _set_clock(self, answer: Any) -> None:
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        if date is not None:
+            ahead = parsedate_to_datetime(date) - datetime.now(timezone.utc)
+            # The header has whole seconds, and most clocks are better than that.
+            self._ahead = ahead if abs(ahead) > timedelta(seconds=2) else timedelta(0)
+
+    def _condition(self, replacing: str | None) -> dict[str, str]:
+        if not self.conditional:
+            return {}
+        return {"IfNoneMatch": "*"} if replacing is None else {"IfMatch": replacing}
+
+    def _parameters(self, sha256: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+        given = self._connection.parameters
+        kept = {**given.get("Metadata", {}), **(metadata or {}), "sha256": sha256}
+        return {**given, "Metadata": kept}
+
+    def _at(self, path: str) -> Any:
+        return {"Bucket": self.bucket, "Key": self.key(path)}
+
+    @contextmanager
+    def _answers(self, operation: str, path: str) -> Iterator[None]:
+        with self._lock:
+            self._asked += 1
         try:
-            self.client.put_object(
-                **{
-                    **self._parameters,
-                    "Bucket": self.bucket,
-                    "Key": self.key(path),
-                    "Body": body,
-                    "ChecksumSHA256": b64encode(bytes.fromhex(sha256)).decode(),
-                    "Metadata": {**self._parameters.get("Metadata", {}), "sha256": sha256},
-                    **headers,
-                }
-            )
+            yield
         except (BotoCoreError, ClientError) as error:
-            raise OriginError(_PUT, self.url(path), error) from error
+            raise OriginError(operation, self.url(path), error) from error
 
 
-class UnusableOrigin(ConfigurationError):
-    """The origin option does not describe a connection to S3."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(
-            f"The origin option cannot be used: {_sentence(reason)} It takes django-storages' "
-            "S3Storage options, for example {'bucket_name': 'my-site-static', 'region_name': "
-            "'eu-west-1'}."
-        )
+def _code(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Code", "")
 
 
-class UnknownOriginOption(UnusableOrigin):
-    """S3Storage has no option of that name."""
-
-    def __init__(self, name: str, known: Iterable[str]) -> None:
-        self.name = name
-        self.known = tuple(sorted(known))
-        super().__init__(f"{name!r} is none of {', '.join(self.known)}.")
-
-
-def _sentence(text: str) -> str:
-    # S3 ends most of what it says with a full stop, botocore little.
-    return text if text.endswith((".", "!")) else f"{text}."
-
-
-def _client_config(given: Config, connections: int, timeout: float | None) -> Config:
-    """``given`` over our own defaults: what a site has set itself stays."""
-    defaults = Config(
-        max_pool_connections=connections,
-        retries={"mode": "standard", "total_max_attempts": 5},
-        connect_timeout=10,
-        read_timeout=60,
-        # We send a sha256 with every body. The CRC that boto3 would add comes as a trailer, which
-        # not every S3 server takes.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    # Signed, so that a server which does not know the checksum header checks the body all the same.
-    s3: Any = {"payload_signing_enabled": True, **(getattr(given, "s3", None) or {})}
-    config = defaults.merge(given).merge(Config(s3=s3))
-    if timeout is None:
-        return config
-    # A page waits for it, so here ours are the last word.
-    return config.merge(
-        Config(
-            connect_timeout=timeout,
-            read_timeout=timeout,
-            retries={"mode": "standard", "total_max_attempts": 1},
-        )
-    )
+def _condition_failed(error: ClientError) -> bool:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    # S3 says 404 where there is nothing to be replaced, or to be copied.
+    return status in _CONDITION_FAILED or _code(error) in _GONE

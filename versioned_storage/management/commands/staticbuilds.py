@@ -11,10 +11,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand
+from ..subcommands import Subcommand, prune
 
 #: In the order of the help.
-SUBCOMMANDS: Mapping[str, Subcommand] = {}
+SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "prune": prune,
+}
 
 
 class Command(BaseCommand):

@@ -1,0 +1,167 @@
+"""How a site connects to its bucket, in the words of django-storages' S3Storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+from django.core.exceptions import ImproperlyConfigured
+from storages.backends.s3 import S3Storage
+
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+#: What the AWS_* settings of a site's media storage lend to the origin: how to connect, and
+#: nothing of what or where.
+LENT = frozenset(
+    {
+        "access_key",
+        "secret_key",
+        "security_token",
+        "session_profile",
+        "region_name",
+        "endpoint_url",
+        "addressing_style",
+        "signature_version",
+        "proxies",
+        "use_ssl",
+        "verify",
+        "client_config",
+        "transfer_config",
+    }
+)
+# All the rest, whatever the AWS_* settings say of it.
+_NOT_LENT: Mapping[str, Any] = {
+    "file_name_charset": "utf-8",
+    "file_overwrite": True,
+    "gzip": False,
+    "gzip_content_types": (),
+    "location": "",
+    "max_memory_size": 0,
+    "object_parameters": {},
+    "querystring_auth": False,
+    "querystring_expire": 3600,
+    "url_protocol": "https:",
+    "use_threads": True,
+}
+_KEYS = ("access_key", "secret_key", "security_token")
+
+
+class UnusableOrigin(ConfigurationError):
+    """The origin option does not describe a connection to S3."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"The origin option cannot be used: {sentence(reason)} It takes django-storages' "
+            "S3Storage options, for example {'bucket_name': 'my-site-static', 'region_name': "
+            "'eu-west-1'}."
+        )
+
+
+class UnknownOriginOption(UnusableOrigin):
+    """S3Storage has no option of that name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.known = tuple(sorted(known))
+        super().__init__(f"{name!r} is none of {', '.join(self.known)}.")
+
+
+class _Storage(S3Storage):  # type: ignore[misc]  # django-storages ships no types
+    """django-storages' own connection, with only `LENT` taken from the site's AWS_* settings."""
+
+    def __init__(self, **given: Any) -> None:
+        self._given = given
+        known = {*self.get_default_settings(), "cloudfront_signer"}
+        for name in sorted(given.keys() - known):
+            raise UnknownOriginOption(name, known)
+        super().__init__(**given)
+
+    def get_default_settings(self) -> dict[str, Any]:
+        defaults: dict[str, Any] = {
+            name: value if name in LENT else _NOT_LENT.get(name)
+            for name, value in super().get_default_settings().items()
+        }
+        # Keys and a profile exclude each other, and what origin names itself is what was meant.
+        if self._given.get("session_profile"):
+            defaults.update(dict.fromkeys(_KEYS))
+        elif any(self._given.get(key) for key in _KEYS):
+            defaults.update(dict.fromkeys((*_KEYS, "session_profile")))
+        return defaults
+
+
+class Connection:
+    """What a site says of its bucket; making it talks to nobody.
+
+    ``parameters`` go with every object that is written.
+    """
+
+    def __init__(
+        self, options: Mapping[str, Any], *, connections: int, timeout: float | None
+    ) -> None:
+        try:
+            self._storage = _Storage(**options)
+        except UnusableOrigin:
+            raise
+        except ImproperlyConfigured as error:
+            raise UnusableOrigin(str(error)) from error
+        if bool(self._storage.access_key) != bool(self._storage.secret_key):
+            missing = "secret_key" if self._storage.access_key else "access_key"
+            reason = f"it has one half of a pair of keys, {missing} is missing"
+            raise UnusableOrigin(reason)
+        self.bucket: str = self._storage.bucket_name
+        self.location: str = self._storage.location.strip("/")
+        self.parameters: dict[str, Any] = dict(self._storage.object_parameters)
+        if self._storage.default_acl:
+            self.parameters.setdefault("ACL", self._storage.default_acl)
+        self._storage.client_config = _client_config(
+            self._storage.client_config, connections, timeout
+        )
+
+    @cached_property
+    def client(self) -> S3Client:
+        """One client for all threads. Raises `UnusableOrigin`."""
+        try:
+            client: S3Client = self._storage.connection.meta.client
+        except (BotoCoreError, ValueError) as error:
+            raise UnusableOrigin(str(error)) from error
+        return client
+
+
+def sentence(text: str) -> str:
+    """End what somebody else said with a full stop."""
+    # S3 ends most of what it says with a full stop, botocore little.
+    return text if text.endswith((".", "!")) else f"{text}."
+
+
+def _client_config(given: Config, connections: int, timeout: float | None) -> Config:
+    """``given`` over our own defaults: what a site has set itself stays."""
+    defaults = Config(
+        max_pool_connections=connections,
+        retries={"mode": "standard", "total_max_attempts": 5},
+        connect_timeout=10,
+        read_timeout=60,
+        # We send a sha256 with every body. The CRC that boto3 would add comes as a trailer, which
+        # not every S3 server takes.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    # Signed, so that a server which does not know the checksum header checks the body all the same.
+    s3: Any = {"payload_signing_enabled": True, **(getattr(given, "s3", None) or {})}
+    config = defaults.merge(given).merge(Config(s3=s3))
+    if timeout is None:
+        return config
+    # A page waits for it, so here ours are the last word.
+    return config.merge(
+        Config(
+            connect_timeout=timeout,
+            read_timeout=timeout,
+            retries={"mode": "standard", "total_max_attempts": 1},
+        )
+    )
