@@ -14,7 +14,7 @@ from botocore.httpsession import URLLib3Session
 from .signature import Credentials, Scheme
 
 #: The parameters that differ from object to object; the values of Metadata are the others.
-VARYING = ("Key", "ChecksumSHA256", "CopySource", "CopySourceIfMatch")
+VARYING = ("Key", "ChecksumSHA256", "CopySource", "CopySourceIfMatch", "IfMatch")
 #: Those of them that are percent-encoded on the wire, as boto3 does it.
 ENCODED = ("Key", "CopySource")
 #: The headers that no two requests have in common.
