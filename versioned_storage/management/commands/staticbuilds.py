@@ -11,11 +11,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand, prune, version
+from ..subcommands import Subcommand, prune, publish, version
 
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
     "version": version,
+    "publish": publish,
     "prune": prune,
 }
 
