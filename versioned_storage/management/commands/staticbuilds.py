@@ -11,12 +11,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand, prune, publish, version
+from ..subcommands import Subcommand, prune, publish, pull, version
 
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
     "version": version,
     "publish": publish,
+    "pull": pull,
     "prune": prune,
 }
 
