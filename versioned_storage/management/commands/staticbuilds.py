@@ -11,11 +11,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand, prune, publish, pull, version
+from ..subcommands import Subcommand, diff, prune, publish, pull, show, version
 
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
     "version": version,
+    "show": show,
+    "diff": diff,
     "publish": publish,
     "pull": pull,
     "prune": prune,
