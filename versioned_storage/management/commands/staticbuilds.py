@@ -11,10 +11,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand
+from ..subcommands import Subcommand, cloudformation, prune
 
 #: In the order of the help.
-SUBCOMMANDS: Mapping[str, Subcommand] = {}
+SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "prune": prune,
+    "cloudformation": cloudformation,
+}
 
 
 class Command(BaseCommand):
