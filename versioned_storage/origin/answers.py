@@ -122,6 +122,9 @@ def _copied(client: S3Client, response: AWSResponse) -> tuple[str, int]:
         # Not XML, or only a part of it.
         return "", 200
     etag: str = parsed.get("CopyObjectResult", {}).get("ETag", "")
+    if etag:
+        # Ceph has it bare in here. It was not cut off: half a document is not parsed.
+        etag = '"{}"'.format(etag.strip('"'))
     return etag, 500 if b"<Error>" in response.content else 200
 
 

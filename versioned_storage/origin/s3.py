@@ -81,7 +81,7 @@ class OriginError(VersionedStorageError):
             metadata = answer.get("ResponseMetadata", {})
             self.status = metadata.get("HTTPStatusCode")
             self.attempts = metadata.get("RetryAttempts", 0) + 1
-        else:
+        elif isinstance(error, BotoCoreError):
             self.attempts = error.kwargs.get("attempts", 1)
         status = f" {self.status}" if self.status else ""
         tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
