@@ -17,7 +17,7 @@ from versioned_storage.origin.plan import Action
 from versioned_storage.origin.publish import Publisher
 from versioned_storage.origin.s3 import S3Origin
 
-SEEDS = range(int(os.environ.get("TEST_SEEDS", "6")))
+SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
 
 # Forks of a small process that has imported what they need: a fork of this one would have the
 # locks of its threads.
