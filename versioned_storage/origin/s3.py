@@ -81,8 +81,9 @@ class OriginError(VersionedStorageError):
             metadata = answer.get("ResponseMetadata", {})
             self.status = metadata.get("HTTPStatusCode")
             self.attempts = metadata.get("RetryAttempts", 0) + 1
-        elif isinstance(error, BotoCoreError):
-            self.attempts = error.kwargs.get("attempts", 1)
+        else:
+            # The transport counts them there; urllib3's own errors have no such place.
+            self.attempts = getattr(error, "kwargs", {}).get("attempts", 1)
         status = f" {self.status}" if self.status else ""
         tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
         advice = _ADVICE.get(self.code, _UNREACHABLE)
