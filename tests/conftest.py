@@ -88,3 +88,14 @@ def bucket(s3_server: str) -> Iterator[Bucket]:
 
     with Bucket.at(s3_server) as made:
         yield made
+
+
+@pytest.fixture
+def moto_bucket(moto_server: str) -> Iterator[Bucket]:
+    """A bucket with nothing in it, of a server that checks no signatures: on what no server has
+    a say in, and on requests that are changed on their way.
+    """
+    from tests.s3 import Bucket
+
+    with Bucket.at(moto_server) as made:
+        yield made

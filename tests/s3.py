@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPConnection
@@ -220,12 +220,6 @@ def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None 
             if not answer.status:
                 self.close_connection = True
                 return
-            try:
-                self.send(answer)
-            except ConnectionError:  # a client that died since
-                self.close_connection = True
-
-        def send(self, answer: Answer) -> None:
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
@@ -235,6 +229,10 @@ def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None 
             self.wfile.write(answer.body)
 
         do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answered  # noqa: N815
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # a client that died
+                super().handle()
 
         def log_message(self, *args: object) -> None:
             pass
