@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ssl import SSLContext
 from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -181,7 +182,11 @@ class Front:
 
 
 @contextmanager
-def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None = None) -> Any:
+def front(
+    upstream: str = "",
+    answer: Callable[[Request], Answer | None] | None = None,
+    tls: SSLContext | None = None,
+) -> Any:
     """A `Front` on a free port; without ``upstream`` it must answer everything itself."""
     standing = Front(upstream)
     if answer is not None:
@@ -212,6 +217,9 @@ def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None 
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         standing.url = f"http://127.0.0.1:{server.server_port}"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+            standing.url = f"https://127.0.0.1:{server.server_port}"
         thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
