@@ -7,18 +7,23 @@ import ssl
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from socket import create_connection
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 from typing import Any
+from unittest.mock import patch
 
 import trustme
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
+from botocore.loaders import create_loader
 
 from tests.s3 import SECRET_KEY, Request
 from versioned_storage.origin.connection import Connection
+
+_loader = cache(create_loader)
 
 # What no two requests have in common.
 MOMENTARY = {"x-amz-date", "amz-sdk-invocation-id"}
@@ -26,7 +31,9 @@ MOMENTARY = {"x-amz-date", "amz-sdk-invocation-id"}
 
 def client_of(options: dict[str, Any], connections: int = 4) -> Any:
     """The client that a site's origin option gives."""
-    return Connection(options, connections=connections, timeout=None).client
+    # Each session reads the descriptions of S3 anew, which takes longer than most tests.
+    with patch("botocore.session.create_loader", _loader):
+        return Connection(options, connections=connections, timeout=None).client
 
 
 def sha256_of(body: bytes) -> str:
