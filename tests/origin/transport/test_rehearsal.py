@@ -8,7 +8,7 @@ from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import NoCredentialsError, ParamValidationError
 from botocore.session import get_session
 
-from tests.origin.wire import (
+from tests.origin.transport.wire import (
     client_of,
     on_the_wire,
     put_parameters,
@@ -16,8 +16,8 @@ from tests.origin.wire import (
     signed_rightly,
 )
 from tests.s3 import ONCE, Answer, front, options
-from versioned_storage.origin.rehearsal import Rehearsals
-from versioned_storage.origin.template import split
+from versioned_storage.origin.transport.rehearsal import Rehearsals
+from versioned_storage.origin.transport.template import split
 from versioned_storage.origin.transport import Transport
 
 DONE = b'<CopyObjectResult><ETag>"0"</ETag></CopyObjectResult>'

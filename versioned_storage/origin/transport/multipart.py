@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..progress import logger
+from ...progress import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

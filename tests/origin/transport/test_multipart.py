@@ -9,10 +9,10 @@ from base64 import b64encode
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.origin.wire import client_of, sha256_of
+from tests.origin.transport.wire import client_of, sha256_of
 from tests.s3 import front, refusal
-from versioned_storage.origin import multipart, transport
-from versioned_storage.origin.transport import Transport
+from versioned_storage.origin import transport
+from versioned_storage.origin.transport import Transport, multipart
 
 # The least that S3, and moto, take for a part that is not the last.
 PART = 5 << 20

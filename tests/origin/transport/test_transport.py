@@ -10,7 +10,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.origin.wire import authority, client_of, raw, sha256_of, tunnel
+from tests.origin.transport.wire import authority, client_of, raw, sha256_of, tunnel
 from tests.s3 import HANGS_UP, Answer, front, nobody, options, refusal
 from versioned_storage.origin import transport as module
 from versioned_storage.origin.s3 import OriginError, S3Origin

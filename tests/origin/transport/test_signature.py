@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from versioned_storage.origin.signature import Scheme
+from versioned_storage.origin.transport.signature import Scheme
 
 
 @dataclass(frozen=True)
