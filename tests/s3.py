@@ -245,10 +245,7 @@ def front(
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        standing.url = f"http://127.0.0.1:{server.server_port}"
-        if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-            standing.url = f"https://127.0.0.1:{server.server_port}"
+        standing.url = _behind(tls, server)
         thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
@@ -256,6 +253,13 @@ def front(
         finally:
             server.shutdown()
             thread.join()
+
+
+def _behind(tls: SSLContext | None, server: ThreadingHTTPServer) -> str:
+    """The URL of a server, which speaks TLS from now on where there is a context for it."""
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    return f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
 
 
 @contextmanager

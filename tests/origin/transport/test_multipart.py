@@ -80,13 +80,13 @@ def test_each_request_has_the_parameters_that_it_knows(bucket, large):
             bucket.options(endpoint_url=s3.url),
             bucket.name,
             large,
-            ServerSideEncryption="AES256",
+            StorageClass="STANDARD",
             RequestPayer="requester",
             IfNoneMatch="*",
         )
     begin, *parts, complete = s3.requests
-    assert begin.headers["x-amz-server-side-encryption"] == "AES256"
-    assert "x-amz-server-side-encryption" not in parts[0].headers
+    assert begin.headers["x-amz-storage-class"] == "STANDARD"
+    assert "x-amz-storage-class" not in parts[0].headers
     assert complete.headers["If-None-Match"] == "*"
     assert {request.headers["x-amz-request-payer"] for request in s3.requests} == {"requester"}
 
@@ -125,7 +125,7 @@ def test_after_a_failure_nothing_is_left_and_the_failure_is_told(bucket, large):
     assert bucket.listed() == set()
 
 
-def test_what_went_wrong_is_told_also_when_giving_up_goes_wrong(bucket, large):
+def test_what_went_wrong_is_told_also_when_giving_up_goes_wrong(bucket, large, caplog):
     def refuses(request):
         if request.method == "DELETE":
             return refusal(403, "AccessDenied", "Not even that.")
@@ -136,3 +136,5 @@ def test_what_went_wrong_is_told_also_when_giving_up_goes_wrong(bucket, large):
     with front(bucket.endpoint, refuses) as s3:
         with pytest.raises(ClientError, match="BadDigest"):
             put(bucket.options(endpoint_url=s3.url), bucket.name, large)
+    assert "The parts of large.mp4 that were uploaded are still in the bucket" in caplog.text
+    assert "Not even that." in caplog.text

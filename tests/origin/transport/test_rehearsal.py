@@ -16,9 +16,9 @@ from tests.origin.transport.wire import (
     signed_rightly,
 )
 from tests.s3 import ONCE, Answer, front, options
+from versioned_storage.origin.transport import Transport
 from versioned_storage.origin.transport.rehearsal import Rehearsals
 from versioned_storage.origin.transport.template import split
-from versioned_storage.origin.transport import Transport
 
 DONE = b'<CopyObjectResult><ETag>"0"</ETag></CopyObjectResult>'
 OK = Answer(200, DONE, {"ETag": '"0"', "Content-Type": "application/xml"})
