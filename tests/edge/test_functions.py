@@ -379,13 +379,27 @@ def test_as_shipped_a_function_has_the_constants_of_a_default_site(name):
     assert len(source(name).encode()) < MAX_SIZE
 
 
-def test_the_constants_are_what_json_says():
-    constants = Constants("/assets/", "m.json", Compressed(("gzip",), ("png", "gz")))
-    assert json.loads(constants.to_json()) == {
-        "prefix": "/assets/",
-        "manifest": "m.json",
+def test_each_function_has_what_it_needs():
+    headers = {"Timing-Allow-Origin": "https://www.example.com"}
+    constants = Constants("/assets/", "m.json", Compressed(("gzip",), ("png", "gz")), headers)
+    negotiated = {
         "encodings": [{"name": "gzip", "suffix": ".gz"}],
         "skip": ["br", "gz", "png"],
+    }
+    request = {"prefix": "/assets/", "manifest": "m.json", **negotiated}
+    response = {"headers": {"timing-allow-origin": "https://www.example.com"}, **negotiated}
+    assert constants.data(VIEWER_REQUEST) == request
+    assert constants.data(VIEWER_RESPONSE) == response
+    assert f"const SITE = {json.dumps(request)};\n" in rendered(VIEWER_REQUEST, constants)
+    assert f"const SITE = {json.dumps(response)};\n" in rendered(VIEWER_RESPONSE, constants)
+
+
+def test_the_headers_can_be_other_ones(js):
+    code = rendered(VIEWER_RESPONSE, Constants(headers={"X-Robots-Tag": "noindex"}))
+    (answer,) = js.run(code, [answered("/static/b1/logo.png")])
+    assert answer["headers"] == {
+        "access-control-allow-origin": ANYONE,
+        "x-robots-tag": {"value": "noindex"},
     }
 
 
