@@ -85,15 +85,6 @@ class World:
         return quote(f"/static/{self.manifest.build}/{self.manifest.paths[name]}")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def nginx() -> None:
-    """Skips what needs nginx where it is not, and says what is missing."""
-    try:
-        Nginx.here()
-    except CannotStart as missing:
-        pytest.skip(str(missing))
-
-
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     with moto() as url:
@@ -156,7 +147,11 @@ def _url_in(log: Path, server: subprocess.Popen[bytes]) -> str:
 
 @pytest.fixture
 def edge_of(tmp_path: Path) -> Iterator[Callable[..., Edge]]:
-    """Makes edges with empty caches, which end with the test."""
+    """Makes edges with empty caches, which end with the test; skips it where nginx is not there."""
+    try:
+        Nginx.here()
+    except CannotStart as missing:
+        pytest.skip(str(missing))
     with ExitStack() as running:
 
         def made(**origins: Any) -> Edge:
