@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from datetime import datetime, timezone
 from pathlib import Path
 
 from .build.assembly import Base
-from .build.directory import BuildDirectory
+from .build.directory import BuildDirectory, writing
 from .build.manifest import Manifest, UnreadableManifest
 from .progress import logger
 
@@ -29,6 +32,24 @@ def base_build(root: str | None, manifest_name: str, *, apart_from: str) -> Base
         logger.warning("Nothing of %s is used again: %s", latest.parent, error)
         return None
     return Base(manifest, BuildDirectory(latest.parent))
+
+
+def completed_at(root: Path, build: str, manifest_name: str) -> datetime:
+    """When a build in STATIC_ROOT was completed last."""
+    return datetime.fromtimestamp(_written_at(root / build / manifest_name), tz=timezone.utc)
+
+
+def remove(root: Path, build: str, manifest_name: str) -> int:
+    """Delete a build from STATIC_ROOT and say how many files it had. Raises `CannotWrite`.
+
+    The manifest goes first: a build without one is incomplete, so nobody serves half of it.
+    """
+    directory = root / build
+    with writing(directory):
+        (directory / manifest_name).unlink()
+        files = 1 + sum(len(names) for _, _, names in os.walk(directory))
+        shutil.rmtree(directory)
+    return files
 
 
 def _written_at(path: Path) -> float:

@@ -7,8 +7,10 @@ was not the first. A claim is renewed while it is used; one that is not renewed 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeGuard
+from uuid import uuid4
 
 from ..build.manifest import Differences, Manifest, differences
 from ..errors import VersionedStorageError
@@ -71,14 +73,14 @@ class BeingPruned(VersionedStorageError):
 
 
 class ClaimLost(VersionedStorageError):
-    """While this process was publishing, somebody else took its place."""
+    """While this process worked on a build, somebody else took it over."""
 
     def __init__(self, build: str, url: str) -> None:
         self.build = build
         self.url = url
         super().__init__(
-            f"Build {build} is not published by this process: its claim in {url} was abandoned or "
-            "taken over meanwhile. Run the same command again to see where it stands."
+            f"This process has stopped its work on build {build}: its claim in {url} was abandoned "
+            "or taken over meanwhile. Run the same command again to see where it stands."
         )
 
 
@@ -121,44 +123,55 @@ class Unsettled(VersionedStorageError):
 
 @dataclass
 class Claim:
-    """What a publisher holds while it works. Made by `take`."""
+    """The record of a build in a state that is ours; `take` and `hold` make it."""
 
     origin: S3Origin
     record: Record
     etag: str
-    _renewed: float = field(default_factory=time.monotonic)
+    #: When it was asked for, on this machine's clock: S3 may have had it a little later.
+    renewed: float
 
     def renew_if_due(self) -> bool:
         """Say that we are still at it; False when the very same build is published by now.
 
         Raises `ClaimLost`, and `OriginError` when S3 does not answer.
         """
-        if time.monotonic() - self._renewed < RENEWED_EVERY:
+        if time.monotonic() - self.renewed < RENEWED_EVERY:
             return True
         return self._replace(self.record) is not None
 
-    def commit(self, manifest: Manifest) -> None:
-        """Publish: from here on everybody sees the build. Raises `ClaimLost`."""
-        self._replace(self.record.published(manifest, self.record.since))
+    def settle(self, wanted: Record) -> None:
+        """Leave the record in the state that the work was for. Raises `ClaimLost`."""
+        self._replace(wanted)
 
     def _replace(self, wanted: Record) -> str | None:
         """Write a record in the place of ours; None when the same content is published already."""
         build = self.record.build
         for _ in range(_ATTEMPTS):
+            asked = time.monotonic()
             etag = record.write(self.origin, replace(wanted, since=self.origin.now()), self.etag)
             if etag is not None:
-                self.etag, self._renewed = etag, time.monotonic()
+                self.etag, self.renewed = etag, asked
                 return etag
             found = record.read(self.origin, build)
-            if found is None or found.record.content != self.record.content:
+            if not self._is_helped_by(found):
                 break
             if found.record.state is State.PUBLISHED:
                 return None
-            if found.record.state is not State.PUBLISHING:
-                break
-            # Somebody with the same content helps: each of us may renew and commit.
             self.etag = found.etag
         raise ClaimLost(build, self.origin.url(record.path(build)))
+
+    def _is_helped_by(self, found: Held | None) -> TypeGuard[Held]:
+        """Say whether somebody helps to publish the same: then each of us may renew and commit.
+
+        Not who began anew after a prune: what was there when we looked may be gone.
+        """
+        return (
+            found is not None
+            and self.record.state is State.PUBLISHING
+            and found.record.effort == self.record.effort
+            and found.record.state in (State.PUBLISHING, State.PUBLISHED)
+        )
 
 
 def take(
@@ -178,13 +191,20 @@ def take(
                 return None
         else:
             claimed = _claimed(manifest, held, origin.now(), base)
-            replacing = held.etag if held else None
-            if etag := record.write(origin, claimed, replacing):
+            ours = hold(origin, claimed, held.etag if held else None)
+            if ours is not None:
                 if held is None and origin.conditional:
                     _check_conditions_are_kept(origin, claimed)
-                return Claim(origin, claimed, etag)
+                return ours
         held = record.read(origin, build)
     raise Unsettled(origin.url(record.path(build)))
+
+
+def hold(origin: S3Origin, wanted: Record, replacing: str | None) -> Claim | None:
+    """Put a record in a state that is ours; None when it is another one than ``replacing``."""
+    asked = time.monotonic()
+    etag = record.write(origin, wanted, replacing)
+    return None if etag is None else Claim(origin, wanted, etag, asked)
 
 
 def check(origin: S3Origin, manifest: Manifest, held: Held | None) -> None:
@@ -221,7 +241,8 @@ def abandon(origin: S3Origin, build: str) -> None:
 def _claimed(manifest: Manifest, held: Held | None, now: datetime, base: str | None) -> Record:
     if held is not None and held.record.content == manifest.content:
         return held.record.claimed(now, base)
-    return Record(str(manifest.build), State.PUBLISHING, manifest.content, now, base)
+    build, effort = str(manifest.build), uuid4().hex
+    return Record(build, State.PUBLISHING, manifest.content, now, effort, base)
 
 
 def _check_conditions_are_kept(origin: S3Origin, claimed: Record) -> None:

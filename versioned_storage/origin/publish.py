@@ -149,7 +149,8 @@ class Publisher:
             done = list(transfer.run(self.plan(manifest, directory, replace(begun, held=None))))
         except _PublishedMeanwhile:
             return Published(build, place)
-        claimed.commit(as_stored(manifest, done))
+        stored = as_stored(manifest, done)
+        claimed.settle(claimed.record.published(stored, claimed.record.since))
         return Published(
             build=build,
             place=place,

@@ -45,8 +45,9 @@ class State(str, Enum):
     """Where a build is in its life.
 
     ``ABANDONED`` is a build that was never published and is given up: any content may have its
-    build version. ``RETIRED`` is one that was published and pruned: caches hold its URLs for
-    years, so only the same content may come back.
+    build version, and while its record names one there are objects left. ``RETIRED`` is one that
+    was published and pruned: caches hold its URLs for years, so only the same content may come
+    back.
     """
 
     PUBLISHING = "publishing"
@@ -84,6 +85,8 @@ class Record:
     state: State
     content: str
     since: datetime
+    #: Of all publishes of one content that help each other; a prune in between ends it.
+    effort: str = ""
     base: str | None = None
     totals: Totals | None = None
     encodings: tuple[str, ...] = ()
@@ -98,13 +101,16 @@ class Record:
         return self.totals is not None
 
     def claimed(self, since: datetime, base: str | None) -> Record:
-        """The record of a publish of the same content that begins."""
-        return replace(self, state=State.PUBLISHING, since=since, base=base)
+        """The record of a publish of the same content that begins, or that helps another one."""
+        effort = self.effort if self.state is State.PUBLISHING else uuid4().hex
+        return replace(self, state=State.PUBLISHING, since=since, base=base, effort=effort)
 
-    def given_up(self, since: datetime) -> Record:
-        """The record of a build of which nothing is left, or nothing that counts."""
-        state = State.RETIRED if self.was_published else State.ABANDONED
-        return replace(self, state=state, since=since, base=None)
+    def given_up(self, since: datetime, *, empty: bool = False) -> Record:
+        """The record of a build that is published no more; ``empty`` when no object is left."""
+        if self.was_published:
+            return replace(self, state=State.RETIRED, since=since, base=None)
+        content = "" if empty else self.content
+        return replace(self, state=State.ABANDONED, since=since, base=None, content=content)
 
     def published(self, manifest: Manifest, since: datetime) -> Record:
         """The record once every object is there."""
@@ -113,6 +119,7 @@ class Record:
             state=State.PUBLISHED,
             content=manifest.content,
             since=since,
+            effort=self.effort,
             totals=Totals.of(manifest),
             encodings=tuple(manifest.encoders),
             skip_compress_extensions=manifest.skip_compress_extensions,
@@ -126,6 +133,7 @@ class Record:
             "state": self.state.value,
             "content": self.content,
             "since": self.since.isoformat(),
+            "effort": self.effort,
             "base": self.base,
             "totals": totals,
             "encodings": self.encodings,
@@ -147,6 +155,7 @@ class Record:
                 state=State(kept["state"]),
                 content=kept["content"],
                 since=datetime.fromisoformat(kept["since"]),
+                effort=kept["effort"],
                 base=kept["base"],
                 totals=Totals(*kept["totals"]) if kept["totals"] else None,
                 encodings=tuple(kept["encodings"]),
@@ -176,7 +185,7 @@ def path(build: str) -> str:
 def read(origin: S3Origin, build: str) -> Held | None:
     """The record of a build; None when there is none. Raises `OriginError`."""
     stored = origin.get(path(build))
-    return _held(stored, origin.url(path(build))) if stored else None
+    return _held(stored, origin, path(build)) if stored else None
 
 
 def write(origin: S3Origin, record: Record, replacing: str | None) -> str | None:
@@ -211,15 +220,18 @@ def heads(origin: S3Origin, connections: int) -> list[Held]:
         return [one for one in found if one is not None]
 
 
-def _head(origin: S3Origin, path: str) -> Held | None:
-    if not path.endswith(_SUFFIX):
+def _head(origin: S3Origin, at: str) -> Held | None:
+    if not at.endswith(_SUFFIX):
         return None
-    stored = origin.get(path, first=_HEAD)
+    stored = origin.get(at, first=_HEAD)
     if stored is not None and b"\n" not in stored.data:
-        stored = origin.get(path)
-    return _held(stored, origin.url(path), head=True) if stored else None
+        stored = origin.get(at)
+    return _held(stored, origin, at, head=True) if stored else None
 
 
-def _held(stored: Stored, name: str, *, head: bool = False) -> Held:
-    record = Record.from_json(stored.data, name=name, head=head)
+def _held(stored: Stored, origin: S3Origin, at: str, *, head: bool = False) -> Held:
+    url = origin.url(at)
+    record = Record.from_json(stored.data, name=url, head=head)
+    if path(record.build) != at:
+        raise UnreadableRecord(url, f"it says that it is that of {record.build!r}")
     return Held(record, stored.etag)

@@ -16,6 +16,8 @@ from .s3 import Found, S3Origin
 
 # How often an object that somebody else writes too is looked at again.
 _ATTEMPTS = 5
+#: How many steps wait for a thread, so that no thread waits for a step.
+AHEAD = 8
 # Seconds without an answer until the claim is looked after.
 _PATIENCE = 10.0
 
@@ -108,14 +110,15 @@ class Transfer:
                     future.add_done_callback(answers.put)
 
             try:
-                # A few more than there are threads, so that none of them waits for this one.
-                begin(islice(waiting, threads + 8))
+                self.still_ours()
+                begin(islice(waiting, threads + AHEAD))
                 while under_way:
-                    self.still_ours()
                     try:
                         future = answers.get(timeout=_PATIENCE)
                     except Empty:
                         continue
+                    finally:
+                        self.still_ours()
                     under_way.discard(future)
                     if future.cancelled():
                         continue

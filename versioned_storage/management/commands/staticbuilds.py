@@ -11,10 +11,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand, cloudformation
+from ..subcommands import Subcommand, cloudformation, prune, verify
 
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "verify": verify,
+    "prune": prune,
     "cloudformation": cloudformation,
 }
 

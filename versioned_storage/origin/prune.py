@@ -1,0 +1,140 @@
+"""Builds are deleted from S3: taken by their record first, so that nobody publishes meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from ..progress import track
+from . import claim, record, retention
+from .claim import Claim
+from .record import Held, State
+from .retention import Activated, Verdict
+from .s3 import S3Origin
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """A build that is to go, as it was when that was decided. ``reason`` is for people."""
+
+    held: Held
+    reason: str
+
+    @property
+    def build(self) -> str:
+        return self.held.record.build
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a prune will do: the verdict on each published build, and all that is to go.
+
+    ``doomed`` has the published builds that may go, and what publishes and prunes that died have
+    left.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    doomed: tuple[Doomed, ...]
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What became of a build that was to go; ``objects`` were deleted.
+
+    ``changed`` says that somebody published it, or took it, between the plan and its execution,
+    and that it was left alone for that.
+    """
+
+    build: str
+    objects: int
+    changed: bool = False
+
+
+@dataclass(frozen=True)
+class Pruner:
+    """Prunes builds of one site; ``prefix`` is the STATIC_URL path without its first slash."""
+
+    origin: S3Origin
+    prefix: str
+    connections: int
+
+    def plan(
+        self, *, keep: int, older_than: timedelta, protected: Mapping[str, str] | None = None
+    ) -> Plan:
+        """What there is to prune; `retention.decide` says what the arguments mean."""
+        held = record.heads(self.origin, self.connections)
+        now = self.origin.now()
+        verdicts = retention.decide(
+            [Activated(one.record.build, one.record.since) for one in _in(State.PUBLISHED, held)],
+            keep=keep,
+            older_than=older_than,
+            now=now,
+            protected={**_bases_in_use(held, now), **(protected or {})},
+        )
+        may_go = {one.build: one.reason for one in verdicts if not one.keep}
+        published = [
+            Doomed(one, may_go[one.record.build])
+            for one in _in(State.PUBLISHED, held)
+            if one.record.build in may_go
+        ]
+        return Plan(tuple(verdicts), (*published, *_leftovers(held, now, older_than)))
+
+    def execute(self, plan: Plan) -> Iterator[Pruned]:
+        """Delete what the plan says; yields each build when it is gone.
+
+        Raises `NotDeleted` when S3 keeps an object, `ClaimLost`, `OriginError`. Whatever was begun
+        stays marked as being pruned, and the next prune goes on with it.
+        """
+        for doomed in plan.doomed:
+            yield self._prune(doomed)
+
+    def _prune(self, doomed: Doomed) -> Pruned:
+        taken = self._take(doomed.held)
+        if taken is None:
+            return Pruned(doomed.build, 0, changed=True)
+        paths = (one.path for one in self.origin.list(f"{self.prefix}{doomed.build}/"))
+        objects = sum(self.origin.delete(_while_held(paths, taken, doomed.held)))
+        taken.settle(taken.record.given_up(self.origin.now(), empty=True))
+        return Pruned(doomed.build, objects)
+
+    def _take(self, held: Held) -> Claim | None:
+        """The right to delete a build; None when its record is not any more as it was."""
+        found = record.read(self.origin, held.record.build)
+        if found is None or found.etag != held.etag:
+            return None
+        going = replace(found.record, state=State.PRUNING, since=self.origin.now(), base=None)
+        return claim.hold(self.origin, going, found.etag)
+
+
+def _in(state: State, held: Iterable[Held]) -> list[Held]:
+    return [one for one in held if one.record.state is state]
+
+
+def _bases_in_use(held: Iterable[Held], now: datetime) -> dict[str, str]:
+    return {
+        one.record.base: f"is copied from by the publish of {one.record.build}"
+        for one in _in(State.PUBLISHING, held)
+        if one.record.base is not None and not claim.is_dead(one.record, now)
+    }
+
+
+def _leftovers(held: Iterable[Held], now: datetime, older_than: timedelta) -> Iterator[Doomed]:
+    for one in held:
+        found = one.record
+        if found.state is State.ABANDONED and found.content:
+            yield Doomed(one, "its publish was abandoned")
+        elif not claim.is_dead(found, now):
+            continue
+        elif found.state is State.PRUNING:
+            yield Doomed(one, "a prune of it did not end")
+        elif found.state is State.PUBLISHING and now - found.since >= older_than:
+            yield Doomed(one, "its publish did not end")
+
+
+def _while_held(paths: Iterable[str], taken: Claim, held: Held) -> Iterator[str]:
+    """The paths, as long as the build is ours: whoever has it next may publish it again."""
+    total = held.record.totals.objects if held.record.totals else 0
+    for path in track(paths, total=total, doing=f"Pruning {held.record.build}", unit="objects"):
+        taken.renew_if_due()
+        yield path
