@@ -82,7 +82,8 @@ class OriginError(VersionedStorageError):
             self.status = metadata.get("HTTPStatusCode")
             self.attempts = metadata.get("RetryAttempts", 0) + 1
         else:
-            self.attempts = error.kwargs.get("attempts", 1)
+            # The transport counts them there; urllib3's own errors have no such place.
+            self.attempts = getattr(error, "kwargs", {}).get("attempts", 1)
         status = f" {self.status}" if self.status else ""
         tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
         advice = _ADVICE.get(self.code, _UNREACHABLE)

@@ -122,6 +122,8 @@ def _copied(client: S3Client, response: AWSResponse) -> tuple[str, int]:
         # Not XML, or only a part of it.
         return "", 200
     etag: str = parsed.get("CopyObjectResult", {}).get("ETag", "")
+    # Ceph's server leaves out the quotes, here alone.
+    etag = f'"{etag}"' if etag and '"' not in etag else etag
     return etag, 500 if b"<Error>" in response.content else 200
 
 
