@@ -21,8 +21,9 @@ import pytest
 from walkthrough.cloudfront import CannotStart, Nginx, cloudfront
 
 from tests.helpers import site
-from tests.s3 import Bucket, moto
+from tests.s3 import Bucket
 from versioned_storage.build.manifest import Manifest
+from versioned_storage.edge.functions import VIEWER_REQUEST, VIEWER_RESPONSE, Constants, rendered
 
 FILES: dict[str, str | bytes] = {
     "css/app.css": "body { background: url(../img/logo.png) }\n" * 20,
@@ -83,12 +84,6 @@ class World:
     def path(self, name: str) -> str:
         """The path of an asset in a URL."""
         return quote(f"/static/{self.manifest.build}/{self.manifest.paths[name]}")
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    with moto() as url:
-        yield url
 
 
 @pytest.fixture(scope="session")
@@ -167,15 +162,12 @@ def s3_edge(edge_of: Callable[..., Edge], world: World) -> Edge:
     return edge_of(bucket=world.bucket_url)
 
 
-@pytest.fixture
-def pull_edge(edge_of: Callable[..., Edge], app: str) -> Edge:
-    """An edge in front of the application, with what the stack renders for that."""
-    from versioned_storage.edge.functions import (
-        VIEWER_REQUEST,
-        VIEWER_RESPONSE,
-        Constants,
-        rendered,
-    )
-
+@pytest.fixture(params=["bucket", "application"])
+def edge(
+    request: pytest.FixtureRequest, edge_of: Callable[..., Edge], world: World, app: str
+) -> Edge:
+    """An edge in front of the one, and of the other with what the stack renders for that."""
+    if request.param == "bucket":
+        return edge_of(bucket=world.bucket_url)
     code = partial(rendered, constants=Constants().without_encodings())
     return edge_of(app=app, request=code(VIEWER_REQUEST), response=code(VIEWER_RESPONSE))
