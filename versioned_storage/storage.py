@@ -22,9 +22,8 @@ from . import options as site
 from . import static_url
 from .apps import say_if_not_installed
 from .build.assembly import Base, Recipe, assemble
-from .build.compression import encode
+from .build.compression import encode_file
 from .build.directory import BuildDirectory, CannotWrite, Digest, writing
-from .build.encodings import ENCODINGS
 from .build.files import DigestedFile, PassingFile
 from .build.fingerprint import Fingerprinted, Fingerprinter
 from .build.manifest import BuildFile, Manifest, UnreadableManifest
@@ -237,8 +236,7 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
 
     def provide(self, file: BuildFile) -> None:
         """Make an encoding that this disk lacks, because S3 had it when the build was made."""
-        if file.variant.encoding is not None:
-            encode(self._directory(), file.asset.hashed_name, ENCODINGS[file.variant.encoding])
+        encode_file(self._directory(), file)
 
     def _counts_as_processed(self, one: Fingerprinted) -> bool:
         # Django's storage counts what can have references, changed or not.
