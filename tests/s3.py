@@ -111,6 +111,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -219,8 +220,8 @@ def front(
             if len(body) < length:  # a client that died
                 self.close_connection = True
                 return
-            path = urlsplit(self.path).path
-            request = Request(self.command, path, dict(self.headers), body)
+            url = urlsplit(self.path)
+            request = Request(self.command, url.path, dict(self.headers), body, url.query)
             answer = standing.handle(request, self.path)
             if not answer.status:
                 self.close_connection = True
