@@ -20,6 +20,7 @@ from django.utils.encoding import filepath_to_uri
 
 from . import options as site
 from . import static_url
+from .apps import say_if_not_installed
 from .build.assembly import Base, Recipe, assemble
 from .build.compression import encode
 from .build.directory import BuildDirectory, CannotWrite, Digest, writing
@@ -85,6 +86,7 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
         self._begin_without_manifest()
         self._collected: dict[str, Digest] = {}
         self._complete: Manifest | None = None
+        say_if_not_installed()
 
     @property
     def base_url(self) -> str:
@@ -131,7 +133,7 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
         if not self.manifest_strict:
             return unquote(name)
         if not self.hashed_files:
-            raise MissingManifest(clean_name, self._manifest_places())
+            raise MissingManifest(clean_name, self.manifest_places())
         raise MissingEntry(clean_name, self.hashed_files)
 
     def _plain_url(self, name: str) -> str:

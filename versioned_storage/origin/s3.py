@@ -18,6 +18,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from ..errors import VersionedStorageError
 from .connection import Connection, sentence
@@ -58,11 +59,13 @@ class OriginError(VersionedStorageError):
     """S3 refused a request, or could not be reached.
 
     ``code`` is S3's own error code, or the name of botocore's exception where there was no
-    answer; ``status`` is the HTTP status, None without an answer; ``attempts`` counts the
-    requests that were made for it.
+    answer (urllib3's where it broke off: botocore lets that one through); ``status`` is the HTTP
+    status, None without an answer; ``attempts`` counts the requests that were made for it.
     """
 
-    def __init__(self, operation: str, url: str, error: ClientError | BotoCoreError) -> None:
+    def __init__(
+        self, operation: str, url: str, error: ClientError | BotoCoreError | HTTPError
+    ) -> None:
         self.operation = operation
         self.url = url
         self.status: int | None = None
@@ -72,15 +75,16 @@ class OriginError(VersionedStorageError):
         if isinstance(error, ClientError):
             answer = error.response
             self.code = answer.get("Error", {}).get("Code", "Unknown")
-            reason = answer.get("Error", {}).get("Message", "") or self.code
+            reason = answer.get("Error", {}).get("Message", "")
             metadata = answer.get("ResponseMetadata", {})
             self.status = metadata.get("HTTPStatusCode")
             self.attempts = metadata.get("RetryAttempts", 0) + 1
         status = f" {self.status}" if self.status else ""
         tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
         advice = _ADVICE.get(self.code, _UNREACHABLE)
-        said = sentence(reason)
-        super().__init__(f"{operation} {url} failed{tried}:{status} {self.code}, {said} {advice}")
+        # Not every S3 server has words for its codes; radosgw has none.
+        said = sentence(f"{self.code}, {reason}" if reason else self.code)
+        super().__init__(f"{operation} {url} failed{tried}:{status} {said} {advice}")
 
 
 class NotDeleted(VersionedStorageError):
@@ -365,7 +369,10 @@ class S3Origin:
     def _condition(self, replacing: str | None) -> dict[str, str]:
         if not self.conditional:
             return {}
-        return {"IfNoneMatch": "*"} if replacing is None else {"IfMatch": replacing}
+        if replacing is None:
+            return {"IfNoneMatch": "*"}
+        # S3's own guide sends the ETag bare, and Ceph knows it in no other form.
+        return {"IfMatch": replacing.strip('"')}
 
     def _parameters(self, sha256: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:
         given = self._connection.parameters
@@ -381,7 +388,7 @@ class S3Origin:
             self._asked += 1
         try:
             yield
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, HTTPError) as error:
             raise OriginError(operation, self.url(path), error) from error
 
 

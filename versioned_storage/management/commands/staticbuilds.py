@@ -11,12 +11,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand, invalidate, prune, verify
+from ..subcommands import Subcommand, cloudformation, invalidate, prune, verify
 
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
-    "prune": prune,
     "verify": verify,
+    "prune": prune,
+    "cloudformation": cloudformation,
     "invalidate": invalidate,
 }
 
