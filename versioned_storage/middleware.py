@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Mapping
 from email.utils import formatdate
-from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         self._response_headers = options.response_headers
         self._prehashed = options.prehashed
         self._builds = Catalogue(getattr(staticfiles_storage, "manifest_name", MANIFEST_NAME))
-        self._ready = lru_cache(maxsize=READY)(self._make_ready)
+        self._ready: dict[str, ServedFile] = {}
         super().__init__(get_response, settings or site.settings_as_written())
         # Not where WhiteNoise is at work for developers, who may have a view there.
         self._owns_prefix = (
@@ -96,11 +95,9 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         """What is known at a path, without a look at the disk but with WHITENOISE_AUTOREFRESH."""
         if self.autorefresh:
             return self.find_file(path)
-        found = self.files.get(path)
+        found = self.files.get(path) or self._ready.get(path)
         if found is None and path.startswith(self.static_prefix):
-            name, _, below = path[len(self.static_prefix) :].partition("/")
-            build = self._builds.get(name)
-            found = self._ready(build, below) if build and build.find(below) else None
+            found = self._make_ready(path)
         return found
 
     def _respond(self, found: Any, request: HttpRequest) -> HttpResponseBase | None:
@@ -128,10 +125,11 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
             except MissingFileError:
                 self.files.pop(path, None)
         elif path.startswith(self.static_prefix):
-            name, _, below = path[len(self.static_prefix) :].partition("/")
+            name, _, below = self._below_static(path).partition("/")
             build = self._builds.get(name)
             if below and self._builds.look_for(name) is not build:
-                self._ready.cache_clear()
+                self._ready.clear()
+            self._ready.pop(path, None)
 
     # Misses
 
@@ -150,11 +148,11 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
             headers["Location"] = url
             headers["Cache-Control"] = "max-age=60"
             headers["Content-Length"] = "0"
-            return Fixed(Answer(HTTPStatus.FOUND, headers.items()))
+            return Fixed(Answer(HTTPStatus.FOUND, tuple(headers.items())))
         headers["Content-Type"] = "text/plain; charset=utf-8"
         headers["Cache-Control"] = "no-store"
         headers["Content-Length"] = str(len(_NOT_FOUND))
-        return Fixed(Answer(HTTPStatus.NOT_FOUND, headers.items(), body=_NOT_FOUND))
+        return Fixed(Answer(HTTPStatus.NOT_FOUND, tuple(headers.items()), body=_NOT_FOUND))
 
     def _current_url(self, name: str) -> str | None:
         storage = self._storage
@@ -220,19 +218,27 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         files = {name: (entry.path, entry.size) for name, entry in entries.items()}
         return ServedFile({**files, IDENTITY: (path, identity.size)}, headers)
 
-    def _make_ready(self, build: Build, name: str) -> ServedFile:
-        found = build.find(name)
-        assert found is not None  # whoever asks has looked
+    def _make_ready(self, url: str) -> ServedFile | None:
+        """What a URL of a build answers; None where no build has it."""
+        name, _, below = self._below_static(url).partition("/")
+        build = self._builds.get(name)
+        found = build and build.find(below)
+        if not build or not found:
+            return None
         asset = found.asset
         path = f"{build.directory}/{asset.hashed_name}"
-        headers = self._headers(path, f"{self.static_prefix}{build.name}/{name}")
+        headers = self._headers(path, url)
         _set_default(headers, "Last-Modified", formatdate(build.completed_at, usegmt=True))
         _set_default(headers, "ETag", f'"{asset.integrity.partition("-")[2][:32]}"')
         files = {
             variant.encoding or IDENTITY: (path + variant.suffix, variant.size)
             for variant in asset.variants()
         }
-        return ServedFile(files, headers, always=found.encoding, inside=build.inside)
+        served = ServedFile(files, headers, always=found.encoding, inside=build.inside)
+        if len(self._ready) >= READY:
+            self._ready.clear()
+        self._ready[url] = served
+        return served
 
     # Headers
 
@@ -303,7 +309,7 @@ def _storage() -> VersionedStaticFilesStorage | None:
 
 def _takes_no_disk(found: Any, request: HttpRequest) -> bool:
     if isinstance(found, ServedFile):
-        return found.at_once(request.method or "", request.META) is not None
+        return found.takes_no_disk(request.method or "", request.META)
     return isinstance(found, Redirect)
 
 

@@ -51,6 +51,8 @@ def _is_among(etag: str | None, header: str, *, strongly: bool) -> bool:
         return True
     if etag is None or (strongly and etag.startswith("W/")):
         return False
+    if header == etag:
+        return True
     listed = _ENTITY_TAG.findall(header)
     if strongly:
         return etag in listed

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextvars import copy_context
-from functools import partial
-from typing import TypeVar
+from functools import lru_cache, partial
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, ResponseHeaders
 from whitenoise.middleware import WhiteNoiseFileResponse
 
 from .files import Readable
@@ -19,7 +18,8 @@ from .served import Answer
 #: Bytes of a file that are read at a time; one that is no larger goes out in one piece.
 BLOCK = 64 * 1024
 
-T = TypeVar("T")
+# Without one Django works out a type that is then replaced.
+_UNUSED = "-"
 
 
 class FileResponse(WhiteNoiseFileResponse):  # type: ignore[misc]  # ships no types
@@ -48,22 +48,33 @@ class FileBlocks:
 def respond(answer: Answer, request: HttpRequest) -> HttpResponseBase:
     """The response to ``request``; reads a file that goes out in one piece to an ASGI server."""
     response: HttpResponseBase
-    file = answer.file
+    file, status = answer.file, int(answer.status)
     if file is None:
-        response = HttpResponse(answer.body, status=answer.status)
+        response = HttpResponse(answer.body, _UNUSED, status)
     elif not isinstance(request, ASGIRequest):
-        response = FileResponse(file, status=answer.status)
+        response = FileResponse(file, status=status, content_type=_UNUSED)
     elif answer.size <= BLOCK:
         try:
-            response = HttpResponse(file.read(answer.size), status=answer.status)
+            response = HttpResponse(file.read(answer.size), _UNUSED, status)
         finally:
             file.close()
     else:
-        response = StreamingHttpResponse(FileBlocks(file), status=answer.status)
-    del response["Content-Type"]
-    for name, value in answer.headers:
-        response[name] = value
+        response = StreamingHttpResponse(FileBlocks(file), content_type=_UNUSED, status=status)
+    response.headers = _Copied(_checked(answer.headers))
     return response
+
+
+class _Copied(ResponseHeaders):
+    """Headers that were checked before: a dozen of them cost as much as all else of a response."""
+
+    def __init__(self, checked: ResponseHeaders) -> None:
+        self._store = dict(checked._store)
+
+
+@lru_cache(maxsize=1024)
+def _checked(headers: tuple[tuple[str, str], ...]) -> ResponseHeaders:
+    """Django's form of the headers, which refuses those that would inject others."""
+    return ResponseHeaders(dict(headers))
 
 
 async def in_thread(

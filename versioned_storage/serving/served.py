@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from io import FileIO
 from typing import NamedTuple
@@ -15,12 +15,13 @@ from .files import MissingFile, Slice, open_file
 from .negotiation import IDENTITY
 from .ranges import Span
 
-HeaderList = Sequence[tuple[str, str]]
+HeaderList = tuple[tuple[str, str], ...]
 
 # What describes a body (RFC 9110, 15.4.5): not for an answer that has none, or another.
 _OF_THE_BODY = {"content-type", "content-encoding", "content-language", "content-length"}
 _OF_THE_FILE = _OF_THE_BODY | {"accept-ranges", "cache-control", "etag", "last-modified"}
 _NO_STORE = ("Cache-Control", "no-store")
+_EMPTY = ("Content-Length", "0")
 
 
 class Answer(NamedTuple):
@@ -46,15 +47,15 @@ class Fixed(NamedTuple):
         return self.answer
 
 
-NOT_ALLOWED = Answer(
-    HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "GET, HEAD"), ("Content-Length", "0")]
-)
+NOT_ALLOWED = Answer(HTTPStatus.METHOD_NOT_ALLOWED, (("Allow", "GET, HEAD"), _EMPTY))
 
 
 class Representation:
     """One file on disk in one encoding, with its validators and the headers of a 200."""
 
-    __slots__ = ("encoding", "etag", "found", "headers", "last_modified", "path", "size")
+    __slots__ = (
+        "encoding", "etag", "found", "headers", "headers_of_304", "last_modified", "path", "size"
+    )  # fmt: skip
 
     def __init__(self, path: str, size: int, encoding: str, common: HeaderList) -> None:
         self.path = path
@@ -71,13 +72,14 @@ class Representation:
         headers["Content-Length"] = str(size)
         modified = headers["Last-Modified"]
         self.last_modified = None if modified is None else parse_http_date_safe(modified)
-        self.headers: HeaderList = headers.items()
+        self.headers: HeaderList = tuple(headers.items())
+        self.headers_of_304 = self.without(_OF_THE_BODY | {"accept-ranges"})
         #: Whether it was seen on disk; before that, nothing is said of it.
         self.found = False
 
     def without(self, names: Iterable[str], *more: tuple[str, str]) -> HeaderList:
         """The headers but for some, and ``more``."""
-        return [*(header for header in self.headers if header[0].lower() not in names), *more]
+        return (*(header for header in self.headers if header[0].lower() not in names), *more)
 
 
 class ServedFile:
@@ -101,7 +103,7 @@ class ServedFile:
         if len(files) > 1 and "accept-encoding" not in (headers["Vary"] or "").lower():
             headers["Vary"] = ", ".join(filter(None, (headers["Vary"], "Accept-Encoding")))
         self._representations = {
-            encoding: Representation(path, size, encoding, headers.items())
+            encoding: Representation(path, size, encoding, tuple(headers.items()))
             for encoding, (path, size) in files.items()
         }
         self._available = tuple(name for name in files if name != IDENTITY)
@@ -109,28 +111,30 @@ class ServedFile:
 
     def get_response(self, method: str, request: Mapping[str, str]) -> Answer:
         """Answer a request, whose headers have their WSGI names. Raises `MissingFile`."""
-        answer = self.at_once(method, request)
-        while answer is None:
-            chosen = self._choose(request)
+        if method not in ("GET", "HEAD"):
+            return NOT_ALLOWED
+        while True:
             try:
-                answer = self._from_disk(chosen, method, request)
+                chosen = self._choose(request)
+            except negotiation.NotAcceptable:
+                return self._not_acceptable()
+            try:
+                return self._answer(chosen, method, request)
             except MissingFile:
                 # A build that was made elsewhere may have come without its encodings.
                 if chosen.encoding == IDENTITY:
                     raise
                 self._available = tuple(name for name in self._available if name != chosen.encoding)
-                answer = self.at_once(method, request)
-        return answer
 
-    def at_once(self, method: str, request: Mapping[str, str]) -> Answer | None:
-        """The answer, where it takes no look at the disk; None where it does."""
+    def takes_no_disk(self, method: str, request: Mapping[str, str]) -> bool:
+        """Say whether `get_response` will look at no file for this request."""
         if method not in ("GET", "HEAD"):
-            return NOT_ALLOWED
+            return True
         try:
             chosen = self._choose(request)
         except negotiation.NotAcceptable:
-            return self._not_acceptable()
-        return self._without_body(chosen, method, request) if chosen.found else None
+            return True
+        return chosen.found and isinstance(_decide(chosen, method, request), Answer)
 
     def _choose(self, request: Mapping[str, str]) -> Representation:
         if self._always in self._available:
@@ -138,61 +142,60 @@ class ServedFile:
         accepted = request.get("HTTP_ACCEPT_ENCODING")
         return self._representations[negotiation.choose(accepted, self._available)]
 
-    def _from_disk(self, chosen: Representation, method: str, request: Mapping[str, str]) -> Answer:
-        # Where its name leads is looked at once, and then that it is no link itself.
-        inside = None if chosen.found else self._inside
-        file = open_file(chosen.path, chosen.size, inside=inside, follow_links=self._inside is None)
-        chosen.found = True
-        answer = self._without_body(chosen, method, request)
-        if answer is not None:
+    def _answer(self, chosen: Representation, method: str, request: Mapping[str, str]) -> Answer:
+        decided = _decide(chosen, method, request)
+        if chosen.found and isinstance(decided, Answer):
+            return decided
+        file = self._open(chosen)
+        if isinstance(decided, Answer):
             file.close()
-            return answer
-        span = self._span(chosen, request)
-        if span is None:
+            return decided
+        if decided is None:
             return Answer(HTTPStatus.OK, chosen.headers, file, chosen.size)
-        size = span.stop - span.start
+        size = decided.stop - decided.start
         headers = chosen.without(
             {"content-length"},
-            ("Content-Range", span.content_range(chosen.size)),
+            ("Content-Range", decided.content_range(chosen.size)),
             ("Content-Length", str(size)),
         )
-        return Answer(HTTPStatus.PARTIAL_CONTENT, headers, Slice(file, span), size)
+        return Answer(HTTPStatus.PARTIAL_CONTENT, headers, Slice(file, decided), size)
 
-    def _without_body(
-        self, chosen: Representation, method: str, request: Mapping[str, str]
-    ) -> Answer | None:
-        status = preconditions.outcome(request, chosen.etag, chosen.last_modified)
-        if status is HTTPStatus.NOT_MODIFIED:
-            return Answer(status, chosen.without(_OF_THE_BODY | {"accept-ranges"}))
-        if status is not None:
-            return Answer(status, chosen.without(_OF_THE_FILE, _NO_STORE, ("Content-Length", "0")))
-        if method == "HEAD":
-            return Answer(HTTPStatus.OK, chosen.headers)
-        try:
-            self._span(chosen, request)
-        except ranges.Unsatisfiable:
-            headers = chosen.without(
-                _OF_THE_FILE,
-                _NO_STORE,
-                ("Content-Range", f"bytes */{chosen.size}"),
-                ("Content-Length", "0"),
-            )
-            return Answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
-        return None
-
-    def _span(self, chosen: Representation, request: Mapping[str, str]) -> Span | None:
-        header = request.get("HTTP_RANGE")
-        if header is None:
-            return None
-        if_range = request.get("HTTP_IF_RANGE")
-        if not preconditions.range_holds(if_range, chosen.etag, chosen.last_modified):
-            return None
-        return ranges.parse(header, chosen.size)
+    def _open(self, chosen: Representation) -> FileIO:
+        # Where its name leads is looked at once, and from then on that it is no link itself.
+        inside = None if chosen.found else self._inside
+        follow_links = self._inside is None
+        file = open_file(chosen.path, chosen.size, inside=inside, follow_links=follow_links)
+        chosen.found = True
+        return file
 
     def _not_acceptable(self) -> Answer:
         identity = self._representations[IDENTITY]
-        headers = identity.without(_OF_THE_FILE, _NO_STORE, ("Content-Length", "0"))
+        headers = identity.without(_OF_THE_FILE, _NO_STORE, _EMPTY)
         return Answer(HTTPStatus.NOT_ACCEPTABLE, headers)
+
+
+def _decide(
+    chosen: Representation, method: str, request: Mapping[str, str]
+) -> Answer | Span | None:
+    """The answer where it has no body; else the part that is asked for, None for the whole."""
+    status = preconditions.outcome(request, chosen.etag, chosen.last_modified)
+    if status is HTTPStatus.NOT_MODIFIED:
+        return Answer(status, chosen.headers_of_304)
+    if status is not None:
+        return Answer(status, chosen.without(_OF_THE_FILE, _NO_STORE, _EMPTY))
+    if method == "HEAD":
+        return Answer(HTTPStatus.OK, chosen.headers)
+    asked = request.get("HTTP_RANGE")
+    if asked is None or not preconditions.range_holds(
+        request.get("HTTP_IF_RANGE"), chosen.etag, chosen.last_modified
+    ):
+        return None
+    try:
+        return ranges.parse(asked, chosen.size)
+    except ranges.Unsatisfiable:
+        size = ("Content-Range", f"bytes */{chosen.size}")
+        headers = chosen.without(_OF_THE_FILE, _NO_STORE, size, _EMPTY)
+        return Answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
 
 
 def _encoded(etag: str, encoding: str, size: int) -> str:
