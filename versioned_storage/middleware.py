@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.encoding import filepath_to_uri
 from whitenoise.middleware import WhiteNoiseMiddleware
-from whitenoise.responders import MissingFileError, Redirect, StaticFile
+from whitenoise.responders import MissingFileError, StaticFile
 
 from . import options as site
 from .build.encodings import ENCODINGS
@@ -81,9 +81,13 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         found = await asyncio.to_thread(self._find, path) if self.autorefresh else self._find(path)
         if found is None and not self._answers_misses_at(path):
             return await self.get_response(request)
-        if _takes_no_disk(found, request):
-            return self.serve(found, request)
-        response = await in_thread(self._respond, found, request)
+        response = None
+        # The first time the way to a file is followed on disk, and in a thread; from then on the
+        # kernel knows it.
+        if isinstance(found, ServedFile) and found.is_found(request.META):
+            response = self._serve_if_there(found, request)
+        if response is None:
+            response = await in_thread(self._respond, found, request)
         return await self.get_response(request) if response is None else response
 
     @staticmethod
@@ -305,12 +309,6 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
 def _storage() -> VersionedStaticFilesStorage | None:
     storage: Any = staticfiles_storage
     return storage if isinstance(storage, VersionedStaticFilesStorage) else None
-
-
-def _takes_no_disk(found: Any, request: HttpRequest) -> bool:
-    if isinstance(found, ServedFile):
-        return found.takes_no_disk(request.method or "", request.META)
-    return isinstance(found, Redirect)
 
 
 def _set_default(headers: Headers, name: str, value: str) -> None:

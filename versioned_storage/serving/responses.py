@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase, ResponseHeaders
 from whitenoise.middleware import WhiteNoiseFileResponse
 
-from .files import Readable
+from .files import Body
 from .served import Answer
 
 #: Bytes of a file that are read at a time; one that is no larger goes out in one piece.
@@ -29,39 +29,60 @@ class FileResponse(WhiteNoiseFileResponse):  # type: ignore[misc]  # ships no ty
 
 
 class FileBlocks:
-    """An open file for ASGI: read block by block in a thread, so that the event loop never waits.
+    """The ``size`` bytes of an open file for ASGI, block by block; ``first`` was read before.
 
-    Django closes it with the response, when that was sent and when the client left before.
+    What the kernel does not have in memory is read in a thread, so that the event loop never waits.
+    Django closes the file with the response, when that was sent and when the client left before.
     """
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: Body, size: int, first: bytes) -> None:
         self._file = file
+        self._left = size
+        self._first = first
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while block := await asyncio.to_thread(self._file.read, BLOCK):
+        block: bytes | None = self._first
+        while True:
+            if not block:
+                block = await asyncio.to_thread(self._file.read, min(BLOCK, self._left))
+            if not block:
+                # The file has become shorter: the server sees that bytes are missing.
+                return
             yield block
+            self._left -= len(block)
+            if self._left == 0:
+                return
+            block = self._file.read_cached(min(BLOCK, self._left))
 
     def close(self) -> None:
         self._file.close()
 
 
 def respond(answer: Answer, request: HttpRequest) -> HttpResponseBase:
-    """The response to ``request``; reads a file that goes out in one piece to an ASGI server."""
+    """The response to ``request``."""
     response: HttpResponseBase
-    file, status = answer.file, int(answer.status)
-    if file is None:
+    status = int(answer.status)
+    if answer.file is None:
         response = HttpResponse(answer.body, _UNUSED, status)
-    elif not isinstance(request, ASGIRequest):
-        response = FileResponse(file, status=status, content_type=_UNUSED)
-    elif answer.size <= BLOCK:
-        try:
-            response = HttpResponse(file.read(answer.size), _UNUSED, status)
-        finally:
-            file.close()
+    elif isinstance(request, ASGIRequest):
+        response = _for_asgi(answer.file, answer.size, status)
     else:
-        response = StreamingHttpResponse(FileBlocks(file), content_type=_UNUSED, status=status)
+        response = FileResponse(answer.file, status=status, content_type=_UNUSED)
     response.headers = _Copied(_checked(answer.headers))
     return response
+
+
+def _for_asgi(file: Body, size: int, status: int) -> HttpResponseBase:
+    try:
+        first = file.read_cached(min(size, BLOCK))
+    except OSError:
+        file.close()
+        raise
+    if len(first) == size:
+        file.close()
+        return HttpResponse(first, _UNUSED, status)
+    blocks = FileBlocks(file, size, first)
+    return StreamingHttpResponse(blocks, content_type=_UNUSED, status=status)
 
 
 class _Copied(ResponseHeaders):

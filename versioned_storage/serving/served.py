@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from io import FileIO
 from typing import NamedTuple
 from wsgiref.headers import Headers
 
 from django.utils.http import parse_http_date_safe
 
 from . import negotiation, preconditions, ranges
-from .files import MissingFile, Slice, open_file
+from .files import Body, MissingFile, OpenFile, Slice, open_file
 from .negotiation import IDENTITY
 from .ranges import Span
 
@@ -33,7 +32,7 @@ class Answer(NamedTuple):
 
     status: HTTPStatus
     headers: HeaderList
-    file: FileIO | Slice | None = None
+    file: Body | None = None
     size: int = 0
     body: bytes = b""
 
@@ -126,15 +125,12 @@ class ServedFile:
                     raise
                 self._available = tuple(name for name in self._available if name != chosen.encoding)
 
-    def takes_no_disk(self, method: str, request: Mapping[str, str]) -> bool:
-        """Say whether `get_response` will look at no file for this request."""
-        if method not in ("GET", "HEAD"):
-            return True
+    def is_found(self, request: Mapping[str, str]) -> bool:
+        """Say whether what `get_response` will look at was seen on disk before."""
         try:
-            chosen = self._choose(request)
+            return self._choose(request).found
         except negotiation.NotAcceptable:
             return True
-        return chosen.found and isinstance(_decide(chosen, method, request), Answer)
 
     def _choose(self, request: Mapping[str, str]) -> Representation:
         if self._always in self._available:
@@ -160,7 +156,7 @@ class ServedFile:
         )
         return Answer(HTTPStatus.PARTIAL_CONTENT, headers, Slice(file, decided), size)
 
-    def _open(self, chosen: Representation) -> FileIO:
+    def _open(self, chosen: Representation) -> OpenFile:
         # Where its name leads is looked at once, and from then on that it is no link itself.
         inside = None if chosen.found else self._inside
         follow_links = self._inside is None
