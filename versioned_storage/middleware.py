@@ -22,7 +22,7 @@ from whitenoise.responders import MissingFileError, StaticFile
 from . import options as site
 from .build.encodings import ENCODINGS
 from .build.manifest import MANIFEST_NAME, with_charset
-from .errors import ConfigurationError, VersionedStorageError
+from .errors import VersionedStorageError
 from .progress import logger
 from .serving.catalogue import Build, Catalogue, is_hidden
 from .serving.files import MissingFile
@@ -93,7 +93,11 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
     @staticmethod
     def serve(static_file: Any, request: HttpRequest) -> HttpResponseBase:
         """The response to ``request`` of what was found. Raises `MissingFile`."""
-        return respond(static_file.get_response(request.method, request.META), request)
+        answer = static_file.get_response(request.method, request.META)
+        if not isinstance(answer, Answer):
+            # WhiteNoise's own, of a redirect to where an index file is.
+            answer = Answer(answer.status, tuple(answer.headers), answer.file)
+        return respond(answer, request)
 
     def _find(self, path: str) -> Any:
         """What is known at a path, without a look at the disk but with WHITENOISE_AUTOREFRESH."""
@@ -262,17 +266,13 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         # WhiteNoise knows Django's hashed names by their form; a bundler's names have another, and
         # it is for the option to know them.
         below = self._below_static(url)
-        immutable: bool = bool(below) and self._prehashed(below)
-        return immutable or super().immutable_file_test(path, url)
-
-    def get_static_url(self, name: str) -> str | None:
-        """The URL that a page would have; None where it would have none."""
-        try:
-            url: str | None = super().get_static_url(name)
-        except ConfigurationError:
-            # Without a build version no page has any: for the page to say.
-            return None
-        return url
+        if below and self._prehashed(below):
+            return True
+        # WhiteNoise asks for the URL of a page, which on such a site is in a build, or nowhere.
+        if self._storage and (self._storage.build_version or self._storage.options.wants_build):
+            return False
+        immutable: bool = super().immutable_file_test(path, url)
+        return immutable
 
     def _headers(self, path: str, url: str) -> Headers:
         headers = self._headers_of_every_answer()
