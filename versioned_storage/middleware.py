@@ -20,6 +20,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.responders import MissingFileError, StaticFile
 
 from . import options as site
+from .apps import storage_options
 from .build.encodings import ENCODINGS
 from .build.manifest import MANIFEST_NAME, with_charset
 from .errors import VersionedStorageError
@@ -53,7 +54,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         options = self._storage.options if self._storage else site.Options.load()
         self._response_headers = options.response_headers
         self._prehashed = options.prehashed
-        self._builds = Catalogue(getattr(staticfiles_storage, "manifest_name", MANIFEST_NAME))
+        self._builds = Catalogue(self._storage.manifest_name if self._storage else MANIFEST_NAME)
         self._ready: dict[str, ServedFile] = {}
         super().__init__(get_response, settings or site.settings_as_written())
         # Not where WhiteNoise is at work for developers, who may have a view there.
@@ -307,8 +308,9 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
 
 
 def _storage() -> VersionedStaticFilesStorage | None:
+    # Another one is left alone: made without a STATIC_ROOT, WhiteNoise's own would raise.
     storage: Any = staticfiles_storage
-    return storage if isinstance(storage, VersionedStaticFilesStorage) else None
+    return storage if storage_options() is not None else None
 
 
 def _set_default(headers: Headers, name: str, value: str) -> None:
