@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase, ResponseHeaders
 from whitenoise.middleware import WhiteNoiseFileResponse
 
+from .answers import Answer
 from .files import Body
-from .served import Answer
 
 #: Bytes of a file that are read at a time; one that is no larger goes out in one piece.
 BLOCK = 64 * 1024

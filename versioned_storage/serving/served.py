@@ -2,83 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import NamedTuple
 from wsgiref.headers import Headers
 
-from django.utils.http import parse_http_date_safe
-
 from . import negotiation, preconditions, ranges
-from .files import Body, MissingFile, OpenFile, Slice, open_file
+from .answers import NOT_ALLOWED, Answer
+from .files import MissingFile, OpenFile, Slice, open_file
 from .negotiation import IDENTITY
 from .ranges import Span
-
-HeaderList = tuple[tuple[str, str], ...]
-
-# What describes a body (RFC 9110, 15.4.5): not for an answer that has none, or another.
-_OF_THE_BODY = {"content-type", "content-encoding", "content-language", "content-length"}
-_OF_THE_FILE = _OF_THE_BODY | {"accept-ranges", "cache-control", "etag", "last-modified"}
-_NO_STORE = ("Cache-Control", "no-store")
-_EMPTY = ("Content-Length", "0")
-
-
-class Answer(NamedTuple):
-    """A response as WhiteNoise's responders give it, and more.
-
-    ``file`` is a body of ``size`` bytes, and whoever takes it closes it; where it is None the body
-    is ``body``.
-    """
-
-    status: HTTPStatus
-    headers: HeaderList
-    file: Body | None = None
-    size: int = 0
-    body: bytes = b""
-
-
-class Fixed(NamedTuple):
-    """What answers every request alike."""
-
-    answer: Answer
-
-    def get_response(self, method: str, request: Mapping[str, str]) -> Answer:
-        return self.answer
-
-
-NOT_ALLOWED = Answer(HTTPStatus.METHOD_NOT_ALLOWED, (("Allow", "GET, HEAD"), _EMPTY))
-
-
-class Representation:
-    """One file on disk in one encoding, with its validators and the headers of a 200."""
-
-    __slots__ = (
-        "encoding", "etag", "found", "headers", "headers_of_304", "last_modified", "path", "size"
-    )  # fmt: skip
-
-    def __init__(self, path: str, size: int, encoding: str, common: HeaderList) -> None:
-        self.path = path
-        self.size = size
-        self.encoding = encoding
-        headers = Headers(list(common))
-        self.etag = headers["ETag"]
-        if encoding != IDENTITY:
-            headers["Content-Encoding"] = encoding
-            if self.etag is not None:
-                self.etag = _encoded(self.etag, encoding, size)
-                headers["ETag"] = self.etag
-        headers["Accept-Ranges"] = "bytes"
-        headers["Content-Length"] = str(size)
-        modified = headers["Last-Modified"]
-        self.last_modified = None if modified is None else parse_http_date_safe(modified)
-        self.headers: HeaderList = tuple(headers.items())
-        self.headers_of_304 = self.without(_OF_THE_BODY | {"accept-ranges"})
-        #: Whether it was seen on disk; before that, nothing is said of it.
-        self.found = False
-
-    def without(self, names: Iterable[str], *more: tuple[str, str]) -> HeaderList:
-        """The headers but for some, and ``more``."""
-        return (*(header for header in self.headers if header[0].lower() not in names), *more)
+from .representation import Representation
 
 
 class ServedFile:
@@ -148,12 +81,7 @@ class ServedFile:
             return decided
         if decided is None:
             return Answer(HTTPStatus.OK, chosen.headers, file, chosen.size)
-        size = decided.stop - decided.start
-        headers = chosen.without(
-            {"content-length"},
-            ("Content-Range", decided.content_range(chosen.size)),
-            ("Content-Length", str(size)),
-        )
+        headers, size = chosen.headers_of_part(decided), decided.stop - decided.start
         return Answer(HTTPStatus.PARTIAL_CONTENT, headers, Slice(file, decided), size)
 
     def _open(self, chosen: Representation) -> OpenFile:
@@ -166,8 +94,7 @@ class ServedFile:
 
     def _not_acceptable(self) -> Answer:
         identity = self._representations[IDENTITY]
-        headers = identity.without(_OF_THE_FILE, _NO_STORE, _EMPTY)
-        return Answer(HTTPStatus.NOT_ACCEPTABLE, headers)
+        return Answer(HTTPStatus.NOT_ACCEPTABLE, identity.headers_of_refusal())
 
 
 def _decide(
@@ -178,7 +105,7 @@ def _decide(
     if status is HTTPStatus.NOT_MODIFIED:
         return Answer(status, chosen.headers_of_304)
     if status is not None:
-        return Answer(status, chosen.without(_OF_THE_FILE, _NO_STORE, _EMPTY))
+        return Answer(status, chosen.headers_of_refusal())
     if method == "HEAD":
         return Answer(HTTPStatus.OK, chosen.headers)
     asked = request.get("HTTP_RANGE")
@@ -189,12 +116,5 @@ def _decide(
     try:
         return ranges.parse(asked, chosen.size)
     except ranges.Unsatisfiable:
-        size = ("Content-Range", f"bytes */{chosen.size}")
-        headers = chosen.without(_OF_THE_FILE, _NO_STORE, size, _EMPTY)
+        headers = chosen.headers_of_refusal(("Content-Range", f"bytes */{chosen.size}"))
         return Answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
-
-
-def _encoded(etag: str, encoding: str, size: int) -> str:
-    # Strong tags promise the same bytes. The identity bytes of one digest are the same everywhere;
-    # the encoded ones are not where another zlib made them, which their size nearly always tells.
-    return f'{etag[:-1]}-{encoding}-{size:x}"'
