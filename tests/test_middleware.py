@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +12,16 @@ from wsgiref.headers import Headers
 from wsgiref.util import FileWrapper
 
 import pytest
+from django.core.files.storage import storages
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse
-from django.test import AsyncClient, Client, RequestFactory, override_settings
+from django.test import (
+    AsyncClient,
+    AsyncRequestFactory,
+    Client,
+    RequestFactory,
+    override_settings,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -419,6 +427,28 @@ def test_outside_the_builds_http_is_as_right(tmp_path: Path) -> None:
         assert served("/static/missing.css")[1]["Cache-Control"] == "no-store"
 
 
+def test_a_hashed_name_has_the_tag_of_its_content_there_too(tmp_path: Path) -> None:
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        url = one.storage.url("css/app.css")
+        etag = served(url)[1]["ETag"]
+        os.utime(one.root / url.removeprefix("/static/"), (1, 1))
+        assert served(url)[1]["ETag"] == etag
+        assert served("/static/css/app.css")[1]["ETag"] != etag
+        (one.root / "staticfiles.json").write_text("{")
+        storages["staticfiles"].hashed_files = {}
+        assert served(url)[0] == 200
+
+
+def test_a_file_without_a_time_has_no_tag_of_it(tmp_path: Path) -> None:
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        os.utime(one.root / "css" / "app.css", (0, 0))
+        headers = served("/static/css/app.css")[1]
+        assert "ETag" not in headers
+        assert "Last-Modified" not in headers
+
+
 def test_a_file_that_changed_since_the_start_is_served_as_it_is_now(tmp_path: Path) -> None:
     root = tmp_path / "public"
     write(root, {"robots.txt": "first"})
@@ -466,6 +496,28 @@ def test_asgi_gets_the_same_answers(deployed: Site) -> None:
                 assert asked_async(path, **headers) == served(path, **headers)
     with override_settings(WHITENOISE_AUTOREFRESH=True):
         assert asked_async("/static/b1/css/app.css") == served("/static/b1/css/app.css")
+
+
+def test_asgi_takes_a_thread_for_a_file_the_first_time_alone(
+    deployed: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for what Django itself does in threads, before and after."""
+
+    async def get_response(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(b"the site")
+
+    async def ask_again() -> None:
+        first = await middleware(request)
+        first.close()
+        monkeypatch.setattr("versioned_storage.middleware.in_thread", None)
+        again = await middleware(request)
+        assert again.status_code == 200
+        again.close()
+        assert (await middleware(AsyncRequestFactory().get("/page/"))).content == b"the site"
+
+    middleware = VersionedWhiteNoiseMiddleware(get_response)
+    request = AsyncRequestFactory().get(deployed.storage.url("css/app.css"))
+    asyncio.run(ask_again())
 
 
 def test_asgi_gets_a_large_file_block_by_block(tmp_path: Path) -> None:
