@@ -23,7 +23,7 @@ from .errors import ConfigurationError
 SETTING = "VERSIONED_STORAGE"
 STORAGE_OPTIONS = 'STORAGES["staticfiles"]["OPTIONS"]'
 
-BUILD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_BUILD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: So that fonts, modules, subresource integrity and timings work across origins, and no browser
 #: guesses at a type.
 RESPONSE_HEADERS: Mapping[str, str] = {
@@ -194,7 +194,7 @@ def _whitenoise() -> dict[str, tuple[Any, str]]:
 
 def is_build_version(value: str) -> bool:
     """Say whether a string can name a build."""
-    return BUILD_VERSION.fullmatch(value) is not None
+    return _BUILD_VERSION.fullmatch(value) is not None
 
 
 def _check_build_version(value: object, setting: str) -> str:

@@ -14,7 +14,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.responders import StaticFile
 
 from . import options as site
-from .apps import storage_options
+from .apps import configured_options
 from .build.encodings import ENCODINGS
 from .build.manifest import MANIFEST_NAME, Asset, with_charset
 from .errors import VersionedStorageError
@@ -184,7 +184,7 @@ class WhiteNoiseWithBuilds(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships
 def _storage() -> VersionedStaticFilesStorage | None:
     # Another one is left alone: made without a STATIC_ROOT, WhiteNoise's own would raise.
     storage: Any = staticfiles_storage
-    return storage if storage_options() is not None else None
+    return storage if configured_options() is not None else None
 
 
 def _etag(asset: Asset) -> str:
