@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.middleware import VersionedWhiteNoiseMiddleware
-from versioned_storage.origin.publish import CACHE_CONTROL
+from versioned_storage.origin.plan import CACHE_CONTROL
 from versioned_storage.storage import VersionedStaticFilesStorage
 
 from .helpers import Site, site, write
