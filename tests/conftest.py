@@ -27,6 +27,18 @@ def no_environment_of_a_deploy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_reading_of_what_boto3_knows() -> Iterator[None]:
+    """Each of its clients would read some megabytes of JSON again, and tests make many."""
+    import botocore.loaders
+    import botocore.session
+
+    loader = botocore.loaders.create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda *_: loader)
+        yield
+
+
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
     """An empty directory of static files."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ssl import SSLContext
 from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -110,6 +111,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,11 @@ class Front:
 
 
 @contextmanager
-def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None = None) -> Any:
+def front(
+    upstream: str = "",
+    answer: Callable[[Request], Answer | None] | None = None,
+    tls: SSLContext | None = None,
+) -> Any:
     """A `Front` on a free port; without ``upstream`` it must answer everything itself."""
     standing = Front(upstream)
     if answer is not None:
@@ -214,8 +220,8 @@ def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None 
             if len(body) < length:  # a client that died
                 self.close_connection = True
                 return
-            path = urlsplit(self.path).path
-            request = Request(self.command, path, dict(self.headers), body)
+            url = urlsplit(self.path)
+            request = Request(self.command, url.path, dict(self.headers), body, url.query)
             answer = standing.handle(request, self.path)
             if not answer.status:
                 self.close_connection = True
@@ -238,7 +244,7 @@ def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None 
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        standing.url = f"http://127.0.0.1:{server.server_port}"
+        standing.url = _behind(tls, server)
         thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
@@ -246,6 +252,13 @@ def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None 
         finally:
             server.shutdown()
             thread.join()
+
+
+def _behind(tls: SSLContext | None, server: ThreadingHTTPServer) -> str:
+    """The URL of a server, which speaks TLS from now on where there is a context for it."""
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    return f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
 
 
 @contextmanager
