@@ -11,11 +11,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand, diff, prune, publish, pull, show, version
+from ..subcommands import Subcommand, diff, listing, prune, publish, pull, show, version
 
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
     "version": version,
+    "list": listing,
     "show": show,
     "diff": diff,
     "publish": publish,
