@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.radosgw import Radosgw
+    from tests.s3 import Bucket
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
@@ -27,3 +33,46 @@ def sources(tmp_path: Path) -> Path:
     directory = tmp_path / "sources"
     directory.mkdir()
     return directory
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    """The URL of a stand-in for S3 in this process."""
+    from tests.s3 import moto
+
+    with moto() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def radosgw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Radosgw]:
+    """A real S3 server; what needs it is skipped where Ceph is not installed."""
+    from tests import radosgw, s3
+
+    missing = radosgw.missing()
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)} (apt: radosgw ceph-mon ceph-osd)")
+    with radosgw.radosgw(tmp_path_factory.mktemp("radosgw")) as server:
+        server.add_user(s3.ACCESS_KEY, s3.SECRET_KEY)
+        yield server
+
+
+@pytest.fixture(
+    scope="session", params=["moto", pytest.param("radosgw", marks=pytest.mark.radosgw)]
+)
+def s3_server(request: pytest.FixtureRequest) -> str:
+    """The URL of an S3 server on this machine: each test that asks for one runs on both."""
+    if request.param == "moto":
+        moto_url: str = request.getfixturevalue("moto_server")
+        return moto_url
+    server: Radosgw = request.getfixturevalue("radosgw_server")
+    return server.url
+
+
+@pytest.fixture
+def bucket(s3_server: str) -> Iterator[Bucket]:
+    """A bucket with nothing in it."""
+    from tests.s3 import Bucket
+
+    with Bucket.at(s3_server) as made:
+        yield made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -97,6 +98,9 @@ class Bucket:
     def put(self, key: str, body: bytes) -> None:
         self.client.put_object(Bucket=self.name, Key=key, Body=body)
 
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.name, Key=key)
+
 
 @dataclass(frozen=True)
 class Request:
@@ -118,6 +122,7 @@ class Answer:
 
 
 HANGS_UP = Answer(0)
+_OF_THE_CONNECTION = ("connection", "content-length", "date", "server", "transfer-encoding")
 
 
 def refusal(status: int, code: str, message: str) -> Answer:
@@ -149,6 +154,17 @@ class Front:
         """The paths that were asked for with a method."""
         return [request.path for request in self.requests if request.method == method]
 
+    def settle(self) -> None:
+        """Wait until each request was answered, or would have been if its client had waited."""
+        deadline = time.monotonic() + 30
+        while True:
+            with self.lock:
+                begun = sum(event == "begin" for event, _, _ in self.events)
+                if 2 * begun == len(self.events):
+                    return
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
     def handle(self, request: Request, target: str) -> Answer:
         with self.lock:
             self.requests.append(request)
@@ -175,8 +191,10 @@ class Front:
         kept = {
             name: value
             for name, value in found.getheaders()
-            if name.lower() not in ("connection", "content-length", "date", "server")
+            if name.lower() not in _OF_THE_CONNECTION
         }
+        if request.method == "HEAD":
+            kept["Content-Length"] = found.getheader("Content-Length", "0")
         return Answer(found.status, body, kept)
 
 
@@ -191,17 +209,28 @@ def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None 
         protocol_version = "HTTP/1.1"
 
         def answered(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length)
+            if len(body) < length:  # a client that died
+                self.close_connection = True
+                return
             path = urlsplit(self.path).path
             request = Request(self.command, path, dict(self.headers), body)
             answer = standing.handle(request, self.path)
             if not answer.status:
                 self.close_connection = True
                 return
+            try:
+                self.send(answer)
+            except ConnectionError:  # a client that died since
+                self.close_connection = True
+
+        def send(self, answer: Answer) -> None:
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body)))
+            if "Content-Length" not in answer.headers:
+                self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
             self.wfile.write(answer.body)
 

@@ -1,4 +1,4 @@
-"""The app: what happens at start, and what `manage.py` says of a site's settings.
+"""The app: what happens at start.
 
 Each site is a process of its own, because what the app does it does once, when Django is set up.
 """
@@ -15,8 +15,8 @@ from django.apps import apps
 from django.test import override_settings
 
 from tests.helpers import BACKEND, site, write
-from versioned_storage.apps import storage_options
-from versioned_storage.checks import check_options
+from versioned_storage import apps as apps_module
+from versioned_storage.apps import configured_options
 
 REPOSITORY = Path(__file__).parent.parent
 CDN = "d111111abcdef8.cloudfront.net"
@@ -393,30 +393,32 @@ def test_what_is_no_build_of_ours_leaves_static_url_alone(tmp_path, settings, mo
 
 
 def test_the_options_are_those_of_a_storage_that_is_ours(tmp_path):
-    with site(tmp_path, options={"connections": 3, "location": "there"}):
-        assert storage_options() == {"connections": 3}
+    given = {"connections": 3, "location": "there"}
+    with site(tmp_path, options=given):
+        assert configured_options() == given
     with site(tmp_path, backend="django.contrib.staticfiles.storage.StaticFilesStorage"):
-        assert storage_options() is None
+        assert configured_options() is None
     with override_settings(STORAGES={}):
-        assert storage_options() is None
+        assert configured_options() is None
 
 
-def test_the_check_says_what_the_storage_would_say(tmp_path):
-    with site(tmp_path, BUILD_VERSION="a/b"):
-        (error,) = check_options(None)
-    assert error.id == "versioned_storage.E001"
-    assert error.msg.startswith("BUILD_VERSION is 'a/b'. It takes 1 to 64 letters, digits,")
+NOT_INSTALLED = "INSTALLED_APPS = ['django.contrib.staticfiles', 'pages']"
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"options": {"cdn_domain": CDN}},
-        {"options": {"cdn_domain": CDN}, "BUILD_VERSION": "b1"},
-        {"backend": "django.contrib.staticfiles.storage.StaticFilesStorage", "BUILD_VERSION": "/"},
-    ],
-)
-def test_the_check_is_silent_where_nothing_is_wrong(tmp_path, more):
-    """A missing build version is none of it: `migrate` runs the checks too."""
-    with site(tmp_path, **more):
-        assert check_options(None) == []
+@pytest.mark.parametrize(("more", "times"), [("", 0), (NOT_INSTALLED, 1)])
+def test_the_storage_says_once_that_its_app_is_not_installed(tmp_path, more, times):
+    project = Project(tmp_path, f"{ORIGIN_PULL}{more}\n")
+
+    done = project.manage("collectstatic", "--noinput", BUILD_VERSION="b1")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("versioned_storage is not in INSTALLED_APPS") == times
+    assert done.stderr.count('INSTALLED_APPS = ["versioned_storage", ...]') == times
+
+
+def test_another_storage_of_ours_does_not_say_it_again(tmp_path, caplog):
+    apps_module._say_not_installed.cache_clear()
+    with site(tmp_path) as one, override_settings(INSTALLED_APPS=["django.contrib.staticfiles"]):
+        assert type(one.storage)() is not type(one.storage)()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    apps_module._say_not_installed.cache_clear()

@@ -17,7 +17,7 @@ from django.test import override_settings
 from django.urls import get_script_prefix, set_script_prefix
 
 from tests.helpers import site
-from tests.s3 import HANGS_UP, SECRET_KEY, Bucket, front, moto, options, refusal
+from tests.s3 import ACCESS_KEY, HANGS_UP, SECRET_KEY, front, options, refusal
 from versioned_storage.errors import MissingManifest
 from versioned_storage.origin.claim import BuildIsPublished
 from versioned_storage.origin.record import Record, State
@@ -41,18 +41,6 @@ CONTENT_TYPES = {
     ".svg": "image/svg+xml",
 }
 ENCODINGS = {".br": "br", ".gz": "gzip"}
-
-
-@pytest.fixture(scope="module")
-def s3_server():
-    with moto() as url:
-        yield url
-
-
-@pytest.fixture
-def bucket(s3_server):
-    with Bucket.at(s3_server) as made:
-        yield made
 
 
 def origin(given, **more):
@@ -157,7 +145,7 @@ def test_a_header_that_the_build_decides_is_refused(tmp_path, name):
 def test_the_media_storages_settings_connect_and_no_more(bucket, tmp_path):
     settings = {
         "AWS_S3_ENDPOINT_URL": bucket.endpoint,
-        "AWS_ACCESS_KEY_ID": "AKIDOFMEDIA",
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "AWS_S3_REGION_NAME": "eu-west-1",
         "AWS_STORAGE_BUCKET_NAME": "media",
@@ -298,9 +286,11 @@ def test_wrong_credentials_stop_collectstatic_before_the_build(tmp_path, code, a
 def test_a_bucket_that_is_not_there_stops_collectstatic_before_the_build(bucket, tmp_path):
     with pytest.raises(CommandError) as missing:
         publish(tmp_path, bucket.options(bucket_name="no-such-bucket"))
-    assert str(missing.value) == (
-        "GetObject s3://no-such-bucket/builds/b1.json failed: 404 NoSuchBucket, The specified "
-        "bucket does not exist. Create the bucket, or correct bucket_name in the origin option."
+    assert str(missing.value).startswith(
+        "GetObject s3://no-such-bucket/builds/b1.json failed: 404 NoSuchBucket"
+    )
+    assert str(missing.value).endswith(
+        " Create the bucket, or correct bucket_name in the origin option."
     )
     assert not (tmp_path / "static_root/b1/staticfiles.json").exists()
 

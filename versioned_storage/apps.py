@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
-from django.core import checks
 from django.core.files.storage import storages
 from django.utils.module_loading import import_string
 
 from . import static_url
 from .errors import ConfigurationError
 from .options import Options
+from .progress import logger
 
 
 class VersionedStorageConfig(AppConfig):
@@ -22,20 +23,15 @@ class VersionedStorageConfig(AppConfig):
     verbose_name = "Versioned static files"
 
     def ready(self) -> None:
-        from .checks import check_options
+        from . import checks
 
-        checks.register(check_options, checks.Tags.staticfiles)
+        checks.register()
         if not settings.DEBUG:
             _point_static_url()
 
 
-def storage_options() -> dict[str, Any] | None:
-    """The options that the settings give to the staticfiles storage; None if that is not ours."""
-    given = _configured()
-    return None if given is None else _own(given)
-
-
-def _configured() -> dict[str, Any] | None:
+def configured_options() -> dict[str, Any] | None:
+    """The OPTIONS of the staticfiles storage; None if that is not ours."""
     # Not settings.STORAGES: Django 4.2 puts the old STATICFILES_STORAGE into this alone.
     configured: Any = storages.backends.get("staticfiles", {})
     try:
@@ -50,17 +46,32 @@ def _configured() -> dict[str, Any] | None:
     return dict(configured.get("OPTIONS") or {})
 
 
-def _own(given: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name in Options.names()}
+def say_if_not_installed() -> None:
+    """Warn, once a process, that the storage is used and the app is not in INSTALLED_APPS.
+
+    It is the storage that says it: a check of an app that is not installed is never run.
+    """
+    if apps.apps_ready and not apps.is_installed(VersionedStorageConfig.name):
+        _say_not_installed()
+
+
+@cache
+def _say_not_installed() -> None:
+    logger.warning(
+        "versioned_storage is not in INSTALLED_APPS: settings.STATIC_URL does not point at the "
+        "build, and manage.py has neither the checks nor the command for builds. Add it: "
+        'INSTALLED_APPS = ["versioned_storage", ...]'
+    )
 
 
 def _point_static_url() -> None:
-    given = _configured()
+    given = configured_options()
     if given is None or given.get("base_url"):
         # A storage with a URL of its own: STATIC_URL is not about its files.
         return
     try:
-        options = Options.load(_own(given))
+        own = {name: value for name, value in given.items() if name in Options.names()}
+        options = Options.load(own)
         if options.build_version is not None:
             static_url.point_at(options.build_version, options.cdn_domain)
     except ConfigurationError:

@@ -92,7 +92,7 @@ class ManifestOnDemand(ManifestStaticFilesStorage):
         if text is not None:
             self._manifest = Manifest.from_json(text, name=self.manifest_name)
         else:
-            self._manifest = self._published_manifest()
+            self._manifest = self.published_manifest()
         if self._manifest is None:
             return {}, ""
         return dict(self._manifest.paths), self._manifest.hash
@@ -126,7 +126,11 @@ class ManifestOnDemand(ManifestStaticFilesStorage):
         finally:
             self._retry_at = time.monotonic() + RETRY_AFTER
 
-    def _published_manifest(self) -> Manifest | None:
+    def published_manifest(self) -> Manifest | None:
+        """What the origin has of the build; None where it is not published.
+
+        Raises `OriginError` when it does not answer within `ORIGIN_TIMEOUT` seconds.
+        """
         # Strictness is off in test suites, and those must not reach for the network.
         if self.options.origin is None or self.build_version is None or not self.manifest_strict:
             return None
@@ -140,7 +144,8 @@ class ManifestOnDemand(ManifestStaticFilesStorage):
             return None
         return found.record.manifest
 
-    def _manifest_places(self) -> list[str]:
+    def manifest_places(self) -> list[str]:
+        """Where a manifest is looked for, in that order, for people."""
         places = [str(Path(self.location, self.manifest_name))] if self.location else []
         if self.options.origin is not None and self.build_version is not None:
             from .origin import record

@@ -242,6 +242,25 @@ def test_the_same_bytes_in_two_files_are_not_the_same_file(directory):
     assert not directory.same_file("a.txt", "b.txt")
 
 
+def test_a_symlink_is_there_and_is_one_even_if_it_leads_nowhere(directory):
+    directory.write("a.txt", [b"x"])
+    directory.path("nowhere.txt").symlink_to("gone.txt")
+    assert directory.exists("a.txt")
+    assert not directory.is_symlink("a.txt")
+    assert directory.exists("nowhere.txt")
+    assert directory.is_symlink("nowhere.txt")
+    for name in ("gone.txt", "a.txt/below"):
+        assert not directory.exists(name)
+        assert not directory.is_symlink(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+def test_a_pipe_is_not_waited_for(directory):
+    directory.write("a.txt", [b""])
+    os.mkfifo(directory.path("pipe"))
+    assert not directory.holds("pipe", 0, [])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "held"),
     [

@@ -210,9 +210,23 @@ def test_a_refusal_without_a_full_stop_gets_one():
 def test_the_bucket_that_is_not_there_is_named(bucket):
     with pytest.raises(OriginError) as missing:
         S3Origin(bucket.options(bucket_name="no-such-bucket")).get("builds/b1.json")
+    assert str(missing.value).startswith(
+        "GetObject s3://no-such-bucket/builds/b1.json failed: 404 NoSuchBucket"
+    )
+    assert str(missing.value).endswith(
+        " Create the bucket, or correct bucket_name in the origin option."
+    )
+
+
+def test_a_refusal_without_a_message_says_its_code_once():
+    """Ceph's S3 server sends codes alone."""
+    answer = refusal(404, "NoSuchBucket", "")
+    with front(answer=lambda _: answer) as s3:
+        with pytest.raises(OriginError) as missing:
+            S3Origin(options(s3.url, "no-such-bucket")).get("a")
     assert str(missing.value) == (
-        "GetObject s3://no-such-bucket/builds/b1.json failed: 404 NoSuchBucket, The specified "
-        "bucket does not exist. Create the bucket, or correct bucket_name in the origin option."
+        "GetObject s3://no-such-bucket/a failed: 404 NoSuchBucket. "
+        "Create the bucket, or correct bucket_name in the origin option."
     )
 
 

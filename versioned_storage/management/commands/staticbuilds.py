@@ -11,7 +11,18 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand, diff, listing, prune, publish, pull, show, version
+from ..subcommands import (
+    Subcommand,
+    cloudformation,
+    diff,
+    listing,
+    prune,
+    publish,
+    pull,
+    show,
+    verify,
+    version,
+)
 
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
@@ -21,7 +32,9 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "diff": diff,
     "publish": publish,
     "pull": pull,
+    "verify": verify,
     "prune": prune,
+    "cloudformation": cloudformation,
 }
 
 

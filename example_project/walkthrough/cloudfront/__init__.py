@@ -1,0 +1,108 @@
+"""CloudFront on one machine: nginx with njs runs the functions that are shipped, unmodified."""
+
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from versioned_storage.edge.functions import VIEWER_REQUEST, VIEWER_RESPONSE, source
+
+HERE = Path(__file__).parent
+_NOBODY = "http://127.0.0.1:9"
+
+
+class CannotStart(Exception):
+    """Nginx is not as it has to be; the message says how."""
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """The nginx of this machine, with its module for JavaScript."""
+
+    program: str
+    module: str
+
+    @classmethod
+    def here(cls) -> "Nginx":
+        """Raises `CannotStart` where it or its module is missing."""
+        program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+        if program is None:
+            raise CannotStart("nginx is not installed: apt-get install nginx")
+        built = subprocess.run([program, "-V"], capture_output=True, text=True, check=True).stderr
+        found = re.search(r"--modules-path=(\S+)", built)
+        module = Path(found[1] if found else "modules", "ngx_http_js_module.so")
+        if not module.is_file():
+            raise CannotStart("nginx has no njs: apt-get install libnginx-mod-http-js")
+        return cls(program, str(module))
+
+
+@contextmanager
+def cloudfront(
+    scratch: Path,
+    *,
+    bucket: str | None = None,
+    app: str | None = None,
+    request: str | None = None,
+    response: str | None = None,
+) -> Iterator[str]:
+    """An edge on a free port, and its URL; it ends with the block.
+
+    ``bucket`` is the URL of the bucket, in path style, and ``app`` that of the application: with
+    both, the application answers where the bucket fails. ``request`` and ``response`` are the code
+    of the functions, by default as they are shipped. Raises `CannotStart`.
+    """
+    nginx = Nginx.here()
+    scratch.mkdir(parents=True, exist_ok=True)
+    for name, code in ((VIEWER_REQUEST, request), (VIEWER_RESPONSE, response)):
+        text = source(name) if code is None else code
+        (scratch / name).write_text(f"{text}\nexport default {{handler}};\n", encoding="utf-8")
+    shutil.copy(HERE / "shim.js", scratch)
+    port = _free_port()
+    written = (
+        (HERE / "nginx.conf")
+        .read_text(encoding="utf-8")
+        .format(
+            module=nginx.module,
+            scratch=scratch,
+            port=port,
+            bucket=bucket or _NOBODY,
+            app=app or _NOBODY,
+            first_origin="@bucket" if bucket else "@app",
+            # S3 is not told: the encoding is in the path.
+            accept_encoding="" if bucket else "$normalised",
+            failover="error_page 500 502 503 504 = @app;" if bucket and app else "",
+        )
+    )
+    (scratch / "nginx.conf").write_text(written, encoding="utf-8")
+    command = [nginx.program, "-e", "stderr", "-p", str(scratch), "-c", str(scratch / "nginx.conf")]
+    with (scratch / "errors.log").open("w+") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            _wait_for(port, process, scratch / "errors.log")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Until somebody listens. Raises `CannotStart`."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise CannotStart(f"nginx did not start: {log.read_text().strip()}")

@@ -1,0 +1,443 @@
+"""The functions as they are shipped, in the runtimes that are there."""
+
+import json
+import random
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.edge.javascript import RUNTIMES, runtime
+from versioned_storage.build.encodings import ENCODINGS, SKIP_COMPRESS_EXTENSIONS, eligible
+from versioned_storage.build.manifest import Manifest
+from versioned_storage.edge.functions import (
+    MAX_SIZE,
+    VIEWER_REQUEST,
+    VIEWER_RESPONSE,
+    Compressed,
+    Constants,
+    FunctionTooLarge,
+    rendered,
+    shared,
+    source,
+)
+
+CSS = "/static/2f1c9ab/css/app.3f2a9c1b7d10.css"
+ANYONE = {"value": "*"}
+BROWSER = "gzip, deflate, br, zstd"
+
+
+@pytest.fixture(params=RUNTIMES)
+def js(request, tmp_path):
+    return runtime(request.param, tmp_path)
+
+
+def asked(uri, accept=None, method="GET", **query):
+    """A viewer-request event."""
+    headers = {} if accept is None else {"accept-encoding": {"value": accept}}
+    request = {
+        "method": method,
+        "uri": uri,
+        "querystring": {name: {"value": value} for name, value in query.items()},
+        "headers": headers,
+        "cookies": {},
+    }
+    return {"version": "1.0", "context": {"eventType": "viewer-request"}, "request": request}
+
+
+def answered(uri, **headers):
+    """A viewer-response event."""
+    response = {
+        "statusCode": 200,
+        "headers": {name.replace("_", "-"): {"value": value} for name, value in headers.items()},
+    }
+    return {**asked(uri), "response": response}
+
+
+def uris(js, events, code=None):
+    """Where the request function sends each event; a number is the status that it answers with."""
+    answers = js.run(code or source(VIEWER_REQUEST), events)
+    return [answer.get("uri", answer.get("statusCode")) for answer in answers]
+
+
+def picked(js, accepts, code=None):
+    """The suffix that is picked for a style sheet, for each Accept-Encoding."""
+    return [
+        uri.removeprefix(CSS) for uri in uris(js, [asked(CSS, value) for value in accepts], code)
+    ]
+
+
+def vary(js, events, code=None):
+    """The Vary of each answer, None where there is none."""
+    answers = js.run(code or source(VIEWER_RESPONSE), events)
+    return [answer["headers"].get("vary", {}).get("value") for answer in answers]
+
+
+def site(**compressed):
+    return Constants(compressed=Compressed(**compressed))
+
+
+# Which encoding
+
+
+@pytest.mark.parametrize(
+    ("accept", "suffix"),
+    [
+        (None, ""),
+        ("", ""),
+        (" ", ""),
+        (",", ""),
+        ("br", ".br"),
+        ("gzip", ".gz"),
+        ("identity", ""),
+        (BROWSER, ".br"),
+        ("gzip, deflate", ".gz"),
+        ("deflate, zstd", ""),
+        ("br,gzip", ".br"),
+        ("gzip,br", ".br"),
+        # Weights
+        ("br;q=0.5, gzip", ".gz"),
+        ("br;q=0.5, gzip;q=0.5", ".br"),
+        ("br;q=0.501, gzip;q=0.5", ".br"),
+        ("br;q=0.001", ".br"),
+        ("br;q=0", ""),
+        ("br;q=0.000", ""),
+        ("br;q=0, gzip", ".gz"),
+        ("br;q=1.000, gzip;q=0.999", ".br"),
+        ("br;q=0., gzip;q=1.", ".gz"),
+        # Identity
+        ("identity, br;q=0.5", ""),
+        ("identity;q=0.5, br", ".br"),
+        ("identity, br", ".br"),
+        ("identity;q=0.6, br;q=0.5, gzip;q=0.6", ".gz"),
+        ("identity;q=0, gzip;q=0.1", ".gz"),
+        ("identity;q=0", ".br"),
+        ("identity;q=0, br;q=0", ".gz"),
+        ("identity;q=0, br;q=0, gzip;q=0", ""),
+        # Any
+        ("*", ".br"),
+        ("*;q=0", ""),
+        ("*;q=0.5", ".br"),
+        ("br;q=0, *", ".gz"),
+        ("br;q=0.5, *", ".gz"),
+        ("br;q=0.5, gzip;q=0.5, *", ""),
+        ("gzip, *;q=0", ".gz"),
+        ("gzip;q=0.5, *;q=0", ".gz"),
+        ("identity;q=0, *;q=0.1", ".br"),
+        # Case and whitespace
+        ("BR", ".br"),
+        ("GZip;Q=0.8", ".gz"),
+        ("Identity, bR;q=0.2", ""),
+        ("\tbr\t;\tq=0.2\t,  gzip ; q=0.1 ", ".br"),
+        # What is not well-formed does not count
+        ("br;q=2, gzip", ".gz"),
+        ("br;q=1.1, gzip", ".gz"),
+        ("br;q=0.1234, gzip", ".gz"),
+        ("br;q=-1, gzip", ".gz"),
+        ("br;q=.5, gzip", ".gz"),
+        ("br;q=, gzip", ".gz"),
+        ("br;q, gzip", ".gz"),
+        ("br;q = 0.5, gzip", ".gz"),
+        ("br;level=3, gzip", ".gz"),
+        ("br gzip", ""),
+        ("br;q=0.5;q=0.9, gzip;q=0.1", ".gz"),
+        (";q=1, gzip", ".gz"),
+        # Names that are something else
+        ("brotli, gzip2, xbr", ""),
+        ("__proto__, constructor;q=0.5", ""),
+    ],
+)
+def test_accept_encoding_picks(js, accept, suffix):
+    assert picked(js, [accept]) == [suffix]
+
+
+def test_a_header_that_came_on_several_lines_is_one_list(js):
+    event = asked(CSS, "br;q=0.1")
+    lines = [{"value": "gzip;q=0.5"}, {"value": "br;q=0.1"}]
+    event["request"]["headers"]["accept-encoding"]["multiValue"] = lines
+    assert uris(js, [event]) == [f"{CSS}.gz"]
+
+
+def test_no_header_makes_it_fail(js):
+    chance = random.Random(6)
+    parts = ["br", "gzip", "identity", "*", ";", "q=", "0", ".5", "1", ",", ", ", " ", "\t", "é"]
+    accepts = ["".join(chance.choices(parts, k=n % 40)) for n in range(5000)]
+    assert set(picked(js, accepts)) == {"", ".br", ".gz"}
+
+
+def test_only_what_the_builds_have_is_asked_for(js):
+    for encodings, suffixes in [
+        (("br",), [".br", "", ".br"]),
+        (("gzip",), ["", ".gz", ".gz"]),
+        ((), ["", "", ""]),
+    ]:
+        code = rendered(VIEWER_REQUEST, site(encodings=encodings))
+        assert picked(js, ["br", "gzip", "*"], code) == suffixes
+
+
+def test_all_else_of_the_request_stays_as_it_is(js):
+    event = asked(CSS, "br")
+    event["request"]["headers"]["if-none-match"] = {"value": '"etag"'}
+    event["request"]["headers"]["range"] = {"value": "bytes=0-9"}
+    expected = {**event["request"], "uri": f"{CSS}.br"}
+    assert js.run(source(VIEWER_REQUEST), [event]) == [expected]
+
+
+# Which files
+
+
+@pytest.mark.parametrize("prefix", ["/static/", "/shop/static files/", "/статика/"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "app.css",
+        "LICENSE",
+        "a.b.c.js",
+        "feed.xml",
+        "x.svg",
+        "x.wasm",
+        "a.",
+        "größe.css",
+        "a b+c.js",
+    ],
+)
+def test_an_eligible_name_is_rewritten_and_keeps_how_the_viewer_wrote_it(js, prefix, name):
+    code = rendered(VIEWER_REQUEST, Constants(prefix=prefix))
+    uri = quote(f"{prefix}b1/{name}")
+    assert uris(js, [asked(uri, "br")], code) == [f"{uri}.br"]
+
+
+@pytest.mark.parametrize(
+    "name", ["x.png", "x.PNG", "x.woff2", "x.css.br", "x.css.gz", "x.GZ", "x.%70ng", "x.pn%47"]
+)
+def test_what_is_compressed_already_is_left_alone(js, name):
+    assert uris(js, [asked(f"/static/b1/{name}", "br")]) == [f"/static/b1/{name}"]
+
+
+def test_an_encoded_file_has_no_encodings_even_if_the_site_skips_nothing(js):
+    code = rendered(VIEWER_REQUEST, site(skip=()))
+    events = [asked(f"/static/b1/{name}", "br") for name in ("x.br", "x.gz", "x.png")]
+    assert uris(js, events, code) == ["/static/b1/x.br", "/static/b1/x.gz", "/static/b1/x.png.br"]
+
+
+def strange_names():
+    """Thousands of names of files: any character, any place for a dot, any extension."""
+    chance = random.Random(6)
+    # The Kelvin sign is a k in lower case.
+    characters = [chr(code) for code in range(1, 0x2FF)] + list("Σς中\u212a\u2028\ufb01\U0001f389")
+    characters.remove("/")
+    extensions = [*SKIP_COMPRESS_EXTENSIONS, "css", "js", "svg", "m\u212av"]
+    for number in range(4000):
+        stem = "".join(chance.choices(characters, k=1 + number % 5))
+        extension = chance.choice([*extensions, "".join(chance.choices(characters, k=3))])
+        name = stem + chance.choice(["", ".", f".{extension}", f".{extension.upper()}"])
+        # The edge refuses a dotfile before it comes to this.
+        if not name.startswith("."):
+            yield name
+
+
+def test_both_functions_agree_with_the_build_about_every_name(js):
+    names = list(strange_names())
+    paths = [quote(f"/static/b1/dir.png/{name}", safe="/~!*()'") for name in names]
+    rewritten = uris(js, [asked(path, "br") for path in paths])
+    for name, path, uri in zip(names, paths, rewritten, strict=True):
+        assert uri == (f"{path}.br" if eligible(name) else path), name
+    for sent in (paths, rewritten):
+        varied = vary(js, [answered(uri) for uri in sent])
+        for name, value in zip(names, varied, strict=True):
+            assert (value is not None) == eligible(name.removesuffix(".br").removesuffix(".gz")), (
+                name
+            )
+
+
+# Who is refused
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "/",
+        "/static",
+        "/builds/b1.json",
+        "/media/x.png",
+        "/STATIC/b1/app.css",
+        "/static/",
+        "/static/b1/",
+        "/static/b1/css//app.css",
+        "/static/staticfiles.json",
+        "/static/b1/staticfiles.json",
+        "/static/b1%2Fstaticfiles.json",
+        "/static/b1/%73taticfiles.json",
+        "/static/b1/.env",
+        "/static/b1/%2eenv",
+        "/static/b1/.vite/manifest.json",
+        "/static/../builds/b1.json",
+        "/static/b1/../../builds/b1.json",
+        "/static/b1/%2e%2e/%2E%2E/builds/b1.json",
+        "/static/b1/./app.css",
+        "/static/b1/app%zz.css",
+        "/static/b1/gr%F6%DFe.css",
+        "/other/../static/b1/app.css",
+    ],
+)
+def test_is_refused(js, uri):
+    events = [asked(uri, "br", method) for method in ("GET", "HEAD", "OPTIONS")]
+    for answer in js.run(source(VIEWER_REQUEST), events):
+        assert answer["statusCode"] == 404
+        assert answer["headers"]["cache-control"] == {"value": "no-store"}
+
+
+def test_a_file_that_is_called_as_the_manifest_deeper_in_the_build_is_an_asset(js):
+    uri = "/static/b1/vendor/staticfiles.json"
+    assert uris(js, [asked(uri)]) == [uri]
+
+
+def test_a_manifest_by_another_name_is_refused_by_that_name(js):
+    code = rendered(VIEWER_REQUEST, Constants(manifest="assets.json"))
+    listed = ["/static/b1/assets.json", "/static/b1/staticfiles.json"]
+    assert uris(js, [asked(uri) for uri in listed], code) == [404, listed[1]]
+
+
+# The rest of the request
+
+
+def test_the_query_string_is_dropped(js):
+    event = asked(CSS, **{"response-content-type": "text/html", "v": "1"})
+    assert js.run(source(VIEWER_REQUEST), [event])[0]["querystring"] == {}
+
+
+def test_a_preflight_is_answered_at_the_edge(js):
+    (answer,) = js.run(source(VIEWER_REQUEST), [asked(CSS, method="OPTIONS")])
+    assert answer == {
+        "statusCode": 204,
+        "statusDescription": "No Content",
+        "headers": {
+            "access-control-allow-origin": ANYONE,
+            "access-control-allow-methods": {"value": "GET, HEAD, OPTIONS"},
+            "access-control-allow-headers": ANYONE,
+            "access-control-max-age": {"value": "86400"},
+        },
+    }
+
+
+# The answer
+
+
+def test_every_answer_has_the_headers_that_s3_cannot_keep(js):
+    event = answered("/static/b1/logo.png", etag='"1"', cache_control="max-age=60")
+    (answer,) = js.run(source(VIEWER_RESPONSE), [event])
+    assert answer == {
+        "statusCode": 200,
+        "headers": {
+            "etag": {"value": '"1"'},
+            "cache-control": {"value": "max-age=60"},
+            "access-control-allow-origin": ANYONE,
+            "cross-origin-resource-policy": {"value": "cross-origin"},
+            "timing-allow-origin": ANYONE,
+            "x-content-type-options": {"value": "nosniff"},
+        },
+    }
+
+
+def test_an_eligible_file_varies_in_each_of_its_encodings(js):
+    events = [answered(CSS + suffix) for suffix in ("", ".br", ".gz")]
+    assert vary(js, events) == ["Accept-Encoding"] * 3
+
+
+def test_what_is_not_negotiated_does_not_vary(js):
+    assert vary(js, [answered("/static/b1/logo.png"), answered("/static/b1/a.woff2")]) == [None] * 2
+    assert vary(js, [answered(CSS)], rendered(VIEWER_RESPONSE, site(encodings=()))) == [None]
+
+
+@pytest.mark.parametrize(
+    ("there", "made"),
+    [
+        ("Origin", "Origin, Accept-Encoding"),
+        ("accept-encoding", "accept-encoding"),
+        ("Origin, Accept-Encoding", "Origin, Accept-Encoding"),
+        ("Origin,ACCEPT-ENCODING", "Origin,ACCEPT-ENCODING"),
+        ("*", "*"),
+    ],
+)
+def test_what_the_origin_varies_by_stays(js, there, made):
+    assert vary(js, [answered(CSS, vary=there)]) == [made]
+
+
+def test_a_vary_that_came_on_several_lines_is_kept_whole(js):
+    event = answered(CSS, vary="Cookie")
+    event["response"]["headers"]["vary"]["multiValue"] = [{"value": "Origin"}, {"value": "Cookie"}]
+    assert vary(js, [event]) == ["Origin, Cookie, Accept-Encoding"]
+
+
+# What is written into them
+
+
+@pytest.mark.parametrize("name", [VIEWER_REQUEST, VIEWER_RESPONSE])
+def test_as_shipped_a_function_has_the_constants_of_a_default_site(name):
+    assert source(name) == rendered(name, Constants())
+    assert len(source(name).encode()) < MAX_SIZE
+
+
+def test_the_constants_are_what_json_says():
+    constants = Constants("/assets/", "m.json", Compressed(("gzip",), ("png", "gz")))
+    assert json.loads(constants.to_json()) == {
+        "prefix": "/assets/",
+        "manifest": "m.json",
+        "encodings": [{"name": "gzip", "suffix": ".gz"}],
+        "skip": ["br", "gz", "png"],
+    }
+
+
+@pytest.mark.parametrize("prefix", ["/a\\1b/", "/${x}/", '/it\'s "so"/', "/\u2028/"])
+def test_a_strange_prefix_cannot_break_out_of_its_string(js, prefix):
+    code = rendered(VIEWER_REQUEST, Constants(prefix=prefix))
+    uri = quote(f"{prefix}b1/app.css")
+    assert uris(js, [asked(uri, "br")], code) == [f"{uri}.br"]
+
+
+def test_a_function_that_cloudfront_would_refuse_is_an_error_that_says_the_sizes():
+    skip = tuple(f"extension{number}" for number in range(1000))
+    with pytest.raises(FunctionTooLarge) as caught:
+        rendered(VIEWER_REQUEST, site(skip=skip))
+    assert caught.value.size > caught.value.allowed == 10_240
+    assert str(caught.value) == (
+        f"viewer_request.js has {caught.value.size:,} bytes with the constants of this site, and "
+        "CloudFront takes 10,240. Shorten skip_compress_extensions, of the settings and of the "
+        "builds that are kept."
+    )
+
+
+def test_what_the_builds_share_is_the_fewest_encodings_and_the_most_that_is_skipped():
+    now = Compressed(("br", "gzip"), ("png",))
+    before = [Compressed(("gzip",), ("svg",)), Compressed(("br", "gzip"), ("jpg", "png"))]
+    assert shared(now, before) == Compressed(("gzip",), ("jpg", "png", "svg"))
+    assert shared(now, []) == now
+
+
+compressions = st.builds(
+    Compressed,
+    st.lists(st.sampled_from(list(ENCODINGS)), unique=True).map(
+        lambda some: tuple(name for name in ENCODINGS if name in some)
+    ),
+    st.lists(st.sampled_from(["css", "png", "svg"]), unique=True).map(
+        lambda some: tuple(sorted(some))
+    ),
+)
+
+
+@given(compressions, st.lists(compressions), st.sampled_from(["a.css", "a.png", "a", "a.svg"]))
+def test_what_is_asked_for_is_there_in_every_build(now, builds, name):
+    asked_for = shared(now, builds)
+    for build in (now, *builds):
+        assert set(asked_for.encodings) <= set(build.encodings)
+        if eligible(name, asked_for.skip):
+            assert eligible(name, build.skip)
+
+
+def test_a_build_says_what_it_has_by_its_manifest():
+    manifest = Manifest(
+        {}, encoders={"gzip": {"level": 9}}, skip_compress_extensions=("png", "zip")
+    )
+    assert Compressed.of(manifest) == Compressed(("gzip",), ("png", "zip"))
+    assert Compressed.of(Manifest({"app.css": "app.123.css"})).encodings == ()

@@ -1,0 +1,140 @@
+"""verify --page: what a page names, and whether it is there."""
+
+import pytest
+
+from tests.edge.edges import Reply
+from versioned_storage.edge.client import Client
+from versioned_storage.edge.pages import Named, Page, names_in
+
+PAGE = "https://shop.example/shop/cart"
+
+
+def names(html, url=PAGE):
+    return [named.url for named in names_in(url, html.encode())]
+
+
+@pytest.fixture
+def page(edge, build):
+    """Fetches a page with that HTML, which the edge serves too."""
+
+    def put(html, **reply):
+        served = Reply(200, {"content-type": "text/html"}, html.encode())
+        edge.twist = lambda request, right: (
+            served.having(**reply) if request.path == "/cart" else right
+        )
+        client = Client(timeout=5, sleep=lambda _: None)
+        one = Page(f"{edge.url}/cart", build.manifest, f"{edge.url}/static/", "/static/")
+        return one.put(client)
+
+    return put
+
+
+def test_everything_that_a_browser_loads_by_an_attribute_is_named():
+    html = """
+        <link rel=stylesheet href="/a.css"><script src="//cdn.example/b.js"></script>
+        <img src=c.png srcset="c.png 1x, /c@2.png 2x"><video poster='/d.jpg'></video>
+        <object data="/e.svg"></object><meta property="og:image" content="https://cdn.example/f.png">
+        <link rel=preload as=image imagesrcset=",/g.png 400w,, /h.png">
+    """
+    assert names(html) == [
+        "https://shop.example/a.css",
+        "https://cdn.example/b.js",
+        "https://shop.example/shop/c.png",
+        "https://shop.example/c@2.png",
+        "https://shop.example/d.jpg",
+        "https://shop.example/e.svg",
+        "https://cdn.example/f.png",
+        "https://shop.example/g.png",
+        "https://shop.example/h.png",
+    ]
+
+
+def test_a_base_element_a_fragment_and_an_entity_are_understood():
+    html = '<base href="https://cdn.example/x/"><use href="a.svg#b"></use><img src="c&amp;d.png">'
+    assert names(html) == ["https://cdn.example/x/a.svg", "https://cdn.example/x/c&d.png"]
+
+
+def test_comments_are_not_read_and_what_is_no_url_is_left_alone():
+    assert names('<!-- <img src="/a.png"> --><a href="http://[">') == [PAGE]
+
+
+def test_integrity_is_taken_from_the_element_that_has_it():
+    html = '<link rel=preload href="/a.js"><script src="/a.js" integrity="x" crossorigin></script>'
+    assert names_in(PAGE, html.encode()) == [Named("https://shop.example/a.js", "x", "")]
+
+
+def test_a_page_of_the_build_is_well(page, edge, build):
+    css = edge.url + build.path("css/app.css")
+    outcome = page(
+        f'<base href="{edge.url}/static/b1/"><link href="{css}"><img src="img/logo.png">'
+        f'<script src="/elsewhere.js"></script><body data-static="{edge.url}/static/b1/">'
+        '<img src="data/a%20%2B%20b%20%C3%A9.json?v=1">'
+    )
+    assert outcome.faults == ()
+    asked = [request.path for request in edge.requests]
+    assert build.path("css/app.css") in asked
+    assert "/static/b1/img/logo.png" in asked
+    assert "/elsewhere.js" not in asked
+    assert len(outcome.served_by) == 4
+
+
+def test_a_file_that_the_edge_does_not_have_is_found(page, edge, build):
+    outcome = page(f'<img src="{build.path("img/logo.png")}"><img src="/static/b1/gone.png">')
+    assert len(outcome.faults) == 1
+    fault = outcome.faults[0]
+    assert str(fault) == (
+        f"{edge.url}/static/b1/gone.png (on: {edge.url}/cart): its name is 'gone.png', expected "
+        "one of the manifest"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [("b0/css/app.css", "'b0'"), ("app.css", "'app.css'"), ("css/a.css", "'css'")],
+)
+def test_a_file_of_another_build_is_found(page, path, found):
+    outcome = page(f'<link href="/static/{path}">')
+    assert [(fault.found, fault.expected) for fault in outcome.faults] == [(found, "'b1'")]
+    assert "BUILD_VERSION" in outcome.faults[0].remedy
+
+
+def test_a_wrong_integrity_is_found(page, build):
+    path = build.path("js/app.js")
+    outcome = page(f'<script src="{path}" integrity="sha384-wrong" crossorigin></script>')
+    assert [fault.what for fault in outcome.faults] == ["its integrity"]
+    assert outcome.faults[0].expected == build.manifest.asset("js/app.js").integrity
+
+
+def test_integrity_on_another_origin_without_crossorigin_is_found(edge, build):
+    asset = build.manifest.asset("js/app.js")
+    html = f'<script src="{edge.url}{build.path("js/app.js")}" integrity="{asset.integrity}">'
+    other = edge.url.replace("127.0.0.1", "localhost")
+    edge.twist = lambda request, right: (
+        Reply(200, {}, html.encode()) if request.path == "/cart" else right
+    )
+    one = Page(f"{other}/cart", build.manifest, f"{edge.url}/static/", "/static/")
+    assert [fault.what for fault in one.put(Client()).faults] == ["its crossorigin"]
+
+
+def test_a_page_without_a_static_file_is_found(page):
+    outcome = page("<p>nothing here</p>")
+    assert outcome.faults[0].what == "number of static files"
+    assert "{% static %}" in outcome.faults[0].remedy
+
+
+def test_a_page_that_redirects_is_not_followed(page, edge):
+    edge_reply = page("")
+    assert edge_reply.faults
+    edge.twist = lambda *_: Reply(302, {"location": "/login"})
+    one = Page(f"{edge.url}/cart", None, f"{edge.url}/static/", "/static/")
+    outcome = one.put(Client())
+    assert outcome.faults[0].found == "302 to /login"
+    assert "/login" not in [request.path for request in edge.requests]
+
+
+def test_a_page_that_nobody_serves_is_found(edge, build):
+    edge.twist = lambda *_: None
+    one = Page(f"{edge.url}/cart", build.manifest, f"{edge.url}/static/", "/static/")
+    outcome = one.put(Client(sleep=lambda _: None))
+    assert outcome.unanswered
+    assert outcome.faults[0].what == "the page"

@@ -1,0 +1,234 @@
+"""manage.py staticbuilds verify --edge and --page."""
+
+import json
+import re
+from contextlib import contextmanager
+from functools import partial
+from io import StringIO
+from threading import Thread
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.core.wsgi import get_wsgi_application
+
+from tests.edge.conftest import FILES
+from tests.edge.edges import Edge, Reply, serving
+from tests.helpers import site
+from tests.s3 import Bucket, moto, nobody, options
+from versioned_storage.edge.client import Client
+from versioned_storage.management.subcommands import verify as subcommand
+from versioned_storage.management.subcommands.verify import NoEdge, NoManifest, NothingToVerify
+
+OTHER = {**FILES, "css/app.css": "body { color: red }\n" * 20}
+
+
+@pytest.fixture(autouse=True)
+def nobody_sleeps(monkeypatch):
+    monkeypatch.setattr(subcommand, "Client", partial(Client, sleep=lambda _: None))
+
+
+@pytest.fixture
+def edge(tmp_path):
+    with serving(Edge(tmp_path / "static_root")) as one:
+        yield one
+
+
+@pytest.fixture
+def shop(tmp_path, edge):
+    """A site with two builds behind an edge."""
+    given = {"cdn_domain": edge.url}
+    with site(tmp_path, OTHER, options=given, BUILD_VERSION="b0") as older:
+        older.collect()
+    with site(tmp_path, FILES, options=given, BUILD_VERSION="b1") as newer:
+        newer.collect()
+        yield newer
+
+
+def verify(*arguments):
+    """What the command says, and its exit code."""
+    said = StringIO()
+    try:
+        call_command("staticbuilds", "verify", *arguments, stdout=said)
+    except SystemExit as end:
+        return said.getvalue(), end.code
+    return said.getvalue(), 0
+
+
+def test_an_edge_with_the_build_is_well_and_the_command_says_who_answered(shop, edge):
+    said, code = verify("--edge")
+    assert code == 0
+    lines = said.splitlines()
+    assert re.fullmatch(
+        rf"Build b1 at {edge.url}/static/b1/: 50 questions, all well, \d+\.\d s", lines[0]
+    )
+    assert lines[1] == "  47 answers from AmazonS3, at FRA56-P1, Miss from cloudfront"
+
+
+def test_a_few_assets_of_the_oldest_build_are_asked_for(shop, edge):
+    verify("--edge")
+    older = {one.path for one in edge.requests if one.path.startswith("/static/b0/")}
+    assert len(older) == 5
+
+
+def test_records_and_manifests_are_asked_for(shop, edge):
+    verify("--edge")
+    asked = {one.path for one in edge.requests}
+    assert {"/static/b1/staticfiles.json", "/builds/b1.json"} <= asked
+
+
+def test_a_fault_is_told_and_the_exit_code_is_1(shop, edge):
+    edge.twist = lambda request, reply: (
+        reply.having(content_type="text/plain") if ".js" in request.path else reply
+    )
+    said, code = verify("--edge")
+    assert code == 1
+    assert "Content-Type is text/plain, expected text/javascript; charset=utf-8" in said
+    said, code = verify("--edge", "--json")
+    assert code == 1
+    assert json.loads(said)["faults"][0]["found"] == "text/plain"
+
+
+def test_a_sample_asks_for_fewer(shop, edge):
+    said, _ = verify("--edge", "--sample", "1", "--json")
+    assert json.loads(said)["asked"] < 20
+
+
+def test_another_build_can_be_named(shop, edge):
+    said, code = verify("b0", "--edge")
+    assert code == 0
+    assert said.startswith(f"Build b0 at {edge.url}/static/b0/")
+
+
+def test_a_page_alone_is_one_question(shop, edge):
+    html = f'<link rel="stylesheet" href="{shop.storage.url("css/app.css")}">'.encode()
+    edge.twist = lambda request, reply: Reply(200, {}, html) if request.path == "/cart" else reply
+    said, code = verify("--page", f"{edge.url}/cart")
+    assert (code, ": 1 question, all well" in said) == (0, True)
+    said, code = verify("b0", "--page", f"{edge.url}/cart")
+    assert code == 1
+    assert "its build is 'b1', expected 'b0'" in said
+
+
+def test_neither_edge_nor_page_is_an_error(shop):
+    with pytest.raises(NothingToVerify, match="--edge"):
+        verify()
+
+
+def test_a_site_without_a_cdn_has_nobody_to_ask(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        with pytest.raises(NoEdge, match="The build's URL is /static/b1/, which has no host"):
+            verify("--edge")
+
+
+def test_a_static_url_with_a_host_is_asked(tmp_path, edge):
+    with site(tmp_path, FILES, BUILD_VERSION="b1", STATIC_URL=f"{edge.url}/static/") as shop:
+        shop.collect()
+        assert verify("--edge")[1] == 0
+
+
+def test_a_build_without_a_manifest_is_an_error_that_names_the_builds(shop):
+    with pytest.raises(NoManifest, match=r"there is none.* Builds in STATIC_ROOT: b0, b1\."):
+        verify("b7", "--edge")
+
+
+def test_a_manifest_that_django_wrote_is_an_error(shop):
+    text = '{"version": "1.1", "paths": {"a.css": "a.123.css"}, "hash": ""}'
+    (shop.root / "b1" / "staticfiles.json").write_text(text)
+    with pytest.raises(NoManifest, match="names alone"):
+        verify("--edge")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--page", "ftp://127.0.0.1/"),
+        ("--page", "/cart"),
+        ("--page", "http://["),
+        ("--page", "http://127.0.0.1:x/"),
+        ("--wait", "0"),
+        ("--wait", "soon"),
+        ("--timeout", "-1"),
+        ("--sample", "0"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_refused(shop, arguments):
+    with pytest.raises(CommandError, match=arguments[0]):
+        verify("--edge", *arguments)
+
+
+# With an S3 origin
+
+
+@pytest.fixture(scope="module")
+def s3_server():
+    with moto() as url:
+        yield url
+
+
+@pytest.fixture
+def published(tmp_path, edge, s3_server):
+    """Two builds on S3, and an app server that has neither of them on disk."""
+    with Bucket.at(s3_server) as bucket:
+        given = {"cdn_domain": edge.url, "origin": bucket.options(location="shop")}
+        for build, files in (("b0", OTHER), ("b1", FILES)):
+            with site(tmp_path, files, options=given, BUILD_VERSION=build) as deploy:
+                deploy.collect()
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        with site(elsewhere, {}, options=given, BUILD_VERSION="b1") as shop:
+            yield shop
+
+
+def test_the_manifests_are_those_of_s3_where_none_is_on_disk(published, edge):
+    said, code = verify("--edge")
+    assert (code, said.startswith("Build b1 at ")) == (0, True)
+    assert len({one.path for one in edge.requests if one.path.startswith("/static/b0/")}) == 5
+    assert verify("b0", "--edge")[1] == 0
+
+
+def test_records_are_asked_for_below_the_location_too(published, edge):
+    verify("--edge")
+    asked = {one.path for one in edge.requests}
+    assert {"/builds/b1.json", "/shop/builds/b1.json"} <= asked
+
+
+def test_without_an_answer_of_s3_the_edge_is_verified_and_it_is_said(shop, edge, caplog):
+    with nobody() as gone:
+        origin = options(gone, "bucket")
+        given = {"cdn_domain": edge.url, "origin": origin}
+        with site(shop.sources.parent, options=given, BUILD_VERSION="b1"):
+            assert verify("--edge")[1] == 0
+    assert "No older build is asked for: " in caplog.text
+
+
+@contextmanager
+def application():
+    """The site's own WSGI application on a free port; gives the server."""
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with make_server("127.0.0.1", 0, lambda *_: [], handler_class=Quiet) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_middleware_is_an_origin_with_which_all_is_well(tmp_path):
+    middleware = ["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"]
+    with application() as server:
+        given = {"cdn_domain": f"http://127.0.0.1:{server.server_port}"}
+        with site(
+            tmp_path, FILES, options=given, BUILD_VERSION="b1", MIDDLEWARE=middleware
+        ) as shop:
+            shop.collect()
+            server.set_app(get_wsgi_application())
+            said, code = verify("--edge")
+    assert (said, code) == (said, 0)

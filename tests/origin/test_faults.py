@@ -1,0 +1,104 @@
+"""Publishing through a network that fails: by the hundred with TEST_SEEDS, a few without."""
+
+import os
+import time
+from random import Random
+from types import SimpleNamespace
+
+import pytest
+
+from tests.builds import PREFIX, collected, state
+from tests.faults import FAULTS, Fault, Plan, faulty, impatient
+from tests.s3 import Bucket
+from versioned_storage.errors import VersionedStorageError
+from versioned_storage.origin.publish import Publisher
+from versioned_storage.origin.s3 import OriginError, S3Origin
+
+SEEDS = range(int(os.environ.get("TEST_SEEDS", "10")))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    with collected(tmp_path_factory.mktemp("site")) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch):
+    """Between two attempts botocore waits for seconds."""
+    no_wait = SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
+    monkeypatch.setattr("botocore.endpoint.time", no_wait)
+
+
+def publish(origin, built):
+    Publisher(origin, PREFIX, 4).publish(built.manifest, built.directory)
+
+
+def succeeds(origin, built):
+    """Say whether a publish claims to have worked; only errors that are meant for people pass."""
+    try:
+        publish(origin, built)
+    except VersionedStorageError:
+        return False
+    return True
+
+
+def origin_behind(s3, bucket, attempts):
+    given = bucket.options(endpoint_url=s3.url, client_config=impatient(attempts))
+    return S3Origin(given, connections=4)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_publish_never_says_what_is_not_so(bucket, built, seed):
+    """A success is a whole build with its record; after a failure, running again finishes."""
+    random = Random(seed)
+    with faulty(bucket.endpoint) as s3:
+        origin = origin_behind(s3, bucket, random.choice((1, 2, 4)))
+        for run in range(3):
+            s3.plan = Plan(1000 * seed + run, rate=random.choice((0.02, 0.05, 0.15, 0.4)))
+            if succeeds(origin, built):
+                assert state(bucket, "b1") == "published"
+                assert built.wrong(bucket) == []
+            s3.settle()
+            # What was still under way has arrived now.
+            assert state(bucket, "b1") != "published" or built.wrong(bucket) == []
+    publish(S3Origin(bucket.options()), built)
+    assert state(bucket, "b1") == "published"
+    assert built.wrong(bucket) == []
+    assert bucket.listed() == built.keys() | {"builds/b1.json"}
+
+
+# What a client makes of a fault is the same before any server.
+
+
+@pytest.fixture
+def moto_bucket(moto_server):
+    with Bucket.at(moto_server) as made:
+        yield made
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_on_every_request_fails_the_publish_unless_it_is_only_slow(
+    moto_bucket, built, fault
+):
+    with faulty(moto_bucket.endpoint, Plan(0, 1.0, (fault,))) as s3:
+        worked = succeeds(origin_behind(s3, moto_bucket, attempts=2), built)
+        assert set(s3.met) == {fault}
+    assert worked == (fault is Fault.DELAYED)
+    assert (state(moto_bucket, "b1") == "published") == worked
+
+
+@pytest.mark.parametrize(
+    ("ask", "code"),
+    [
+        (lambda origin: origin.get("a"), "ProtocolError"),
+        (lambda origin: origin.put("a", b"{}"), "ConnectionClosedError"),
+    ],
+)
+def test_an_answer_that_breaks_off_is_an_origin_error(moto_bucket, ask, code):
+    """botocore reads the words of a refusal where it no longer catches what breaks off."""
+    with faulty(moto_bucket.endpoint, Plan(0, 1.0, (Fault.CUT,))) as s3:
+        origin = origin_behind(s3, moto_bucket, attempts=1)
+        with pytest.raises(OriginError) as broken:
+            ask(origin)
+    assert broken.value.code == code

@@ -1,0 +1,177 @@
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from tests.s3 import front, refusal
+from versioned_storage.build.manifest import Asset, Manifest
+from versioned_storage.origin import claim, record
+from versioned_storage.origin.prune import Pruned, Pruner
+from versioned_storage.origin.record import Record, State
+from versioned_storage.origin.s3 import NotDeleted, S3Origin
+
+NOW = datetime.now(timezone.utc)
+PLAN = {"keep": 1, "older_than": timedelta(days=30)}
+
+
+@pytest.fixture
+def origin(bucket):
+    return S3Origin(bucket.options())
+
+
+def manifest(build):
+    asset = Asset("a.css", "a.0123.css", build, 3, "sha384-a", "text/css; charset=utf-8")
+    return Manifest(
+        {"a.css": "a.0123.css"}, build=build, content="red", assets={asset.hashed_name: asset}
+    )
+
+
+def publish(origin, build, days, state=State.PUBLISHED, **changes):
+    """A build that was published so many days ago, with its objects."""
+    made = Record(build, State.PUBLISHING, "red", NOW).published(manifest(build), NOW)
+    since = NOW - timedelta(days=days)
+    record.write(origin, replace(made, state=state, since=since, **changes), None)
+    for name in ("a.css", "a.0123.css"):
+        origin.put(f"static/{build}/{name}", b"a{}")
+
+
+def left_over(origin, build, state, **ago):
+    """What a publish left that did not end."""
+    since = NOW - timedelta(**ago)
+    record.write(origin, Record(build, state, "red", since), None)
+    origin.put(f"static/{build}/a.0123.css", b"a{}")
+
+
+def pruner(origin):
+    return Pruner(origin, "static/", 4)
+
+
+def prune(origin, **rules):
+    one = pruner(origin)
+    return list(one.execute(one.plan(**{**PLAN, **rules})))
+
+
+def states(origin):
+    return {held.record.build: held.record.state.value for held in record.heads(origin, 4)}
+
+
+def test_what_may_go_goes_and_all_else_stays(bucket, origin):
+    publish(origin, "b1", 90)
+    publish(origin, "b2", 60)
+    publish(origin, "b3", 40)
+    origin.put("static/b10/a.css", b"of a build whose name begins alike")
+    assert prune(origin) == [Pruned("b1", 2), Pruned("b2", 2)]
+    assert states(origin) == {"b1": "retired", "b2": "retired", "b3": "published"}
+    assert {key for key in bucket.listed() if key.startswith("static/")} == {
+        "static/b10/a.css",
+        "static/b3/a.0123.css",
+        "static/b3/a.css",
+    }
+
+
+def test_a_retired_build_remembers_what_it_was(origin):
+    publish(origin, "b1", 90)
+    publish(origin, "b2", 60)
+    prune(origin)
+    assert record.read(origin, "b1").record.manifest == manifest("b1")
+
+
+def test_a_build_is_marked_before_its_first_object_is_deleted(bucket):
+    origin = S3Origin(bucket.options())
+    publish(origin, "b1", 90)
+    publish(origin, "b2", 60)
+    with front(bucket.endpoint) as s3:
+        prune(S3Origin(bucket.options(endpoint_url=s3.url)))
+    asked = [(one.method, one.path.removeprefix(f"/{bucket.name}")) for one in s3.requests]
+    mark, delete = asked.index(("PUT", "/builds/b1.json")), asked.index(("POST", ""))
+    assert mark < delete
+    assert asked[-1] == ("PUT", "/builds/b1.json")
+
+
+def test_a_build_that_was_activated_meanwhile_is_left_alone(bucket, origin):
+    """A rollback, between the decision and the deed."""
+    publish(origin, "b1", 90)
+    publish(origin, "b2", 60)
+    planned = pruner(origin).plan(**PLAN)
+    held = record.read(origin, "b1")
+    assert claim.take(origin, held.record.manifest, held) is None
+    assert list(pruner(origin).execute(planned)) == [Pruned("b1", 0, changed=True)]
+    assert states(origin)["b1"] == "published"
+    assert "static/b1/a.css" in bucket.listed()
+
+
+def test_the_base_of_a_running_publish_is_kept(origin):
+    publish(origin, "b1", 90)
+    publish(origin, "b2", 60)
+    record.write(origin, Record("b3", State.PUBLISHING, "red", NOW, base="b1"), None)
+    planned = pruner(origin).plan(**PLAN)
+    assert planned.doomed == ()
+    reasons = {one.build: one.reason for one in planned.verdicts}
+    assert reasons["b1"] == "is copied from by the publish of b3"
+
+
+def test_the_base_of_a_dead_publish_is_not(origin):
+    publish(origin, "b1", 90)
+    publish(origin, "b2", 60)
+    dead = Record("b3", State.PUBLISHING, "red", NOW - timedelta(days=1), base="b1")
+    record.write(origin, dead, None)
+    assert [one.build for one in pruner(origin).plan(**PLAN).doomed] == ["b1"]
+
+
+def test_what_dead_publishes_left_goes_by_its_claim_first(bucket, origin):
+    left_over(origin, "dead", State.PUBLISHING, days=31)
+    left_over(origin, "abandoned", State.ABANDONED, minutes=1)
+    planned = pruner(origin).plan(**PLAN)
+    assert {one.build: one.reason for one in planned.doomed} == {
+        "abandoned": "its publish was abandoned",
+        "dead": "its publish did not end",
+    }
+    list(pruner(origin).execute(planned))
+    assert states(origin) == {"abandoned": "abandoned", "dead": "abandoned"}
+    assert bucket.listed() == {"builds/abandoned.json", "builds/dead.json"}
+    assert pruner(origin).plan(**PLAN).doomed == ()
+
+
+def test_a_publish_that_may_still_be_resumed_is_left(origin):
+    left_over(origin, "running", State.PUBLISHING, minutes=1)
+    left_over(origin, "of yesterday", State.PUBLISHING, days=1)
+    assert pruner(origin).plan(**PLAN).doomed == ()
+
+
+def test_a_prune_that_died_is_finished(bucket, origin):
+    publish(origin, "b1", 1, State.PRUNING)
+    assert prune(origin) == [Pruned("b1", 2)]
+    assert states(origin) == {"b1": "retired"}
+
+
+def test_a_prune_that_runs_is_left_to_itself(origin):
+    publish(origin, "b1", 0, State.PRUNING)
+    assert prune(origin) == []
+
+
+def test_an_object_that_s3_keeps_is_an_error_and_the_next_prune_goes_on(bucket, origin):
+    publish(origin, "b1", 90)
+    publish(origin, "b2", 60)
+
+    def keeps_one(request):
+        if request.method != "POST":
+            return None
+        key = "static/b1/a.css"
+        text = f"<Error><Key>{key}</Key><Code>InternalError</Code><Message>Sorry</Message></Error>"
+        return replace(refusal(200, "", ""), body=f"<DeleteResult>{text}</DeleteResult>".encode())
+
+    with front(bucket.endpoint, keeps_one) as s3, pytest.raises(NotDeleted) as failed:
+        prune(S3Origin(bucket.options(endpoint_url=s3.url)))
+    url = f"s3://{bucket.name}/static/b1/a.css"
+    assert failed.value.errors == ((url, "InternalError", "Sorry"),)
+    assert states(origin)["b1"] == "pruning"
+
+
+def test_a_location_is_the_border_of_what_is_pruned(bucket):
+    shop, other = (S3Origin(bucket.options(location=name)) for name in ("shop", "other"))
+    for one in (shop, other):
+        publish(one, "b1", 90)
+        publish(one, "b2", 60)
+    prune(shop)
+    assert states(other) == {"b1": "published", "b2": "published"}
+    assert {"other/static/b1/a.css", "other/static/b1/a.0123.css"} <= bucket.listed()

@@ -1,0 +1,126 @@
+"""Checks of the options, and of the build that the pages of a deployed site point at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+from ..builds import complete_builds
+from ..errors import MissingBuildVersion, VersionedStorageError
+from .site import configured_storage, usable_storage
+
+if TYPE_CHECKING:
+    from ..storage import VersionedStaticFilesStorage
+
+
+def check_options(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """The options can be read and the URL of the storage can hold builds."""
+    try:
+        configured_storage()
+    except ImproperlyConfigured as error:
+        return [_unusable(error)]
+    return []
+
+
+def check_static_root(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """collectstatic has a place for builds."""
+    storage = usable_storage()
+    if storage is None or storage.root is not None:
+        return []
+    return [
+        checks.Warning(
+            "STATIC_ROOT is not set: collectstatic has no place for a build.",
+            hint='STATIC_ROOT = BASE_DIR / "staticfiles"',
+            id="versioned_storage.W004",
+        )
+    ]
+
+
+def check_debug(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """What is deployed with a build version uses the build."""
+    storage = usable_storage()
+    if storage is None or storage.build_version is None or not settings.DEBUG:
+        return []
+    return [
+        checks.Warning(
+            f"DEBUG is on. {{% static %}} then gives plain URLs, which lead neither to the build "
+            f"{storage.build_version} nor to a CDN.",
+            hint="DEBUG = False",
+            id="versioned_storage.W005",
+        )
+    ]
+
+
+def check_build(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """A build is configured, and it is where pages and browsers look for it.
+
+    With an origin it asks that, once and for `ORIGIN_TIMEOUT` seconds at most.
+    """
+    storage = usable_storage()
+    if storage is None or settings.DEBUG:
+        return []
+    if storage.build_version is None:
+        return _check_none_is_meant(storage)
+    # Without strictness no manifest is needed, as in a test suite.
+    if not storage.manifest_strict:
+        return []
+    try:
+        places = _places_without(storage)
+    except ImproperlyConfigured as error:
+        return [_unusable(error)]
+    except (OSError, VersionedStorageError) as error:
+        return [
+            checks.Warning(
+                f"Whether build {storage.build_version} is there could not be found out: {error}",
+                hint="Where this site is deployed, it has to read the build: run this check there.",
+                id="versioned_storage.W008",
+            )
+        ]
+    if not places:
+        return []
+    return [
+        checks.Warning(
+            f"Build {storage.build_version} is not there: there is no {' and no '.join(places)}.",
+            hint=f"BUILD_VERSION={storage.build_version} python manage.py collectstatic --noinput",
+            id="versioned_storage.W007",
+        )
+    ]
+
+
+def _check_none_is_meant(storage: VersionedStaticFilesStorage) -> Sequence[checks.CheckMessage]:
+    builds = complete_builds(storage.root, storage.manifest_name)
+    if storage.options.wants_build and storage.manifest_strict:
+        return [checks.Warning(str(MissingBuildVersion(builds)), id="versioned_storage.W006")]
+    if not builds:
+        return []
+    return [
+        checks.Warning(
+            f"BUILD_VERSION is not set, and STATIC_ROOT has the builds {', '.join(builds)}. Pages "
+            "use none of them.",
+            hint=f"Start the site with the build that it is to use, BUILD_VERSION={builds[-1]}.",
+            id="versioned_storage.W006",
+        )
+    ]
+
+
+def _places_without(storage: VersionedStaticFilesStorage) -> list[str]:
+    """Where the build should be and is not. Raises what keeps a page from reading it."""
+    on_disk = storage.read_manifest() is not None
+    if on_disk:
+        storage.load_manifest()
+    # A build on S3 needs no copy on disk; one on disk alone is none that a browser can get.
+    if storage.options.origin is None:
+        is_there = on_disk
+    else:
+        is_there = storage.published_manifest() is not None
+    if is_there:
+        return []
+    return storage.manifest_places()[-1 if on_disk else 0 :]
+
+
+def _unusable(error: ImproperlyConfigured) -> checks.CheckMessage:
+    return checks.Error(str(error), id="versioned_storage.E001")

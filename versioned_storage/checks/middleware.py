@@ -1,0 +1,110 @@
+"""Checks of MIDDLEWARE: what stands above ours, beside it or in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+
+from .. import static_url
+from .site import COMMON, OURS, above_ours, middleware, usable_storage
+
+WHITENOISE = "whitenoise.middleware.WhiteNoiseMiddleware"
+GZIP = "django.middleware.gzip.GZipMiddleware"
+# Those of Django that work for pages alone. Others may well stand above: they set a header
+# (SecurityMiddleware, the CSP), or mend the request (the address of the client behind a proxy).
+FOR_PAGES = (
+    COMMON,
+    "django.middleware.cache.UpdateCacheMiddleware",
+    "django.middleware.cache.FetchFromCacheMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.RemoteUserMiddleware",
+    "django.contrib.flatpages.middleware.FlatpageFallbackMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.contrib.redirects.middleware.RedirectFallbackMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.sites.middleware.CurrentSiteMiddleware",
+)
+
+
+def check_order(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """Nothing that is for pages alone works on static files first."""
+    above, ours = above_ours()
+    if ours is None:
+        return []
+    misplaced = [one for one in above if one.is_a(GZIP, *FOR_PAGES)]
+    if not misplaced:
+        return []
+    hint = f'In MIDDLEWARE, move the line "{ours.path}", right above "{misplaced[0].path}".'
+    found: list[checks.CheckMessage] = []
+    if for_pages := [one.path for one in misplaced if one.is_a(*FOR_PAGES)]:
+        found.append(
+            checks.Warning(
+                f"{ours.path} is below {', '.join(for_pages)}: for every static file those work "
+                "first, and may change its headers, redirect it or refuse it.",
+                hint=hint,
+                id="versioned_storage.W001",
+            )
+        )
+    found.extend(
+        checks.Warning(
+            f"{ours.path} is below {one.path}, which compresses images and fonts a second time, "
+            "takes the Content-Length and the strong ETag from them, and makes the answer to a "
+            "Range request one that no browser can use.",
+            hint=hint,
+            id="versioned_storage.W002",
+        )
+        for one in misplaced
+        if one.is_a(GZIP)
+    )
+    return found
+
+
+def check_whitenoise(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """WhiteNoise's own middleware, which knows no builds, stands neither beside ours nor for it."""
+    _, ours = above_ours()
+    others = [one.path for one in middleware() if one.is_a(WHITENOISE) and not one.is_a(OURS)]
+    if ours is not None:
+        return [
+            checks.Warning(
+                f"{other} is in MIDDLEWARE beside {ours.path}. It looks at every file in "
+                "STATIC_ROOT a second time when the site starts, and does not keep the manifests "
+                "to itself.",
+                hint=f'From MIDDLEWARE, remove the line "{other}".',
+                id="versioned_storage.W003",
+            )
+            for other in others
+        ]
+    url = _url_that_whitenoise_misses() if others else None
+    if url is None:
+        return []
+    return [
+        checks.Warning(
+            f"{other} knows no builds: it looks for what is below {url} in STATIC_ROOT itself, and "
+            "answers 404 to every file of the build.",
+            hint=f'In MIDDLEWARE, write "{OURS}" in the place of "{other}".',
+            id="versioned_storage.W003",
+        )
+        for other in others
+    ]
+
+
+def _url_that_whitenoise_misses() -> str | None:
+    """The path of the build, where WhiteNoise takes that for the path of STATIC_ROOT."""
+    storage = usable_storage()
+    if (
+        storage is None
+        or storage.build_version is None
+        or storage.static_url is None
+        or settings.DEBUG
+        # Beside a bucket it may serve WHITENOISE_ROOT alone.
+        or storage.options.origin is not None
+        or storage.static_url != static_url.current()
+        or getattr(settings, "WHITENOISE_STATIC_PREFIX", None)
+    ):
+        return None
+    return f"{storage.static_url.path}{storage.build_version}/"

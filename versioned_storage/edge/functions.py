@@ -1,0 +1,117 @@
+"""The two CloudFront Functions, and what is written into them for one site."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import reduce
+from importlib.resources import files
+
+from ..build.encodings import ENCODINGS, SKIP_COMPRESS_EXTENSIONS
+from ..build.manifest import MANIFEST_NAME, Manifest
+from ..errors import VersionedStorageError
+
+VIEWER_REQUEST = "viewer_request.js"
+VIEWER_RESPONSE = "viewer_response.js"
+
+#: What CloudFront takes of one function, in bytes.
+MAX_SIZE = 10_240
+
+# An encoded file has no encodings of its own, whatever a site's list says.
+_SUFFIXES = frozenset(encoding.suffix.removeprefix(".") for encoding in ENCODINGS.values())
+_DATA = re.compile(r"^const BUILDS = .*;$", re.MULTILINE)
+
+
+class FunctionTooLarge(VersionedStorageError):
+    """CloudFront would refuse the function; ``size`` and ``allowed`` are in bytes."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self.name = name
+        self.size = size
+        self.allowed = MAX_SIZE
+        super().__init__(
+            f"{name} has {size:,} bytes with the constants of this site, and CloudFront takes "
+            f"{MAX_SIZE:,}. Shorten skip_compress_extensions, of the settings and of the builds "
+            "that are kept."
+        )
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """Which files have encodings, and which: the two options, or what a build records of them.
+
+    ``encodings`` are names in the order of the table, ``skip`` the extensions that have none.
+    """
+
+    encodings: tuple[str, ...] = tuple(ENCODINGS)
+    skip: tuple[str, ...] = SKIP_COMPRESS_EXTENSIONS
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Compressed:
+        """What that build has. Of a manifest that Django wrote: nothing."""
+        encodings = tuple(name for name in ENCODINGS if name in manifest.encoders)
+        return cls(encodings, manifest.skip_compress_extensions)
+
+    def __and__(self, other: Compressed) -> Compressed:
+        """What both have."""
+        return Compressed(
+            tuple(name for name in self.encodings if name in other.encodings),
+            tuple(sorted({*self.skip, *other.skip})),
+        )
+
+    def less_than(self, other: Compressed) -> str:
+        """What ``other`` has that this has not, for people; empty where there is nothing."""
+        encodings = [name for name in other.encodings if name not in self.encodings]
+        extensions = [f"encoded .{name} files" for name in self.skip if name not in other.skip]
+        return " and ".join([*encodings, *extensions])
+
+
+def shared(settings: Compressed, builds: Iterable[Compressed]) -> Compressed:
+    """What the functions may ask for: what the settings say and every one of the builds has."""
+    return reduce(Compressed.__and__, builds, settings)
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What is written into both functions.
+
+    ``prefix`` is the STATIC_URL path, ``manifest`` the name of the file that is never served.
+    """
+
+    prefix: str = "/static/"
+    manifest: str = MANIFEST_NAME
+    compressed: Compressed = Compressed()
+
+    def without_encodings(self) -> Constants:
+        """The same for an edge that leaves the choice to the origin."""
+        return replace(self, compressed=replace(self.compressed, encodings=()))
+
+    def to_json(self) -> str:
+        """As the functions read them, on one line."""
+        return json.dumps(
+            {
+                "prefix": self.prefix,
+                "manifest": self.manifest,
+                "encodings": [
+                    {"name": name, "suffix": ENCODINGS[name].suffix}
+                    for name in self.compressed.encodings
+                ],
+                "skip": sorted(_SUFFIXES.union(self.compressed.skip)),
+            }
+        )
+
+
+def source(name: str) -> str:
+    """A function as it is shipped: it runs as it is, with the constants of a default site."""
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def rendered(name: str, constants: Constants) -> str:
+    """A function with the constants of a site. Raises `FunctionTooLarge`."""
+    line = f"const BUILDS = {constants.to_json()};"
+    code = _DATA.sub(lambda _: line, source(name), count=1)
+    if (size := len(code.encode())) > MAX_SIZE:
+        raise FunctionTooLarge(name, size)
+    return code

@@ -1,0 +1,105 @@
+// The CloudFront Function (runtime 2.0) for viewer requests. It runs before the cache is looked at:
+// the URI that it leaves is the key of the cache, and what the origin is asked for.
+//
+// S3 does not look at Accept-Encoding, so this function picks the object: app.css, app.css.br or
+// app.css.gz. It cannot look whether an object exists, and it outlives many builds, so it asks only
+// for what every retained build has.
+
+// What that is: `manage.py staticbuilds cloudformation` replaces this line.
+const BUILDS = {"prefix": "/static/", "manifest": "staticfiles.json", "encodings": [{"name": "br", "suffix": ".br"}, {"name": "gzip", "suffix": ".gz"}], "skip": ["3gp", "3gpp", "7z", "aac", "apng", "asf", "avi", "avif", "br", "bz2", "docx", "epub", "flac", "flv", "gif", "gz", "heic", "heif", "jar", "jpeg", "jpg", "jxl", "lz", "lz4", "lzma", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpeg", "mpg", "oga", "ogg", "ogv", "opus", "png", "pptx", "rar", "swf", "tbz", "tbz2", "tgz", "txz", "weba", "webm", "webp", "whl", "wma", "wmv", "woff", "woff2", "xlsx", "xz", "zip", "zst"]};
+
+// One member of an Accept-Encoding header, in lower case: a coding, and its weight if it has one.
+const MEMBER = /^[ \t]*([^ \t;]+)[ \t]*(?:;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*)?$/;
+
+function handler(event) {
+    const request = event.request;
+    const names = namesBelowPrefix(request.uri);
+    if (names === null || !isPublic(names)) {
+        return answer(404, 'Not Found', {'cache-control': {value: 'no-store'}});
+    }
+    if (request.method === 'OPTIONS') {
+        return answer(204, 'No Content', {
+            'access-control-allow-methods': {value: 'GET, HEAD, OPTIONS'},
+            'access-control-allow-headers': {value: '*'},
+            'access-control-max-age': {value: '86400'},
+        });
+    }
+    // S3 obeys parameters such as response-content-type, which are not for a viewer to set.
+    request.querystring = {};
+    if (isEligible(names[names.length - 1])) {
+        request.uri += preferredSuffix(weightsIn(request.headers['accept-encoding']));
+    }
+    return request;
+}
+
+function answer(status, description, headers) {
+    headers['access-control-allow-origin'] = {value: '*'};
+    return {statusCode: status, statusDescription: description, headers: headers};
+}
+
+// The path below the prefix, decoded as S3 decodes it and split; null for any other path.
+function namesBelowPrefix(uri) {
+    let path;
+    try {
+        path = decodeURIComponent(uri);
+    } catch (error) {
+        return null;
+    }
+    return path.startsWith(BUILDS.prefix) ? path.slice(BUILDS.prefix.length).split('/') : null;
+}
+
+// No manifest and no dotfile; and an empty name, '.' or '..' is not in the path of any file.
+function isPublic(names) {
+    if (names.length <= 2 && names[names.length - 1] === BUILDS.manifest) {
+        return false;
+    }
+    return names.every((name) => name !== '' && !name.startsWith('.'));
+}
+
+// By the extension alone, exactly as `eligible` in build/encodings.py decides what gets encodings.
+function isEligible(name) {
+    const dot = name.lastIndexOf('.');
+    const extension = dot > 0 ? name.slice(dot + 1).toLowerCase() : '';
+    return !BUILDS.skip.includes(extension);
+}
+
+// The weight of each coding in an Accept-Encoding header (RFC 9110, 12.5.3), by its name.
+// A member that is not well-formed does not count.
+function weightsIn(header) {
+    const weights = {};
+    if (header) {
+        const lines = header.multiValue ? header.multiValue : [header];
+        lines.map((line) => line.value).join(',').toLowerCase().split(',').forEach((member) => {
+            const parts = MEMBER.exec(member);
+            if (parts) {
+                weights[parts[1]] = parts[2] === undefined ? 1 : Number(parts[2]);
+            }
+        });
+    }
+    return weights;
+}
+
+// The suffix of the encoding with the highest weight; of equal ones, the first in BUILDS. Identity
+// is acceptable without being named, and then comes last.
+function preferredSuffix(weights) {
+    const identity = weightOf('identity', weights);
+    let best = {suffix: ''};
+    let highest = 0;
+    BUILDS.encodings.forEach((encoding) => {
+        const weight = weightOf(encoding.name, weights);
+        if (weight > highest) {
+            best = encoding;
+            highest = weight;
+        }
+    });
+    if (highest === 0 && identity === 0) {
+        // Neither is acceptable: better an encoding that was not refused than what was.
+        best = BUILDS.encodings.find((one) => weightOf(one.name, weights) === undefined) || best;
+    }
+    return identity > highest ? '' : best.suffix;
+}
+
+// undefined for a coding that the header says nothing about.
+function weightOf(coding, weights) {
+    return weights[coding] === undefined ? weights['*'] : weights[coding];
+}

@@ -1,0 +1,49 @@
+// The CloudFront Function (runtime 2.0) for viewer responses: on every answer below 400, from the
+// cache or not. S3 cannot keep these headers with an object.
+
+// What the request function negotiates: `manage.py staticbuilds cloudformation` replaces this line.
+const BUILDS = {"prefix": "/static/", "manifest": "staticfiles.json", "encodings": [{"name": "br", "suffix": ".br"}, {"name": "gzip", "suffix": ".gz"}], "skip": ["3gp", "3gpp", "7z", "aac", "apng", "asf", "avi", "avif", "br", "bz2", "docx", "epub", "flac", "flv", "gif", "gz", "heic", "heif", "jar", "jpeg", "jpg", "jxl", "lz", "lz4", "lzma", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpeg", "mpg", "oga", "ogg", "ogv", "opus", "png", "pptx", "rar", "swf", "tbz", "tbz2", "tgz", "txz", "weba", "webm", "webp", "whl", "wma", "wmv", "woff", "woff2", "xlsx", "xz", "zip", "zst"]};
+
+function handler(event) {
+    const headers = event.response.headers;
+    // Whoever asks, and however: a browser that has cached a copy without this header fails when an
+    // element with `crossorigin` loads the same URL.
+    headers['access-control-allow-origin'] = {value: '*'};
+    headers['cross-origin-resource-policy'] = {value: 'cross-origin'};
+    headers['timing-allow-origin'] = {value: '*'};
+    headers['x-content-type-options'] = {value: 'nosniff'};
+    if (isNegotiated(decodeURIComponent(event.request.uri))) {
+        headers.vary = {value: withAcceptEncoding(headers.vary)};
+    }
+    return event.response;
+}
+
+// Whether the request function picks an encoding for this path, which may be the one that the
+// viewer sent or the one that the request function left.
+function isNegotiated(path) {
+    if (BUILDS.encodings.length === 0) {
+        return false;
+    }
+    const encoding = BUILDS.encodings.find((one) => path.endsWith(one.suffix));
+    const plain = encoding ? path.slice(0, -encoding.suffix.length) : path;
+    return isEligible(plain.slice(plain.lastIndexOf('/') + 1));
+}
+
+// As in viewer_request.js: by the extension alone.
+function isEligible(name) {
+    const dot = name.lastIndexOf('.');
+    const extension = dot > 0 ? name.slice(dot + 1).toLowerCase() : '';
+    return !BUILDS.skip.includes(extension);
+}
+
+// What the origin says it varies by, and Accept-Encoding.
+function withAcceptEncoding(vary) {
+    if (!vary) {
+        return 'Accept-Encoding';
+    }
+    const lines = vary.multiValue ? vary.multiValue : [vary];
+    const fields = lines.map((line) => line.value).join(', ');
+    const named = fields.toLowerCase().split(',').map((field) => field.trim());
+    const isThere = named.includes('accept-encoding') || named.includes('*');
+    return isThere ? fields : fields + ', Accept-Encoding';
+}
