@@ -92,6 +92,13 @@ def test_every_argument_gets_there(tmp_path):
     assert '"CachePolicyId": "a-policy"' in text
 
 
+def test_a_cache_policy_that_cannot_be_looked_at_is_used_with_a_warning(tmp_path, caplog):
+    made = template(tmp_path, "--cache-policy", "a-policy")
+    assert distribution(made)["CacheBehaviors"][0]["CachePolicyId"] == "a-policy"
+    said = "Cache policy a-policy: CloudFront did not say what it does, so see to it yourself: "
+    assert any(message.startswith(said) for message in warnings(caplog))
+
+
 def test_the_alarms_are_a_template_of_their_own(tmp_path):
     made = template(tmp_path, "--alarms")
     assert {one["Type"] for one in made["Resources"].values()} == {"AWS::CloudWatch::Alarm"}
