@@ -22,6 +22,7 @@ from versioned_storage.management.subcommands.cloudformation import (
     NoDomain,
     UnfitDomain,
 )
+from versioned_storage.static_url import InvalidStaticURL
 
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0b5b3e1c-5f0a-4f0e-9d7e-7a1c2b3d4e5f"
 DEPLOYER = "arn:aws:iam::123456789012:role/deploy"
@@ -151,6 +152,12 @@ def test_a_certificate_without_a_domain_is_an_error(tmp_path):
 
 
 # What cannot be
+
+
+@pytest.mark.parametrize("url", ["/", "/builds/"])
+def test_a_path_that_would_make_the_records_public_is_an_error(tmp_path, url):
+    with pytest.raises(InvalidStaticURL):
+        template(tmp_path, STATIC_URL=url, MEDIA_URL="/media/")
 
 
 def test_a_bucket_is_needed_where_the_edge_asks_one(tmp_path):

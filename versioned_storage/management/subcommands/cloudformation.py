@@ -138,6 +138,8 @@ def _stack(site: Site, options: Mapping[str, Any]) -> Stack:
     if kind != "s3" and options["app_domain"] is None:
         raise NoApplication(kind)
     origin = None if kind == "pull" else site.origin
+    # Everything below the path is made public.
+    site.static_url.check_holds_builds(site.options.cdn_domain)
     if policy := options["cache_policy"]:
         for warning in policies.warnings(policy, kind):
             logger.warning("Cache policy %s: %s", policy, warning)
