@@ -11,11 +11,27 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand, cloudformation, invalidate, prune, verify
+from ..subcommands import (
+    Subcommand,
+    cloudformation,
+    diff,
+    invalidate,
+    prune,
+    publish,
+    pull,
+    show,
+    verify,
+    version,
+)
 
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "version": version,
+    "publish": publish,
+    "show": show,
+    "diff": diff,
     "verify": verify,
+    "pull": pull,
     "prune": prune,
     "cloudformation": cloudformation,
     "invalidate": invalidate,
