@@ -51,11 +51,6 @@ YELLOW, AMBER = "#f2cf3b", "#ffb000"
 PATIENCE = 20_000
 
 
-@pytest.fixture(scope="session", autouse=True)
-def nginx() -> None:
-    """Not everything here needs it: see `edge`."""
-
-
 # The site and its two deploys
 
 
@@ -89,7 +84,7 @@ class Deploy:
 
 
 @pytest.fixture(scope="module")
-def deploys(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Deploy]]:
+def deploys(moto_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Deploy]]:
     """Two deploys of the example project; the second has other colours."""
     base = tmp_path_factory.mktemp("example")
     overlay = base / "changed"
@@ -97,7 +92,7 @@ def deploys(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     tokens = (HOME / "showcase/static/css/tokens.css").read_text(encoding="utf-8")
     assert YELLOW in tokens
     (overlay / "css/tokens.css").write_text(tokens.replace(YELLOW, AMBER), encoding="utf-8")
-    with Bucket.at(s3_server) as bucket:
+    with Bucket.at(moto_server) as bucket:
         allow_reading_builds(bucket)
         environment = {
             "CDN_DOMAIN": "http://127.0.0.1:9",
