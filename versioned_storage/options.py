@@ -23,7 +23,7 @@ from .errors import ConfigurationError
 SETTING = "VERSIONED_STORAGE"
 STORAGE_OPTIONS = 'STORAGES["staticfiles"]["OPTIONS"]'
 
-_BUILD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+BUILD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
@@ -164,7 +164,7 @@ def _build_version_elsewhere() -> dict[str, tuple[Any, str]]:
 
 
 def _check_build_version(value: object, setting: str) -> str:
-    if isinstance(value, str) and _BUILD_VERSION.fullmatch(value):
+    if isinstance(value, str) and BUILD_VERSION.fullmatch(value):
         return value
     allowed = (
         "1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or a digit "

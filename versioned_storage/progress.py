@@ -7,8 +7,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from tqdm import tqdm
-
 logger = logging.getLogger("versioned_storage")
 
 T = TypeVar("T")
@@ -16,7 +14,13 @@ T = TypeVar("T")
 
 def track(items: Iterable[T], *, total: int, doing: str, unit: str) -> Iterator[T]:
     """Pass ``items`` on and show how far they are, where stderr is a terminal."""
-    bar = tqdm(items, total=total, desc=doing, unit=f" {unit}", disable=None, leave=False)
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    # Only for a terminal: importing it takes as long as fingerprinting some thirty files.
+    from tqdm import tqdm
+
+    bar = tqdm(items, total=total, desc=doing, unit=f" {unit}", leave=False)
     try:
         yield from bar
     finally:

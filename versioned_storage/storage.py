@@ -22,14 +22,14 @@ from . import options as site
 from . import static_url
 from .apps import say_if_not_installed
 from .build.assembly import Base, Recipe, assemble
-from .build.compression import encode
+from .build.compression import encode_file
 from .build.directory import BuildDirectory, CannotWrite, Digest, writing
-from .build.encodings import ENCODINGS
 from .build.files import DigestedFile, PassingFile
-from .build.fingerprint import Fingerprinted, Fingerprinter, Sources
+from .build.fingerprint import Fingerprinted, Fingerprinter
 from .build.manifest import BuildFile, Manifest, UnreadableManifest
 from .build.problems import BuildIsComplete, BuildIsFrozen
 from .build.references.scanning import Scanners
+from .build.sources import Sources
 from .build.targets import Targets
 from .builds import base_build, complete_builds
 from .errors import MissingBuildVersion, MissingEntry, MissingManifest, SourceError
@@ -236,8 +236,7 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
 
     def provide(self, file: BuildFile) -> None:
         """Make an encoding that this disk lacks, because S3 had it when the build was made."""
-        if file.variant.encoding is not None:
-            encode(self._directory(), file.asset.hashed_name, ENCODINGS[file.variant.encoding])
+        encode_file(self._directory(), file)
 
     def _counts_as_processed(self, one: Fingerprinted) -> bool:
         # Django's storage counts what can have references, changed or not.
@@ -320,7 +319,7 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
 
     def _complete_manifest(self) -> Manifest | None:
         """The manifest of the build directory if the build in it is complete."""
-        if self.build_version is None or not self.manifest_storage.exists(self.manifest_name):
+        if self.build_version is None or not self._has_manifest():
             self._complete = None
         elif self._complete is None:
             try:
@@ -332,6 +331,13 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
             # A manifest_storage of the site's own may still have another build's.
             self._complete = manifest if manifest.build == self.build_version else None
         return self._complete
+
+    def _has_manifest(self) -> bool:
+        if self.manifest_storage is not self or not self.location:
+            return self.manifest_storage.exists(self.manifest_name)
+        # Asked for each file that is collected, and much cheaper than Django's exists, which makes
+        # sure each time that the name is below the location.
+        return os.path.exists(os.path.join(self.location, self.manifest_name))  # noqa: PTH110, PTH118
 
     def _take_back(self, collected: Mapping[str, Digest], complete: Manifest | None) -> None:
         """Remove what was collected into a complete build and is none of it."""

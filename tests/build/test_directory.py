@@ -242,6 +242,25 @@ def test_the_same_bytes_in_two_files_are_not_the_same_file(directory):
     assert not directory.same_file("a.txt", "b.txt")
 
 
+def test_a_symlink_is_there_and_is_one_even_if_it_leads_nowhere(directory):
+    directory.write("a.txt", [b"x"])
+    directory.path("nowhere.txt").symlink_to("gone.txt")
+    assert directory.exists("a.txt")
+    assert not directory.is_symlink("a.txt")
+    assert directory.exists("nowhere.txt")
+    assert directory.is_symlink("nowhere.txt")
+    for name in ("gone.txt", "a.txt/below"):
+        assert not directory.exists(name)
+        assert not directory.is_symlink(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+def test_a_pipe_is_not_waited_for(directory):
+    directory.write("a.txt", [b""])
+    os.mkfifo(directory.path("pipe"))
+    assert not directory.holds("pipe", 0, [])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "held"),
     [
@@ -283,7 +302,7 @@ def test_a_file_in_the_place_of_a_directory_is_named_with_what_to_do(directory):
     assert str(caught.value) == (
         f"Cannot write {directory.root / 'css' / 'app.css'}: Not a directory. The build is not "
         "complete and nothing was published. See to the space and the permissions below "
-        "STATIC_ROOT and run collectstatic again."
+        "STATIC_ROOT and run the same command again."
     )
     assert isinstance(caught.value, VersionedStorageError)
     assert isinstance(caught.value.error, NotADirectoryError)

@@ -16,7 +16,7 @@ from ..progress import bytes_text, count_text, track
 from .compression import Compressed, Opener, Work, compress, decodes_to
 from .directory import BuildDirectory, Digest
 from .encodings import ENCODINGS, eligible
-from .fingerprint import Fingerprinted, Sources
+from .fingerprint import Fingerprinted
 from .manifest import (
     Asset,
     Manifest,
@@ -25,6 +25,7 @@ from .manifest import (
     differences,
 )
 from .problems import BuildIsComplete, WrongEncoding
+from .sources import Sources
 
 #: The sizes of encodings that S3 has, by the integrity of their asset and their name.
 Elsewhere = Mapping[str, Mapping[str, int]]
@@ -254,7 +255,9 @@ def with_encodings(manifest: Manifest, compressed: Iterable[Compressed]) -> Mani
     """The manifest with the sizes of the encodings that were made."""
     sizes = {name: one.sizes for one in compressed for name in one.work.names}
     assets = {
-        hashed_name: replace(asset, encodings=dict(sizes.get(hashed_name, {})))
+        hashed_name: replace(asset, encodings=dict(sizes[hashed_name]))
+        if hashed_name in sizes
+        else asset
         for hashed_name, asset in manifest.assets.items()
     }
     return replace(manifest, assets=assets)

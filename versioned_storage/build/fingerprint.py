@@ -8,26 +8,23 @@ one hash over the whole cycle.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from io import BytesIO
-from typing import Any, BinaryIO
 
 from django.core.files.base import File
-from django.core.files.storage import Storage
 
-from .directory import CHUNK, BuildDirectory, Digest, chunks_of, digest_of
+from .directory import BuildDirectory, Digest, digest_of
 from .files import DigestedFile
 from .graph import groups
-from .problems import BrokenReference, BrokenReferences, NotUTF8, UnreadableSource
+from .problems import BrokenReference, BrokenReferences, NotUTF8
 from .references import Reference, line_of, rewrite
 from .references.scanning import Scanners
+from .sources import Source, Sources, chunks_of_bytes, read_all
 from .targets import Target, Targets
 
 _HINTS = 50
-
-#: What collectstatic hands to post_process: where each file comes from, by its name.
-Sources = Mapping[str, tuple[Storage, str]]
 
 
 @dataclass(frozen=True)
@@ -86,20 +83,18 @@ class Fingerprinter:
     def run(self) -> Iterator[Fingerprinted]:
         """Fingerprint everything. Raises `BrokenReferences` once all files are read."""
         waiting: dict[str, _Document] = {}
+        scanned = {name for name in self.sources if self._is_scanned(name)}
         # Leaves first: most of what has references then has no need to wait, nor to be kept.
-        for name in sorted(self.sources, key=lambda name: (self._is_scanned(name), name)):
-            if not self._is_scanned(name):
-                yield self._settle_leaf(name)
-                continue
-            data = self._read(name)
-            document = self._document(name, data)
-            if not document.references:
-                yield self._settle(name, data, document.source)
-            elif document.depends_on() <= self._settled.keys():
-                rewritten = self._rewritten(document, self._settled)
-                yield self._settle(name, rewritten, document.source)
-            else:
-                waiting[name] = document
+        names = sorted(self.sources, key=lambda name: (name in scanned, name))
+        with closing(read_all(self.sources, names, whole=scanned, known=self.collected)) as read:
+            for source in read:
+                document = self._document(source) if source.name in scanned else None
+                if document is None:
+                    yield self._settle_as_it_is(source)
+                elif document.depends_on() <= self._settled.keys():
+                    yield self._settle(document, self._rewritten(document, self._settled))
+                else:
+                    waiting[source.name] = document
         if self._broken:
             raise BrokenReferences(self._broken)
         for group in groups({name: waiting[name].depends_on() for name in waiting}):
@@ -108,9 +103,11 @@ class Fingerprinter:
     def _is_scanned(self, name: str) -> bool:
         return self.scanners.read(name) and not self.prehashed(name)
 
-    def _document(self, name: str, data: bytes) -> _Document:
+    def _document(self, source: Source) -> _Document | None:
+        """The file and its references; None where it has none."""
+        name = source.name
         try:
-            text = data.decode()
+            text = (source.data or b"").decode()
         except UnicodeDecodeError as error:
             raise NotUTF8(name, error) from error
         references = []
@@ -122,7 +119,7 @@ class Fingerprinter:
                 references.append((reference, target))
             else:
                 self._note_missing(name, text, reference, target)
-        return _Document(name, text, references, digest_of((data,)))
+        return _Document(name, text, references, source.digest()) if references else None
 
     def _note_missing(self, name: str, text: str, reference: Reference, target: Target) -> None:
         for entry in self.ignore_missing:
@@ -139,34 +136,31 @@ class Fingerprinter:
             missing = replace(missing, near=self.targets.near(target.name))
         self._broken.append(missing)
 
-    def _settle_leaf(self, name: str) -> Fingerprinted:
-        """A file whose bytes are final as they are, however large: it is streamed."""
-        digest = self.collected.get(name)
-        if digest is None:
-            with self._open_source(name) as file:
-                digest = digest_of(chunks_of(file))
-        content = DigestedFile(name, digest, lambda: self._open_source(name))
-        hashed_name = name if self.prehashed(name) else self._hashed_name(name, content)
-        with content:
-            written = self._place(name, hashed_name, content)
+    def _settle_as_it_is(self, source: Source) -> Fingerprinted:
+        """A file whose bytes are final, however large: it is streamed."""
+        name, digest = source.name, source.digest()
+        hashed_name = name
+        if not self.prehashed(name):
+            with DigestedFile(name, digest, source.open) as content:
+                hashed_name = self._hashed_name(name, content)
+        written = self._place(name, hashed_name, digest, source.chunks)
         return Fingerprinted(name, hashed_name, digest, digest, written)
 
     def _settle(
-        self, name: str, data: bytes, source: Digest, hashed_name: str | None = None
+        self, document: _Document, data: bytes, hashed_name: str | None = None
     ) -> Fingerprinted:
-        digest = digest_of((data,))
-        with DigestedFile(name, digest, lambda: BytesIO(data)) as content:
-            if hashed_name is None:
-                hashed_name = self._hashed_name(name, content)
-            written = self._place(name, hashed_name, content)
-        return Fingerprinted(name, hashed_name, digest, source, written)
+        name, digest = document.name, digest_of((data,))
+        if hashed_name is None:
+            content = DigestedFile(name, digest, lambda: BytesIO(data))
+            hashed_name = self._hashed_name(name, content)
+        written = self._place(name, hashed_name, digest, lambda: chunks_of_bytes(data))
+        return Fingerprinted(name, hashed_name, digest, document.source, written)
 
     def _settle_group(self, group: list[_Document]) -> Iterator[Fingerprinted]:
         cyclic = len(group) > 1 or group[0].name in group[0].depends_on()
         if not cyclic:
             (document,) = group
-            rewritten = self._rewritten(document, self._settled)
-            yield self._settle(document.name, rewritten, document.source)
+            yield self._settle(document, self._rewritten(document, self._settled))
             return
         # Nobody in a cycle can have a final name first, so all of them are named by one content:
         # that of the whole cycle, in which the references inside it have their original names.
@@ -180,8 +174,7 @@ class Fingerprinter:
         names = self._settled | hashed_names
         for document in group:
             data = self._rewritten(document, names)
-            hashed_name = hashed_names[document.name]
-            yield self._settle(document.name, data, document.source, hashed_name)
+            yield self._settle(document, data, hashed_names[document.name])
 
     def _rewritten(self, document: _Document, names: Mapping[str, str]) -> bytes:
         replacements = (
@@ -194,50 +187,49 @@ class Fingerprinter:
         return rewrite(document.text, replacements).encode()
 
     def _hashed_name(self, name: str, content: File[bytes]) -> str:
+        if _READ_AS_URL.isdisjoint(name):
+            return self.hashed_name(name, content).replace("\\", "/")
         hashed_name = self.hashed_name(name.translate(_STAND_INS), content)
         return hashed_name.translate(_STOOD_FOR).replace("\\", "/")
 
-    def _place(self, name: str, hashed_name: str, content: DigestedFile) -> bool:
+    def _place(
+        self,
+        name: str,
+        hashed_name: str,
+        digest: Digest,
+        chunks: Callable[[], Iterator[bytes]],
+    ) -> bool:
         """Bring the files of an asset about; False when they were there."""
         directory, versioned = self.directory, self.targets.versioned
         self._settled[name] = hashed_name
-        missing = not directory.holds(hashed_name, content.size, content.chunks(CHUNK))
+        missing = not directory.holds(hashed_name, digest.size, chunks())
         if missing:
-            if name != hashed_name and self.collected.get(name) == content.digest:
+            if name != hashed_name and self.collected.get(name) == digest:
                 # We wrote and digested the original a moment ago. In the neutral layout it stays
                 # a file of its own, because the next collectstatic may write into it.
                 (directory.link if versioned else directory.copy)(name, hashed_name)
             else:
-                content.seek(0)
-                directory.write(hashed_name, content.chunks(CHUNK))
-        if name == hashed_name or directory.path(name).is_symlink():
-            # collectstatic --link: the original stays what the user asked for.
+                directory.write(hashed_name, chunks())
+        if name == hashed_name:
             stale = False
         elif not self.keep_originals:
-            stale = directory.path(name).exists()
+            stale = directory.exists(name) and not directory.is_symlink(name)
             if stale:
                 directory.remove(name)
         else:
-            stale = versioned and not directory.same_file(name, hashed_name)
+            # collectstatic --link: the original stays what the user asked for.
+            stale = (
+                versioned
+                and not directory.same_file(name, hashed_name)
+                and not directory.is_symlink(name)
+            )
             if stale:
                 directory.link(hashed_name, name)
         return missing or stale
 
-    def _read(self, name: str) -> bytes:
-        with self._open_source(name) as file:
-            return file.read()
-
-    def _open_source(self, name: str) -> BinaryIO:
-        storage, path = self.sources[name]
-        try:
-            file: Any = storage.open(path)
-        except OSError as error:
-            raise UnreadableSource(name, error) from error
-        opened: BinaryIO = file
-        return opened
-
 
 # Django reads a name as a URL before it puts the hash in: a "#" in the name of a file would begin
 # a fragment. Characters of the private use area stand in for those until it is done.
-_STAND_INS = {ord(character): 0xE000 + ord(character) for character in "%#?"}
+_READ_AS_URL = frozenset("%#?")
+_STAND_INS = {ord(character): 0xE000 + ord(character) for character in _READ_AS_URL}
 _STOOD_FOR = {stand_in: original for original, stand_in in _STAND_INS.items()}

@@ -6,7 +6,8 @@ Whatever is written is written on a condition, so that no writer undoes what it 
 from __future__ import annotations
 
 import hashlib
-from base64 import b64decode, b64encode
+import os
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from urllib3.exceptions import HTTPError
 
 from ..errors import VersionedStorageError
 from .connection import Connection, sentence
+from .transport import Transport
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -79,6 +81,9 @@ class OriginError(VersionedStorageError):
             metadata = answer.get("ResponseMetadata", {})
             self.status = metadata.get("HTTPStatusCode")
             self.attempts = metadata.get("RetryAttempts", 0) + 1
+        else:
+            # The transport counts them there; urllib3's own errors have no such place.
+            self.attempts = getattr(error, "kwargs", {}).get("attempts", 1)
         status = f" {self.status}" if self.status else ""
         tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
         advice = _ADVICE.get(self.code, _UNREACHABLE)
@@ -158,6 +163,8 @@ class S3Origin:
         self.bucket = self._connection.bucket
         self.location = self._connection.location
         self.conditional = conditional
+        self._connections = connections
+        self._transport: Transport | None = None
         self._ahead = timedelta(0)
         self._asked = 0
         self._lock = Lock()
@@ -166,6 +173,14 @@ class S3Origin:
     def client(self) -> S3Client:
         """One client for all threads, made when it is first needed."""
         return self._connection.client
+
+    @property
+    def transport(self) -> Transport:
+        """What puts and copies objects, one for all threads."""
+        with self._lock:
+            if self._transport is None:
+                self._transport = Transport(self.client, self.bucket, self._connections)
+        return self._transport
 
     def key(self, path: str) -> str:
         """The key of ``path``, which is below the location."""
@@ -255,7 +270,8 @@ class S3Origin:
         Returns the ETag of what was stored; None when something else is there. After an answer
         that was lost, what is there can be these very bytes.
         """
-        return self._put(path, data, hashlib.sha256(data).hexdigest(), replacing, headers)
+        sha256 = hashlib.sha256(data).hexdigest()
+        return self._put(path, data, len(data), sha256, replacing, headers)
 
     def put_file(
         self,
@@ -273,7 +289,8 @@ class S3Origin:
         beside ``metadata``.
         """
         with file.open("rb") as body:
-            return self._put(path, body, sha256, replacing, headers, metadata)
+            size = os.fstat(body.fileno()).st_size
+            return self._put(path, body, size, sha256, replacing, headers, metadata)
 
     def copy(
         self,
@@ -292,24 +309,23 @@ class S3Origin:
         """
         with self._answers("CopyObject", path):
             try:
-                answer = self.client.copy_object(
-                    **{
+                return self.transport.copy(
+                    self.key(path),
+                    self.key(source),
+                    etag,
+                    {
                         **self._parameters(sha256, metadata),
-                        **self._at(path),
-                        "CopySource": {"Bucket": self.bucket, "Key": self.key(source)},
-                        "CopySourceIfMatch": etag,
                         "MetadataDirective": "REPLACE",
                         # To copy the tags, it would take the permission to read them.
                         "TaggingDirective": "REPLACE",
                         "ChecksumAlgorithm": "SHA256",
                         **headers,
-                    }
+                    },
                 )
             except ClientError as error:
                 if _condition_failed(error):
                     return None
                 raise
-        return answer["CopyObjectResult"]["ETag"]
 
     def delete(self, paths: Iterable[str]) -> Iterator[int]:
         """Delete objects, 1,000 to a request; yields how many each request deleted.
@@ -336,6 +352,7 @@ class S3Origin:
         self,
         path: str,
         body: bytes | BinaryIO,
+        size: int,
         sha256: str,
         replacing: str | None,
         headers: Mapping[str, str],
@@ -343,21 +360,21 @@ class S3Origin:
     ) -> str | None:
         with self._answers("PutObject", path):
             try:
-                answer = self.client.put_object(
-                    **{
+                return self.transport.put(
+                    self.key(path),
+                    body,
+                    size,
+                    sha256,
+                    {
                         **self._parameters(sha256, metadata),
-                        **self._at(path),
-                        "Body": body,
-                        "ChecksumSHA256": b64encode(bytes.fromhex(sha256)).decode(),
                         **headers,
                         **self._condition(replacing),
-                    }
+                    },
                 )
             except ClientError as error:
                 if _condition_failed(error):
                     return None
                 raise
-        return answer["ETag"]
 
     def _set_clock(self, answer: Any) -> None:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import partial
 from typing import Any
 
@@ -58,20 +58,20 @@ class Scanners:
     """Finds the references in a file, by its name."""
 
     def __init__(self, patterns: Iterable[tuple[str, Iterable[Any]]]) -> None:
-        self._by_glob: list[tuple[str, Scanner]] = [
-            (glob, webmanifest_references) for glob in _WEB_MANIFESTS
-        ]
+        self._by_name: list[tuple[Callable[[str], object], Scanner]] = []
+        for glob in _WEB_MANIFESTS:
+            self._scan(glob, webmanifest_references)
         for glob, wanted in patterns:
             self._add(glob, list(wanted))
 
     def read(self, name: str) -> bool:
         """Say whether files of that name can have references at all."""
-        return any(fnmatchcase(name, glob) for glob, _ in self._by_glob)
+        return any(matches(name) for matches, _ in self._by_name)
 
     def references(self, name: str, text: str) -> list[Reference]:
         """Every reference in ``text``, in order; where two overlap, the first one found."""
         found: list[Reference] = []
-        for scanner in dict.fromkeys(s for glob, s in self._by_glob if fnmatchcase(name, glob)):
+        for scanner in dict.fromkeys(s for matches, s in self._by_name if matches(name)):
             found.extend(scanner(text))
         found.sort(key=lambda reference: reference.start)
         apart: list[Reference] = []
@@ -85,13 +85,17 @@ class Scanners:
             if any(pattern in patterns for pattern in wanted):
                 if scanner is js_module_references:
                     _require_parser()
-                self._by_glob.append((glob, scanner))
+                self._scan(glob, scanner)
                 if glob == "*.js":
-                    self._by_glob.append(("*.mjs", scanner))
+                    self._scan("*.mjs", scanner)
         known = [pattern for patterns, _ in _BUILT_IN for pattern in patterns]
         for pattern in wanted:
             if pattern not in known:
-                self._by_glob.append((glob, _of_pattern(pattern)))
+                self._scan(glob, _of_pattern(pattern))
+
+    def _scan(self, glob: str, scanner: Scanner) -> None:
+        # As fnmatchcase, which looks the compiled glob up again for each name.
+        self._by_name.append((re.compile(translate(glob)).match, scanner))
 
 
 def _require_parser() -> None:

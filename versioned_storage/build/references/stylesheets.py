@@ -15,14 +15,15 @@ _INSIDE = re.compile(r"""["'(@/\\);{}](?:(?<!/)|(?=\*))""")
 
 _FUNCTIONS = ("url", "src", "-webkit-image-set", "image-set")
 _LONGEST_FUNCTION = max(map(len, _FUNCTIONS))
-_NAME_CHARACTERS = r"\w\x00\x80-\U0010ffff-"
-_IN_A_NAME = re.compile(rf"[#@{_NAME_CHARACTERS}]", re.ASCII)
+# All but the ASCII that is in no name: said the other way round, each takes re 3 ms to compile.
+_NAME_CHARACTER = r"[^\x01-,./:-@\[-^`{-\x7f]"
+_IN_A_NAME = re.compile(rf"[#@]|{_NAME_CHARACTER}")
 _AT_KEYWORD = re.compile(
-    rf"@(?:(?P<import>import)|namespace)(?![\\{_NAME_CHARACTERS}])", re.ASCII | re.IGNORECASE
+    rf"@(?:(?P<import>import)|namespace)(?!\\|{_NAME_CHARACTER})", re.ASCII | re.IGNORECASE
 )
-_NAMESPACE_PREFIX = re.compile(rf"(?!url\()[\\{_NAME_CHARACTERS}]*", re.ASCII | re.IGNORECASE)
+_NAMESPACE_PREFIX = re.compile(rf"(?!url\()(?:\\|{_NAME_CHARACTER})*", re.ASCII | re.IGNORECASE)
 _URL_FUNCTION = re.compile(r"url\(", re.IGNORECASE)
-_AFTER_QUOTED_URL = re.compile(rf"/\*|[\\{_NAME_CHARACTERS}]", re.ASCII)
+_AFTER_QUOTED_URL = re.compile(rf"/\*|\\|{_NAME_CHARACTER}")
 
 _SPACE = " \t\n\r\f"
 _SPACES = re.compile(rf"[{_SPACE}]*")

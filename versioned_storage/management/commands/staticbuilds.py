@@ -11,11 +11,26 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand, cloudformation, prune, verify
+from ..subcommands import (
+    Subcommand,
+    cloudformation,
+    diff,
+    prune,
+    publish,
+    pull,
+    show,
+    verify,
+    version,
+)
 
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "version": version,
+    "publish": publish,
+    "show": show,
+    "diff": diff,
     "verify": verify,
+    "pull": pull,
     "prune": prune,
     "cloudformation": cloudformation,
 }

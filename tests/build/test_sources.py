@@ -1,0 +1,128 @@
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from django.core.files.storage import FileSystemStorage
+
+from versioned_storage.build.directory import CHUNK, digest_of
+from versioned_storage.build.problems import UnreadableSource
+from versioned_storage.build.sources import read_all
+
+SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7]
+
+
+class Noting(FileSystemStorage):
+    """Notes what was opened, and by which thread."""
+
+    def __init__(self, location):
+        super().__init__(location)
+        self.opened = []
+        self.threads = set()
+
+    def open(self, name, mode="rb"):
+        self.opened.append(name)
+        self.threads.add(threading.current_thread())
+        return super().open(name, mode)
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return Noting(tmp_path)
+
+
+def written(storage, files):
+    for name, data in files.items():
+        Path(storage.path(name)).write_bytes(data)
+    return {name: (storage, name) for name in files}
+
+
+def read(sources, *, whole=(), known=None):
+    return read_all(sources, sorted(sources), whole=whole, known=known or {})
+
+
+def of_size(size):
+    return bytes(number % 251 for number in range(size))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_source_has_the_digest_and_the_bytes_of_its_file(storage, size, whole):
+    data = of_size(size)
+    sources = written(storage, {"f": data})
+    with closing(read(sources, whole=sources if whole else ())) as found:
+        (source,) = found
+    assert source.digest() == digest_of([data])
+    assert b"".join(source.chunks()) == b"".join(source.chunks()) == data
+    assert all(len(chunk) <= CHUNK for chunk in source.chunks())
+    if whole:
+        assert source.data == data
+
+
+def test_a_large_file_is_kept_only_where_it_is_wanted_whole(storage):
+    sources = written(storage, {"app.js": of_size(CHUNK + 1), "video.mp4": of_size(CHUNK + 1)})
+    script, video = read(sources, whole={"app.js"})
+    assert script.data is not None
+    assert video.data is None
+
+
+def test_sources_come_in_the_order_of_the_names_whatever_their_size(storage):
+    sources = written(storage, {f"{n:03}": of_size(n % 3 * CHUNK) for n in range(100)})
+    assert [source.name for source in read(sources)] == sorted(sources)
+
+
+def test_a_file_with_a_known_digest_is_not_opened_until_its_bytes_are_asked_for(storage):
+    digest = digest_of([b"known"])
+    sources = written(storage, {"f": b"known"})
+    (source,) = read(sources, known={"f": digest})
+    assert source.digest() == digest
+    assert storage.opened == []
+    assert b"".join(source.chunks()) == b"known"
+    assert storage.opened == ["f"]
+
+
+def test_a_small_file_is_opened_once(storage):
+    (source,) = read(written(storage, {"f": b"small"}))
+    source.digest()
+    list(source.chunks())
+    assert storage.opened == ["f"]
+
+
+def test_only_so_much_is_read_before_it_is_asked_for(storage):
+    sources = written(storage, {f"{n:03}": of_size(CHUNK) for n in range(100)})
+    with closing(read(sources, whole=sources)) as found:
+        next(found)
+        assert len(storage.opened) < 30
+
+
+def test_storages_are_asked_by_one_thread_alone(storage):
+    sources = written(storage, {f"{n}": of_size(size) for n, size in enumerate(SIZES)})
+    for source in read(sources):
+        source.digest()
+        list(source.chunks())
+    assert storage.threads == {threading.current_thread()}
+
+
+def test_who_stops_early_leaves_no_thread(storage):
+    before = threading.active_count()
+    sources = written(storage, {f"{n}": of_size(3 * CHUNK) for n in range(9)})
+    with closing(read(sources)) as found:
+        next(found)
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+
+
+def test_a_file_that_is_gone_is_named(storage):
+    with pytest.raises(UnreadableSource, match=r"Cannot read gone\.css"):
+        list(read({"gone.css": (storage, "gone.css")}))
+
+
+def test_a_fault_in_the_middle_of_a_large_file_comes_out_with_its_digest(storage, monkeypatch):
+    def faulty(file):
+        yield b"x"
+        raise OSError("the disk gave up")
+
+    monkeypatch.setattr("versioned_storage.build.sources.chunks_of", faulty)
+    (source,) = read(written(storage, {"video.mp4": of_size(2 * CHUNK)}))
+    with pytest.raises(OSError, match="the disk gave up"):
+        source.digest()

@@ -1,0 +1,158 @@
+"""A new build takes from the published one what has not changed, without its bytes."""
+
+# The server stands around what is expected to fail: two blocks, not one.
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.helpers import site
+from tests.s3 import front
+from versioned_storage import storage
+from versioned_storage.build import compression
+from versioned_storage.origin.publish import BaseNotPublished
+from versioned_storage.origin.record import Record, State
+
+FILES = {
+    "css/app.css": "body { background: url(../img/logo.png) }" * 20,
+    "js/app.js": "console.log('one');" * 40,
+    "img/logo.png": b"\x89PNG" * 50,
+}
+
+
+def publish(directory, bucket, build, files=FILES, *, endpoint=None, **options):
+    """Publish from a machine that has only what is in ``directory``."""
+    directory.mkdir(exist_ok=True)
+    given = bucket.options(endpoint_url=endpoint or bucket.endpoint)
+    with site(directory, files, options={"origin": given, **options}, BUILD_VERSION=build) as shop:
+        return shop.collect()
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """The names that were compressed."""
+    names = []
+    real = compression.encode
+
+    def encode(directory, name, encoding):
+        names.append(name + encoding.suffix)
+        real(directory, name, encoding)
+
+    for module in (compression, storage):
+        monkeypatch.setattr(module, "encode", encode)
+    return names
+
+
+def bodies(bucket, build):
+    """The objects of a build, by their names in it."""
+    prefix = f"static/{build}/"
+    return {
+        key.removeprefix(prefix): stored
+        for key, stored in bucket.objects().items()
+        if key.startswith(prefix)
+    }
+
+
+def test_an_empty_machine_compresses_and_uploads_only_what_changed(bucket, tmp_path, encoded):
+    publish(tmp_path / "first", bucket, "b1")
+    encoded.clear()
+    changed = {**FILES, "js/app.js": "console.log('two');" * 40}
+    with front(bucket.endpoint) as s3:
+        publish(tmp_path / "second", bucket, "b2", changed, endpoint=s3.url)
+    assert {name.partition(".")[0] for name in encoded} == {"js/app"}
+    puts = [one for one in s3.requests if one.method == "PUT" and "/static/" in one.path]
+    uploaded = {
+        one.path.partition("/b2/")[2] for one in puts if "x-amz-copy-source" not in one.headers
+    }
+    assert {name.partition(".")[0] for name in uploaded} == {"js/app"}
+    assert len(uploaded) == 6
+
+
+def test_what_is_copied_is_as_what_is_uploaded(bucket, tmp_path):
+    publish(tmp_path / "first", bucket, "b1")
+    publish(tmp_path / "second", bucket, "b2")
+    copied, uploaded = bodies(bucket, "b2"), bodies(bucket, "b1")
+    assert copied.keys() == uploaded.keys()
+    for name, stored in copied.items():
+        for of in ("Body", "ContentType", "CacheControl", "Metadata"):
+            assert stored[of] == uploaded[name][of], (name, of)
+        assert stored.get("ContentEncoding") == uploaded[name].get("ContentEncoding"), name
+
+
+def test_the_manifest_has_the_encodings_that_were_not_made_here(bucket, tmp_path):
+    publish(tmp_path / "first", bucket, "b1")
+    publish(tmp_path / "second", bucket, "b2")
+    disk = tmp_path / "second/static_root/b2"
+    assert not list(disk.rglob("*.br"))
+    on_disk = json.loads((disk / "staticfiles.json").read_text())["assets"]
+    kept = json.loads(bucket.get("builds/b1.json")["Body"])["manifest"]["assets"]
+    assert {name: one["encodings"] for name, one in on_disk.items()} == {
+        name: one["encodings"] for name, one in kept.items()
+    }
+
+
+def test_a_copy_whose_source_went_away_is_compressed_and_uploaded(bucket, tmp_path, encoded):
+    """The base build is being pruned meanwhile."""
+    publish(tmp_path / "first", bucket, "b1")
+    expected = {name: stored["Body"] for name, stored in bodies(bucket, "b1").items()}
+    encoded.clear()
+
+    def prunes(request):
+        if "x-amz-copy-source" in request.headers:
+            bucket.delete(request.headers["x-amz-copy-source"].partition("/")[2])
+
+    with front(bucket.endpoint, prunes) as s3:
+        publish(tmp_path / "second", bucket, "b2", endpoint=s3.url)
+    assert {name: stored["Body"] for name, stored in bodies(bucket, "b2").items()} == expected
+    assert {name.rpartition(".")[2] for name in encoded} == {"br", "gz"}
+
+
+@pytest.mark.parametrize("named", [True, "b1"])
+def test_the_base_is_the_current_build_or_the_named_one(bucket, tmp_path, named, capsys):
+    publish(tmp_path / "first", bucket, "b1")
+    publish(tmp_path / "other", bucket, "b2", {"other.css": "a{}"})
+    publish(tmp_path / "second", bucket, "b3", base_build=named)
+    said = capsys.readouterr().err
+    copied = "14 copied inside S3" in said.splitlines()[-1]
+    assert copied == (named == "b1")
+
+
+def test_without_a_base_everything_is_made_and_uploaded(bucket, tmp_path, encoded, capsys):
+    publish(tmp_path / "first", bucket, "b1")
+    made = sorted(encoded)
+    encoded.clear()
+    publish(tmp_path / "second", bucket, "b2", base_build=False)
+    assert sorted(encoded) == made
+    assert "copied" not in capsys.readouterr().err
+
+
+def test_a_base_that_is_not_published_is_an_error_before_the_build(bucket, tmp_path):
+    with pytest.raises(BaseNotPublished) as refused:
+        publish(tmp_path / "first", bucket, "b2", base_build="b1")
+    assert str(refused.value).startswith(
+        f"The base build b1 is not published (s3://{bucket.name}/builds/b1.json)."
+    )
+    assert bucket.listed() == set()
+
+
+def test_encodings_that_were_made_in_another_way_are_made_again(bucket, tmp_path, encoded):
+    publish(tmp_path / "first", bucket, "b1")
+    encoded.clear()
+    stored = bucket.get("builds/b1.json")["Body"]
+    bucket.put("builds/b1.json", stored.replace(b'"quality": 11', b'"quality": 5'))
+    publish(tmp_path / "second", bucket, "b2")
+    assert {name.rpartition(".")[2] for name in encoded} == {"br"}
+
+
+def test_running_again_after_a_failed_publish_skips_what_is_there(bucket, tmp_path, capsys):
+    """On another machine, too, which has none of the encodings."""
+    publish(tmp_path / "first", bucket, "b1")
+    published = Record.from_json(bucket.get("builds/b1.json")["Body"], name="b1")
+    claimed = replace(published, state=State.PUBLISHING, totals=None, manifest=None)
+    bucket.put("builds/b1.json", claimed.to_json())
+    capsys.readouterr()
+    with front(bucket.endpoint) as s3:
+        publish(tmp_path / "second", bucket, "b1", endpoint=s3.url)
+    assert "0 objects uploaded, 0 B, 14 there already" in capsys.readouterr().err
+    assert {path.rpartition("/")[2] for path in s3.asked("PUT")} == {"b1.json"}
