@@ -14,9 +14,9 @@ from django.core.files.storage import Storage
 
 from .build.directory import chunks_of
 from .build.encodings import ENCODINGS
-from .build.fingerprint import Sources
 from .build.manifest import FORMAT
 from .build.problems import UnreadableSource
+from .build.sources import Sources
 from .storage import VersionedStaticFilesStorage
 
 # Of the sha256, in hex digits: 48 bits. Should two contents of a site ever agree in them,

@@ -1,6 +1,9 @@
 import json
+import re
 import shutil
+from argparse import ArgumentParser
 from io import StringIO
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,6 +15,7 @@ from tests.s3 import Bucket, moto, nobody, options
 from versioned_storage.build.encodings import SKIP_COMPRESS_EXTENSIONS
 from versioned_storage.edge.functions import VIEWER_REQUEST, Compressed, Constants, rendered
 from versioned_storage.management.site import NoOrigin
+from versioned_storage.management.subcommands import cloudformation
 from versioned_storage.management.subcommands.cloudformation import (
     NoApplication,
     NoCertificate,
@@ -166,6 +170,16 @@ def test_the_application_has_to_be_known_where_the_edge_asks_it(tmp_path):
 def test_an_argument_that_cannot_be_is_refused_with_what_it_has_to_be(tmp_path, arguments, message):
     with pytest.raises(CommandError, match=message):
         template(tmp_path, *arguments)
+
+
+def test_the_guide_names_every_argument_and_no_other():
+    parser = ArgumentParser(add_help=False)
+    cloudformation.add_arguments(parser)
+    arguments = {"--json", *(action.option_strings[0] for action in parser._actions)}
+    guide = (Path(__file__).parents[2] / "docs" / "cloudfront.md").read_text(encoding="utf-8")
+    ours = re.findall(r"staticbuilds cloudformation (?:[^\n]*\\\n)*[^\n]*", guide)
+    named = set(re.findall(r"--[a-z-]+", " ".join(ours))) | set(re.findall(r"`(--[a-z-]+)", guide))
+    assert named == arguments
 
 
 # The builds that are kept

@@ -63,9 +63,11 @@ def test_it_tells_what_was_added_removed_and_changed_with_what_it_weighs(two):
         "changed img/logo.png +4 B -",
         f"total +205 B {total}",
         "",
-        f"Added and changed assets have {news / 1000:.1f} kB, in br where there is one. "
-        f"A returning visitor who loads every asset downloads {everything / 1000:.1f} kB: "
-        "each build has URLs of its own.",
+        (
+            f"Added and changed assets have {news / 1000:.1f} kB, in br where there is one. "
+            f"A returning visitor who loads every asset downloads {everything / 1000:.1f} kB: "
+            "each build has URLs of its own."
+        ),
     ]
 
 

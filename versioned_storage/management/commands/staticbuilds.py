@@ -15,6 +15,7 @@ from ..subcommands import (
     Subcommand,
     cloudformation,
     diff,
+    invalidate,
     prune,
     publish,
     pull,
@@ -33,6 +34,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "pull": pull,
     "prune": prune,
     "cloudformation": cloudformation,
+    "invalidate": invalidate,
 }
 
 
