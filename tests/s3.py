@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPConnection
@@ -111,6 +111,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -219,18 +220,12 @@ def front(
             if len(body) < length:  # a client that died
                 self.close_connection = True
                 return
-            path = urlsplit(self.path).path
-            request = Request(self.command, path, dict(self.headers), body)
+            url = urlsplit(self.path)
+            request = Request(self.command, url.path, dict(self.headers), body, url.query)
             answer = standing.handle(request, self.path)
             if not answer.status:
                 self.close_connection = True
                 return
-            try:
-                self.send(answer)
-            except ConnectionError:  # a client that died since
-                self.close_connection = True
-
-        def send(self, answer: Answer) -> None:
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
@@ -240,6 +235,10 @@ def front(
             self.wfile.write(answer.body)
 
         do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answered  # noqa: N815
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # a client that died
+                super().handle()
 
         def log_message(self, *args: object) -> None:
             pass

@@ -849,7 +849,7 @@ def test_a_file_where_a_directory_has_to_be_is_said_with_its_path(tmp_path, buil
     assert str(caught.value).startswith(f"Cannot write {it.root}/")
     assert str(caught.value).endswith(
         "The build is not complete and nothing was published. See to the space and the permissions "
-        "below STATIC_ROOT and run collectstatic again."
+        "below STATIC_ROOT and run the same command again."
     )
 
 

@@ -14,6 +14,7 @@ import brotli
 
 from .directory import BuildDirectory, Digest, Digester, chunks_of
 from .encodings import ENCODINGS, Compressor, Encoding
+from .manifest import BuildFile
 
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
 
@@ -85,6 +86,12 @@ def encode(directory: BuildDirectory, name: str, encoding: Encoding) -> None:
     """Make one encoding of a file of the build, beside it. Raises `CannotWrite`, OSError."""
     with directory.path(name).open("rb") as file:
         directory.write(name + encoding.suffix, _encoded(chunks_of(file), encoding.compressor))
+
+
+def encode_file(directory: BuildDirectory, file: BuildFile) -> None:
+    """Make a file of the build that is an encoding; identity is the build's own to have."""
+    if file.variant.encoding is not None:
+        encode(directory, file.asset.hashed_name, ENCODINGS[file.variant.encoding])
 
 
 def available_cores() -> int:

@@ -31,7 +31,7 @@ class CannotWrite(VersionedStorageError):
         super().__init__(
             f"Cannot write {self.path}: {error.strerror or error}. The build is not complete and "
             "nothing was published. See to the space and the permissions below STATIC_ROOT and "
-            "run collectstatic again."
+            "run the same command again."
         )
 
 

@@ -11,13 +11,32 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
-from ..subcommands import Subcommand, cloudformation, prune, verify
+from ..subcommands import (
+    Subcommand,
+    cloudformation,
+    diff,
+    invalidate,
+    listing,
+    prune,
+    publish,
+    pull,
+    show,
+    verify,
+    version,
+)
 
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "version": version,
+    "list": listing,
+    "show": show,
+    "diff": diff,
+    "publish": publish,
+    "pull": pull,
     "verify": verify,
     "prune": prune,
     "cloudformation": cloudformation,
+    "invalidate": invalidate,
 }
 
 

@@ -1,0 +1,32 @@
+"""Running manage.py staticbuilds in a test."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+from django.core.management import call_command
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the command wrote to stdout, and its exit code."""
+
+    said: str
+    code: int
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.said)
+
+
+def staticbuilds(*arguments: str) -> Answer:
+    """Run the command in this process; its errors are raised."""
+    said = StringIO()
+    try:
+        call_command("staticbuilds", *arguments, stdout=said)
+    except SystemExit as end:
+        return Answer(said.getvalue(), int(end.code or 0))
+    return Answer(said.getvalue(), 0)

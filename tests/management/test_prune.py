@@ -1,0 +1,135 @@
+"""manage.py staticbuilds prune."""
+
+import json
+import os
+import sys
+from datetime import datetime, timedelta, timezone
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError
+
+from tests.management.command import staticbuilds
+from versioned_storage.management.subcommands.prune import NotConfirmed, TooMany
+from versioned_storage.origin import record
+from versioned_storage.origin.s3 import S3Origin
+
+FILES = {"app.css": "body { color: red }\n" * 20}
+
+
+@pytest.fixture
+def builds(shop, bucket):
+    """Three builds, of which the first was superseded long ago; b3 is the settings' own."""
+    origin = S3Origin(bucket.options())
+    for build, days in (("b1", 90), ("b2", 60), ("b3", 1)):
+        with shop(build, FILES) as one:
+            one.collect()
+            age(origin, build, days)
+            manifest = one.root / build / "staticfiles.json"
+            then = (datetime.now(timezone.utc) - timedelta(days=days)).timestamp()
+            os.utime(manifest, (then, then))
+    with shop("b3", FILES) as one:
+        yield one
+
+
+def age(origin, build, days):
+    """Let a build have been activated so many days ago."""
+    held = record.read(origin, build)
+    since = datetime.now(timezone.utc) - timedelta(days=days)
+    text = held.record.to_json().replace(
+        held.record.since.isoformat().encode(), since.isoformat().encode()
+    )
+    origin.put(record.path(build), text, replacing=held.etag)
+
+
+def left(bucket):
+    return {key.split("/")[1] for key in bucket.listed() if key.startswith("static/")}
+
+
+def test_what_no_page_refers_to_is_deleted(builds, bucket):
+    answer = staticbuilds("prune", "--keep", "1", "--noinput")
+    assert left(bucket) == {"b2", "b3"}
+    assert answer.said.splitlines() == [
+        "keep    b3                       is the current build",
+        "keep    b2                       was superseded less than 30 days ago",
+        "delete  b1                       was superseded more than 30 days ago",
+        "Deleted 1 build, 6 files",
+    ]
+
+
+def test_a_dry_run_deletes_nothing(builds, bucket):
+    before = bucket.listed()
+    answer = staticbuilds("prune", "--keep", "1", "--older-than", "12h", "--dry-run")
+    assert bucket.listed() == before
+    assert answer.said.splitlines()[-1] == "Would delete 2 builds"
+
+
+def test_a_protected_build_is_kept(builds, bucket):
+    staticbuilds("prune", "--keep", "1", "--older-than", "0d", "--protect", "b1", "--noinput")
+    assert left(bucket) == {"b1", "b3"}
+
+
+def test_the_build_of_the_settings_is_kept(shop, builds, bucket):
+    """The application may have been rolled back before S3 knows."""
+    with shop("b1", FILES):
+        answer = staticbuilds("prune", "--keep", "1", "--older-than", "0d", "--noinput")
+    assert left(bucket) == {"b1", "b3"}
+    assert "is the BUILD_VERSION of these settings" in answer.said
+
+
+def test_more_than_was_allowed_is_deleted_not_at_all(builds, bucket):
+    before = bucket.listed()
+    with pytest.raises(TooMany) as refused:
+        staticbuilds("prune", "--keep", "1", "--older-than", "0d", "--max-delete", "1", "--noinput")
+    assert str(refused.value) == (
+        "2 builds would be deleted, and --max-delete allows 1: b1, b2. Nothing was deleted. See "
+        "--dry-run, and raise --max-delete if that is what you want."
+    )
+    assert bucket.listed() == before
+
+
+@pytest.mark.parametrize(("typed", "gone"), [("y\n", True), ("no\n", False), ("", False)])
+def test_it_asks_before_it_deletes(builds, bucket, monkeypatch, capsys, typed, gone):
+    monkeypatch.setattr(sys, "stdin", StringIO(typed))
+    if gone:
+        staticbuilds("prune", "--keep", "1")
+    else:
+        with pytest.raises(NotConfirmed, match="--noinput deletes without asking"):
+            staticbuilds("prune", "--keep", "1")
+    assert ("b1" in left(bucket)) != gone
+    assert capsys.readouterr().err.rstrip().endswith("Would delete 1 build. Go ahead? [y/N]")
+
+
+def test_nothing_to_delete_asks_nothing(builds):
+    assert staticbuilds("prune").said.endswith("Deleted 0 builds, 0 files\n")
+
+
+def test_json_is_for_programs(builds):
+    said = json.loads(staticbuilds("prune", "--keep", "1", "--noinput", "--json").said)
+    assert said["dry_run"] is False
+    assert said["deleted"] == {"b1": 6}
+    assert said["delete"] == {"b1": "was superseded more than 30 days ago"}
+    assert [one["build"] for one in said["builds"]] == ["b3", "b2", "b1"]
+    assert said["builds"][0]["superseded"] is None
+    assert datetime.fromisoformat(said["builds"][1]["superseded"]).tzinfo
+
+
+def test_builds_on_disk_are_pruned_by_the_same_rules(builds, bucket):
+    before = bucket.listed()
+    (builds.root / "not-a-build").mkdir()
+    answer = staticbuilds("prune", "--local", "--keep", "1", "--noinput")
+    assert sorted(path.name for path in builds.root.iterdir()) == ["b2", "b3", "not-a-build"]
+    assert answer.said.endswith("Deleted 1 build, 7 files\n")
+    assert bucket.listed() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--older-than", "a month"], "'a month' is no age: it takes a number of days, hours or"),
+        (["--keep", "0"], "'0' is not a whole number from 1 on: the current build always stays"),
+    ],
+)
+def test_what_cannot_be_is_said(builds, arguments, said):
+    with pytest.raises(CommandError, match=said):
+        staticbuilds("prune", *arguments)

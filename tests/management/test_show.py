@@ -1,0 +1,141 @@
+"""manage.py staticbuilds show."""
+
+# The site stands around what is expected to fail: two blocks, not one.
+# ruff: noqa: SIM117
+
+import re
+import shutil
+from datetime import datetime, timezone
+
+import pytest
+from django.core.management.base import CommandError
+
+from tests.helpers import site
+from tests.management.command import staticbuilds
+from tests.s3 import front
+from versioned_storage.management.site import UnknownBuild
+from versioned_storage.origin.record import Record, State
+
+FILES = {
+    "css/app.css": "body { color: red }\n" * 100,
+    "css/b.css": "a {}\n",
+    "img/logo.png": b"\x89PNG" * 500,
+}
+
+
+@pytest.fixture
+def built(tmp_path):
+    """A site with a build on disk, and no origin."""
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as one:
+        one.collect()
+        yield one
+
+
+def test_it_shows_totals_by_type_and_encoding_and_the_largest_assets(built):
+    sizes = {path.name: path.stat().st_size for path in (built.root / "b1").rglob("*.css.*[rz]")}
+    said = staticbuilds("show", "b1").said
+    br = sizes["app.css.br"] + sizes["b.css.br"]
+    gzip = sizes["app.css.gz"] + sizes["b.css.gz"]
+    said = re.sub(r"\d+\.\d kB; content digest \w{12}\n", "N kB\n", said)
+    # How wide a column is depends on what zlib makes of a file.
+    assert re.sub(" +", " ", said).splitlines() == [
+        f"Build b1 from {built.root}/b1",
+        "3 assets in 14 files, N kB",
+        "",
+        "TYPE ASSETS IDENTITY BR GZIP",
+        f"text/css 2 2.0 kB {br} B {gzip} B",
+        "image/png 1 2.0 kB - -",
+        f"total 3 4.0 kB {br} B {gzip} B",
+        "",
+        "LARGEST IDENTITY BR GZIP",
+        f"css/app.css 2.0 kB {sizes['app.css.br']} B {sizes['app.css.gz']} B",
+        "img/logo.png 2.0 kB - -",
+        f"css/b.css 5 B {sizes['b.css.br']} B {sizes['b.css.gz']} B",
+    ]
+
+
+def test_json_has_the_bytes_of_each_type_and_of_the_largest_assets(built):
+    data = staticbuilds("show", "--json").data
+    manifest = built.storage.manifest
+    assert (data["build"], data["place"]) == ("b1", f"{built.root}/b1")
+    assert (data["state"], data["since"]) == (None, None)
+    assert data["content"] == manifest.content
+    files = [file.variant.size for file in manifest.files()]
+    assert (data["assets"], data["objects"], data["bytes"]) == (3, len(files), sum(files))
+    css = manifest.asset("css/app.css")
+    assert data["types"] == [
+        {
+            "type": "text/css",
+            "assets": 2,
+            "bytes": {
+                "identity": 2005,
+                "br": css.encodings["br"] + manifest.asset("css/b.css").encodings["br"],
+                "gzip": css.encodings["gzip"] + manifest.asset("css/b.css").encodings["gzip"],
+            },
+        },
+        {"type": "image/png", "assets": 1, "bytes": {"identity": 2000}},
+    ]
+    assert data["largest"][0] == {
+        "name": "css/app.css",
+        "hashed_name": css.hashed_name,
+        "type": "text/css; charset=utf-8",
+        "integrity": css.integrity,
+        "bytes": {"identity": 2000, **css.encodings},
+    }
+
+
+def test_the_limit_says_how_many_of_the_largest_are_shown(built):
+    names = [one["name"] for one in staticbuilds("show", "--limit", "2", "--json").data["largest"]]
+    assert names == ["css/app.css", "img/logo.png"]
+    assert "LARGEST" not in staticbuilds("show", "--limit", "0").said
+
+
+@pytest.mark.parametrize("limit", ["-1", "many"])
+def test_a_limit_that_is_no_number_is_refused(built, limit):
+    with pytest.raises(CommandError, match="is not a whole number from 0 on"):
+        staticbuilds("show", f"--limit={limit}")
+
+
+def test_a_build_on_disk_is_shown_without_asking_the_origin(shop, bucket):
+    with front(bucket.endpoint) as s3:
+        with shop(s3=bucket.options(endpoint_url=s3.url), publish=False) as here:
+            here.collect()
+            staticbuilds("show")
+    assert s3.requests == []
+
+
+def test_a_build_that_is_on_the_origin_alone_is_shown_with_its_state(shop, bucket):
+    with shop() as here:
+        here.collect()
+        shutil.rmtree(here.root)
+        said = staticbuilds("show", "b1").said
+        data = staticbuilds("show", "b1", "--json").data
+    place = f"s3://{bucket.name}/builds/b1.json"
+    assert re.match(rf"Build b1 from {place}, published since [\d-]+ [\d:]+ UTC\n", said)
+    assert (data["place"], data["state"]) == (place, "published")
+    assert abs(datetime.now(timezone.utc) - datetime.fromisoformat(data["since"])).seconds < 60
+
+
+def test_a_build_that_is_nowhere_is_an_error_that_says_where_was_looked(shop, bucket):
+    with shop() as here:
+        with pytest.raises(UnknownBuild) as unknown:
+            staticbuilds("show", "b7")
+    assert str(unknown.value) == (
+        f"There is no build b7: looked at {here.root}/b7/staticfiles.json and "
+        f"s3://{bucket.name}/builds/b7.json. 'python manage.py staticbuilds list --all' shows the "
+        "builds that there are."
+    )
+
+
+def test_a_build_that_was_never_published_has_nothing_to_show(shop, bucket):
+    claimed = Record("b1", State.PUBLISHING, "x", datetime.now(timezone.utc))
+    bucket.put("builds/b1.json", claimed.to_json())
+    with shop():
+        with pytest.raises(UnknownBuild, match=r"builds/b1\.json, where it is publishing\."):
+            staticbuilds("show")
+
+
+def test_without_disk_and_origin_there_is_nowhere_to_look(tmp_path):
+    with site(tmp_path, STATIC_ROOT=None):
+        with pytest.raises(UnknownBuild, match="STATIC_ROOT is not set"):
+            staticbuilds("show", "b1")

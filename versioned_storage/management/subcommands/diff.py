@@ -1,0 +1,149 @@
+"""Compare two builds: assets added, removed and changed, and what visitors have to download.
+
+Each of the two is read from STATIC_ROOT, and where it is not there, from its record on the origin.
+A difference is no error: the exit code is 0.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ...build.manifest import Asset, Manifest, differences
+from ...progress import bytes_text
+from ..arguments import build_version
+from ..site import Site
+from ..table import NOTHING, table
+
+_BR = "br"
+
+
+@dataclass(frozen=True)
+class Change:
+    """An asset that is not the same in two builds; ``old`` is None if added, ``new`` if removed."""
+
+    kind: str
+    name: str
+    old: Asset | None
+    new: Asset | None
+
+    @property
+    def delta(self) -> int:
+        """How many bytes it has more, as they are."""
+        return (self.new.size if self.new else 0) - (self.old.size if self.old else 0)
+
+    @property
+    def br_delta(self) -> int | None:
+        """The same in br; None for what has no br in either build."""
+        was, now = _br(self.old), _br(self.new)
+        return None if was is None and now is None else (now or 0) - (was or 0)
+
+    def data(self) -> dict[str, Any]:
+        return {
+            "change": self.kind,
+            "name": self.name,
+            "bytes": [self.old and self.old.size, self.new and self.new.size],
+            "br_bytes": [_br(self.old), _br(self.new)],
+            "delta": self.delta,
+            "br_delta": self.br_delta,
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What has to happen to the assets of ``old`` to be those of ``new``."""
+
+    old: Manifest
+    new: Manifest
+
+    ok = True
+
+    @cached_property
+    def changes(self) -> list[Change]:
+        """What was added, then what was removed, then what changed, each sorted by name."""
+        differ = differences(self.old, self.new)
+        return [
+            Change(kind, name, self.old.asset(name), self.new.asset(name))
+            for kind in ("added", "removed", "changed")
+            for name in getattr(differ, kind)
+        ]
+
+    @property
+    def new_bytes(self) -> int:
+        """The bytes of what was added or changed, in br where there is one."""
+        return _transferred(change.new for change in self.changes if change.new)
+
+    @property
+    def download_bytes(self) -> int:
+        """The bytes at URLs that ``old`` has not: what no visitor has cached yet."""
+        cached = {asset.path for asset in self.old.assets.values()}
+        return _transferred(asset for asset in self.new.assets.values() if asset.path not in cached)
+
+    def text(self) -> str:
+        count = self._count()
+        summary = (
+            f"From build {self.old.build} to {self.new.build}: "
+            f"{', '.join(f'{number:,} {kind}' for kind, number in count.items())}"
+        )
+        return "\n\n".join([summary, *([self._table()] if self.changes else []), self._downloads()])
+
+    def data(self) -> Any:
+        return {
+            "from": self.old.build,
+            "to": self.new.build,
+            **self._count(),
+            "changes": [change.data() for change in self.changes],
+            "new_bytes": self.new_bytes,
+            "download_bytes": self.download_bytes,
+        }
+
+    def _count(self) -> dict[str, int]:
+        count = {
+            kind: sum(change.kind == kind for change in self.changes)
+            for kind in ("added", "removed", "changed")
+        }
+        unchanged = len(self.new.assets) - count["added"] - count["changed"]
+        return {**count, "unchanged": unchanged}
+
+    def _table(self) -> str:
+        rows = [
+            (change.kind, change.name, _signed(change.delta), _signed(change.br_delta))
+            for change in self.changes
+        ]
+        deltas = [change.br_delta or 0 for change in self.changes]
+        total = sum(change.delta for change in self.changes)
+        rows.append(("total", "", _signed(total), _signed(sum(deltas))))
+        return table(["CHANGE", "ASSET", "SIZE", "BR"], rows, numbers={"SIZE", "BR"})
+
+    def _downloads(self) -> str:
+        return (
+            f"Added and changed assets have {bytes_text(self.new_bytes)}, in br where there is "
+            "one. A returning visitor who loads every asset downloads "
+            f"{bytes_text(self.download_bytes)}: each build has URLs of its own."
+        )
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("old", type=build_version, metavar="A", help="the build to compare with")
+    parser.add_argument("new", type=build_version, metavar="B", help="the build that came later")
+
+
+def run(site: Site, options: Mapping[str, Any]) -> Comparison:
+    return Comparison(site.find(options["old"]).manifest, site.find(options["new"]).manifest)
+
+
+def _br(asset: Asset | None) -> int | None:
+    return asset.encodings.get(_BR) if asset else None
+
+
+def _transferred(assets: Iterable[Asset]) -> int:
+    return sum(asset.encodings.get(_BR, asset.size) for asset in assets)
+
+
+def _signed(delta: int | None) -> str:
+    if delta is None:
+        return NOTHING
+    return f"{'-' if delta < 0 else '+'}{bytes_text(abs(delta))}"

@@ -1,0 +1,194 @@
+"""Publish a build from STATIC_ROOT, for those who set publish=False and build elsewhere.
+
+Every file is checked against the build's manifest first. Encodings that are not on this disk are
+copied from the base build on S3, or made. A publish that died is resumed.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ...build.compression import encode_file
+from ...build.damage import DamagedBuild, damages
+from ...build.manifest import Manifest
+from ...errors import VersionedStorageError
+from ...origin import claim
+from ...origin.plan import Action, Plan
+from ...origin.publish import Begun, Published, Publisher
+from ...origin.record import State
+from ...progress import bytes_text
+from ..arguments import add_build, build_version
+from ..site import Site
+
+
+class NotBuilt(VersionedStorageError):
+    """The build that is to be published is not in STATIC_ROOT."""
+
+    def __init__(self, build: str, place: str, builds: Sequence[str]) -> None:
+        self.build = build
+        self.place = place
+        self.builds = tuple(builds)
+        super().__init__(
+            f"There is no build {build} to publish: {place} is not there. Run collectstatic with "
+            f"BUILD_VERSION={build}, or bring the directory of the build here. Builds in "
+            f"STATIC_ROOT: {', '.join(self.builds[:10]) or 'none'}."
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a publish did."""
+
+    published: Published
+
+    ok = True
+
+    def text(self) -> str:
+        return str(self.published)
+
+    def data(self) -> Any:
+        done = self.published
+        return {
+            "build": done.build,
+            "place": done.place,
+            "dry_run": False,
+            "already_published": not done.objects,
+            "objects": {action.value: done.objects.get(action, 0) for action in Action},
+            "uploaded_bytes": done.uploaded_size,
+            "requests": done.requests,
+            "seconds": round(done.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a publish would do; ``listed`` shows each object too."""
+
+    plan: Plan
+    place: str
+    already_published: bool
+    listed: bool
+
+    ok = True
+
+    def text(self) -> str:
+        if self.already_published:
+            return (
+                f"Build {self.plan.build} is published at {self.place} already: publishing it "
+                "again would upload nothing and renew its activation"
+            )
+        lines = [
+            f"{step.action.value:<6} {bytes_text(step.size):>8}  {step.path}: {step.reason}"
+            for step in (self.plan.steps if self.listed else ())
+        ]
+        summary = f"Would publish build {self.plan.build} to {self.place}: {self.plan}"
+        return "\n".join([*lines, summary])
+
+    def data(self) -> Any:
+        objects: Counter[str] = Counter()
+        size: Counter[str] = Counter()
+        for step in self.plan.steps:
+            objects[step.action.value] += 1
+            size[step.action.value] += step.size
+        return {
+            "build": self.plan.build,
+            "place": self.place,
+            "dry_run": True,
+            "already_published": self.already_published,
+            "objects": {action.value: objects[action.value] for action in Action},
+            "bytes": {action.value: size[action.value] for action in Action},
+            "steps": [
+                {
+                    "path": step.path,
+                    "action": step.action.value,
+                    "reason": step.reason,
+                    "bytes": step.size,
+                }
+                for step in self.plan.steps
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Abandoned:
+    """A claim that was given up."""
+
+    build: str
+
+    ok = True
+
+    def text(self) -> str:
+        return (
+            f"The claim of build {self.build} is given up. 'python manage.py staticbuilds prune' "
+            "deletes what it has left."
+        )
+
+    def data(self) -> Any:
+        return {"build": self.build, "abandoned": True}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_build(parser)
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "-n",
+        "--dry-run",
+        action="store_true",
+        help="only say what would be done; with -v 2 for each object",
+    )
+    instead.add_argument(
+        "--abandon",
+        action="store_true",
+        help="do not publish: end the claim of a publish that died, so that other content may "
+        "have the build version",
+    )
+    base = parser.add_mutually_exclusive_group()
+    base.add_argument(
+        "--base",
+        type=build_version,
+        metavar="BUILD",
+        help="the published build to copy unchanged objects from; by default as the option "
+        "base_build says, which is the current one",
+    )
+    base.add_argument(
+        "--no-base", action="store_const", const=False, dest="base", help="copy from no build"
+    )
+
+
+def run(site: Site, options: Mapping[str, Any]) -> Outcome | Rehearsal | Abandoned:
+    build = site.build(options["build"])
+    if options["abandon"]:
+        claim.abandon(site.origin, build)
+        return Abandoned(build)
+    base = site.options.base_build if options["base"] is None else options["base"]
+    publisher = Publisher(site.origin, site.prefix, site.options.connections, base)
+    manifest = _manifest(site, build)
+    begun = publisher.begin(build)
+    directory = site.directory(build)
+    if options["dry_run"]:
+        plan = publisher.plan(manifest, directory.root, begun)
+        place = site.origin.url(f"{site.prefix}{build}/")
+        return Rehearsal(plan, place, _is_published(begun), options["verbosity"] > 1)
+    provide = partial(encode_file, directory)
+    return Outcome(publisher.publish(manifest, directory.root, begun, provide))
+
+
+def _manifest(site: Site, build: str) -> Manifest:
+    """The manifest of the build, whose files are as it says. Raises `NotBuilt`, `DamagedBuild`."""
+    manifest = site.manifest_on_disk(build)
+    if manifest is None:
+        raise NotBuilt(build, str(site.manifest_path(build)), site.builds_on_disk())
+    directory = site.directory(build)
+    if found := list(damages(manifest, directory)):
+        raise DamagedBuild(build, str(directory.root), found)
+    return manifest
+
+
+def _is_published(begun: Begun) -> bool:
+    # With the same content: any other was refused.
+    return begun.held is not None and begun.held.record.state is State.PUBLISHED
