@@ -433,6 +433,14 @@ def test_outside_the_builds_http_is_as_right(tmp_path: Path) -> None:
         assert served("/static/missing.css")[1]["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize("name", ["staticfiles.json", ".env", "css/.env", ".git/config"])
+def test_manifests_and_dotfiles_are_not_served_there_either(tmp_path: Path, name: str) -> None:
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        write(one.root, {".env": "", "css/.env": "", ".git/config": ""})
+        assert served(f"/static/{name}")[0] == 404
+
+
 def test_a_hashed_name_has_the_tag_of_its_content_there_too(tmp_path: Path) -> None:
     with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE) as one:
         one.collect()
