@@ -16,6 +16,7 @@ from ..subcommands import (
     cloudformation,
     diff,
     invalidate,
+    listing,
     prune,
     publish,
     pull,
@@ -27,11 +28,12 @@ from ..subcommands import (
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
     "version": version,
-    "publish": publish,
+    "list": listing,
     "show": show,
     "diff": diff,
-    "verify": verify,
+    "publish": publish,
     "pull": pull,
+    "verify": verify,
     "prune": prune,
     "cloudformation": cloudformation,
     "invalidate": invalidate,
