@@ -1,4 +1,4 @@
-"""The matrix: the test suite, and Django's own, on each Django and Python that go together."""
+"""The matrix: the test suite, Django's and WhiteNoise's, on each Django and Python."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def tests(session: nox.Session, django: str) -> None:
 @nox.session
 @on_each_django
 def conformance(session: nox.Session, django: str) -> None:
-    """Django's own tests of staticfiles, with our storage in the place of Django's."""
+    """Django's own tests of staticfiles and WhiteNoise's own, with our classes in their places."""
     session.install("-e", ".[test]", f"django=={django}.*")
     session.run("python", "-m", "tests.conformance.django_suite")
+    session.run("python", "-m", "tests.conformance.whitenoise_suite")

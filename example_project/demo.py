@@ -18,7 +18,7 @@ from pathlib import Path
 
 from walkthrough import report
 from walkthrough.checks import PAGES, Checked, Inspection, still_there
-from walkthrough.edge import BUCKET, Edge, Request, by_negotiation, by_suffix, local_edge
+from walkthrough.edge import BUCKET, Edge, Request, local_edge
 from walkthrough.errors import DemoError
 from walkthrough.fetch import fetch
 from walkthrough.site import HOME, Built, Site
@@ -84,7 +84,9 @@ def parser() -> argparse.ArgumentParser:
         "--serve", action="store_true", help="leave the site up for a browser until Ctrl-C"
     )
     made.add_argument(
-        "--cdn", metavar="URL", help="fetch assets from there, instead of from the S3 server"
+        "--cdn",
+        metavar="URL",
+        help="fetch assets from there, instead of from the edge on this machine",
     )
     return made
 
@@ -93,8 +95,9 @@ def walk(scratch: Path, cdn: str | None) -> None:
     """Deploy, deploy again with one file changed, then serve the second build from the app."""
     started = time.monotonic()
     stamp = f"demo-{datetime.now(timezone.utc):%Y%m%dT%H%M%S}"
-    with local_edge(cdn) as edge:
+    with local_edge(scratch, cdn) as edge:
         report.headline("1. A first deploy: collectstatic hashes, compresses and publishes a build")
+        report.note(f"The edge is {edge.described}")
         first = deploy(Site(f"{stamp}-1", scratch / "static", edge.environment()), edge)
 
         report.headline(f"2. A second deploy, with one file changed: {STYLES}")
@@ -126,7 +129,7 @@ def deploy(site: Site, edge: Edge) -> Deploy:
         report.note(line)
     base = f"{edge.cdn_domain}/{prefix}"
     with site.served() as url:
-        checked = Inspection(built.manifest, base, by_suffix).run(url)
+        checked = Inspection(built.manifest, base).run(url)
     see_that_all_were_reached(checked)
     see_that_records_are_private(edge)
     answers = sum(one.answers for one in checked)
@@ -147,9 +150,10 @@ def see_that_all_were_reached(checked: list[Checked]) -> None:
 def see_that_records_are_private(edge: Edge) -> None:
     """What S3 keeps of a build for the site is not for visitors."""
     for key in sorted(key for key in edge.objects() if not key.startswith("static/")):
-        answer = fetch(Request(f"{edge.endpoint_url}/{BUCKET}/{key}"))
-        if answer.status == 200:
-            raise DemoError(f"everyone can read {answer.url}, expected a refusal")
+        for place in (f"{edge.endpoint_url}/{BUCKET}", edge.cdn_domain):
+            answer = fetch(Request(f"{place}/{key}"))
+            if answer.status == 200:
+                raise DemoError(f"everyone can read {answer.url}, expected a refusal")
 
 
 def changed_styles(directory: Path) -> Path:
@@ -182,7 +186,7 @@ def origin_pull(deployed: Deploy) -> list[Checked]:
     site = Site(deployed.site.version, deployed.site.static_root)
     with site.served() as url:
         base = f"{url}static/{site.version}/"
-        checked = Inspection(deployed.built.manifest, base, by_negotiation).run(url)
+        checked = Inspection(deployed.built.manifest, base).run(url)
         hidden = fetch(Request(f"{base}staticfiles.json"))
     if hidden.status != 404:
         raise DemoError(
@@ -195,14 +199,14 @@ def origin_pull(deployed: Deploy) -> list[Checked]:
 def serve(scratch: Path, cdn: str | None) -> None:
     """Deploy once and serve the site both ways until Ctrl-C."""
     version = f"demo-{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-1"
-    with local_edge(cdn) as edge:
+    with local_edge(scratch, cdn) as edge:
         site = Site(version, scratch / "static", edge.environment())
         report.headline(f"Publishing build {version}")
         for line in site.collectstatic().said:
             report.note(line)
         with site.served() as url, Site(version, site.static_root).served() as pulled_url:
             report.headline("The site is up, until Ctrl-C")
-            print(f"  {url}  with its static files from S3")
+            print(f"  {url}  with its static files from the edge: {edge.described}")
             print(f"  {pulled_url}  the same build by origin pull, in br and gzip", flush=True)
             signal.pause()
 

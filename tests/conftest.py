@@ -27,6 +27,18 @@ def no_environment_of_a_deploy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_reading_of_what_boto3_knows() -> Iterator[None]:
+    """Each of its clients would read some megabytes of JSON again, and tests make many."""
+    import botocore.loaders
+    import botocore.session
+
+    loader = botocore.loaders.create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda *_: loader)
+        yield
+
+
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
     """An empty directory of static files."""
@@ -75,4 +87,15 @@ def bucket(s3_server: str) -> Iterator[Bucket]:
     from tests.s3 import Bucket
 
     with Bucket.at(s3_server) as made:
+        yield made
+
+
+@pytest.fixture
+def moto_bucket(moto_server: str) -> Iterator[Bucket]:
+    """A bucket with nothing in it, of a server that checks no signatures: on what no server has
+    a say in, and on requests that are changed on their way.
+    """
+    from tests.s3 import Bucket
+
+    with Bucket.at(moto_server) as made:
         yield made

@@ -10,14 +10,13 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from threading import Condition, Thread
-from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.config import Config
@@ -184,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not whole:
             # An answer without a body is cut in its head.
             head, body = (head, body[: len(body) // 2]) if body else (head[:20], b"")
-        self.quietly(lambda: self.wfile.write(head + body))
+        self.wfile.write(head + body)
 
     def reset(self) -> None:
         """End the connection with a RST, not with a FIN."""
@@ -193,18 +192,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.connection.close()
 
-    def quietly(self, do: Callable[[], Any]) -> None:
-        try:
-            do()
-        except ConnectionError:
-            # The client has given up, as it is meant to.
-            self.close_connection = True
-
-    def finish(self) -> None:
-        self.quietly(super().finish)
-
     def handle(self) -> None:
-        self.quietly(super().handle)
+        with suppress(ConnectionError):  # a client that gave up, as it is meant to
+            super().handle()
 
     def log_message(self, *args: object) -> None:
         pass

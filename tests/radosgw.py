@@ -82,15 +82,18 @@ class Radosgw:
     directory: Path
     url: str
 
-    def add_user(self, access_key: str, secret_key: str) -> str:
-        """Make a user of its own for a pair of keys, and return its ARN."""
-        name = f"user-{uuid4().hex}"
+    def add_user(self, access_key: str, secret_key: str) -> None:
+        """Make a user of its own for a pair of keys."""
         _run(
             *("radosgw-admin", "--conf", self.directory / "ceph.conf", "--name", _GATEWAY),
-            *("user", "create", "--uid", name, "--display-name", name),
+            *("user", "create", "--uid", access_key, "--display-name", access_key),
             *("--access-key", access_key, "--secret", secret_key),
         )
-        return f"arn:aws:iam:::user/{name}"
+
+
+def arn(access_key: str) -> str:
+    """What a policy calls the user with that key."""
+    return f"arn:aws:iam:::user/{access_key}"
 
 
 @contextmanager

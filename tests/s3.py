@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ssl import SSLContext
 from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -110,6 +111,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,11 @@ class Front:
 
 
 @contextmanager
-def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None = None) -> Any:
+def front(
+    upstream: str = "",
+    answer: Callable[[Request], Answer | None] | None = None,
+    tls: SSLContext | None = None,
+) -> Any:
     """A `Front` on a free port; without ``upstream`` it must answer everything itself."""
     standing = Front(upstream)
     if answer is not None:
@@ -214,18 +220,12 @@ def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None 
             if len(body) < length:  # a client that died
                 self.close_connection = True
                 return
-            path = urlsplit(self.path).path
-            request = Request(self.command, path, dict(self.headers), body)
+            url = urlsplit(self.path)
+            request = Request(self.command, url.path, dict(self.headers), body, url.query)
             answer = standing.handle(request, self.path)
             if not answer.status:
                 self.close_connection = True
                 return
-            try:
-                self.send(answer)
-            except ConnectionError:  # a client that died since
-                self.close_connection = True
-
-        def send(self, answer: Answer) -> None:
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
@@ -236,11 +236,15 @@ def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None 
 
         do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answered  # noqa: N815
 
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # a client that died
+                super().handle()
+
         def log_message(self, *args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        standing.url = f"http://127.0.0.1:{server.server_port}"
+        standing.url = _behind(tls, server)
         thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
@@ -248,6 +252,13 @@ def front(upstream: str = "", answer: Callable[[Request], Answer | None] | None 
         finally:
             server.shutdown()
             thread.join()
+
+
+def _behind(tls: SSLContext | None, server: ThreadingHTTPServer) -> str:
+    """The URL of a server, which speaks TLS from now on where there is a context for it."""
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    return f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
 
 
 @contextmanager

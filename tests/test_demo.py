@@ -59,6 +59,7 @@ def test_both_deploys_and_origin_pull_pass_every_check(scratch):
     assert done.stderr == ""
     assert done.returncode == 0
     assert "\033" not in done.stdout
+    assert re.search(r"The edge is (nginx|a small server in Python, because nginx )", done.stdout)
     first, second = rows_of_the_table(done.stdout)
     assert re.fullmatch(r"demo-\d{8}T\d{6}-1", first[0])
     assert second[0] == f"{first[0][:-1]}2"

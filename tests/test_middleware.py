@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import os
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from wsgiref.headers import Headers
+from wsgiref.util import FileWrapper
 
 import pytest
-from django.test import Client, override_settings
+from django.core.files.storage import storages
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, HttpResponse
+from django.test import (
+    AsyncClient,
+    AsyncRequestFactory,
+    Client,
+    RequestFactory,
+    override_settings,
+)
+from hypothesis import given
+from hypothesis import strategies as st
 
-from versioned_storage.origin.publish import CACHE_CONTROL
+from versioned_storage.errors import VersionedStorageError
+from versioned_storage.middleware import VersionedWhiteNoiseMiddleware
+from versioned_storage.origin.plan import CACHE_CONTROL
+from versioned_storage.storage import VersionedStaticFilesStorage
 
-from .helpers import Site, site
+from .helpers import Site, site, write
 
 FILES = {
     "css/app.css": "body { background: url(../img/dot.svg) }" + " " * 500,
@@ -127,3 +147,452 @@ def test_whitenoise_s_own_settings_work(deployed: Site) -> None:
     assert status == 200
     assert "Access-Control-Allow-Origin" not in headers
     assert headers["Cache-Control"] == CACHE_CONTROL
+
+
+# What is served
+
+
+def test_start_reads_manifests_and_no_file_of_a_build(deployed: Site) -> None:
+    for path in (deployed.root / "b1").rglob("*"):
+        if path.is_file() and path.name != "staticfiles.json":
+            path.unlink()
+    middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse())
+    assert middleware.files == {}
+    status, headers, _ = served(deployed.storage.url("css/app.css"))
+    assert (status, headers["Cache-Control"]) == (404, "no-store")
+
+
+def test_an_encoding_that_is_not_on_disk_is_answered_with_identity(deployed: Site) -> None:
+    url = deployed.storage.url("css/app.css")
+    path = Path(deployed.storage.path("")) / url.removeprefix("/static/b1/")
+    path.with_name(f"{path.name}.br").unlink()
+    for one in (url, f"{url}.br"):
+        status, headers, body = served(one, accept_encoding="br")
+        assert (status, body) == (200, path.read_bytes())
+        assert headers["Content-Type"] == "text/css; charset=utf-8"
+        assert headers["Vary"] == "Accept-Encoding"
+        assert "Content-Encoding" not in headers
+
+
+def test_the_edge_s_name_of_an_encoding_is_that_encoding_whatever_is_accepted(
+    deployed: Site,
+) -> None:
+    url = deployed.storage.url("css/app.css")
+    for suffix, encoding in ((".br", "br"), (".gz", "gzip")):
+        status, headers, body = served(url + suffix)
+        assert (status, headers["Content-Encoding"]) == (200, encoding)
+        assert headers["Content-Type"] == "text/css; charset=utf-8"
+        assert headers["Vary"] == "Accept-Encoding"
+        assert body == (deployed.root / (url + suffix).removeprefix("/static/")).read_bytes()
+
+
+def test_a_linked_original_has_the_bytes_of_the_hashed_file(tmp_path: Path) -> None:
+    with site(tmp_path, FILES, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect(link=True)
+        by_hash, by_name = one.storage.url("css/app.css"), "/static/b1/css/app.css"
+        assert b"../img/dot." in served(by_hash)[2]
+        assert served(by_name)[2] == served(by_hash)[2] != FILES["css/app.css"].encode()
+
+
+def test_a_link_out_of_the_build_is_not_followed(deployed: Site) -> None:
+    url = deployed.storage.url("img/dot.svg")
+    path = deployed.root / url.removeprefix("/static/")
+    secret = deployed.root.parent / "secret"
+    secret.write_bytes(b"x" * path.stat().st_size)
+    path.unlink()
+    path.symlink_to(secret)
+    assert served(url)[0] == 404
+
+
+def test_a_build_may_itself_be_a_link(deployed: Site) -> None:
+    elsewhere = deployed.root.parent / "volume"
+    (deployed.root / "b1").rename(elsewhere)
+    (deployed.root / "b1").symlink_to(elsewhere)
+    assert served(deployed.storage.url("css/app.css"))[0] == 200
+
+
+def test_a_file_that_is_not_what_the_manifest_says_is_not_served(deployed: Site) -> None:
+    url = deployed.storage.url("css/app.css")
+    (deployed.root / url.removeprefix("/static/")).write_bytes(b"cut off")
+    assert served(url)[0] == 404
+
+
+def test_without_a_build_version_the_files_beside_the_builds_are_served_too(
+    deployed: Site,
+) -> None:
+    with site(deployed.sources.parent, BUILD_VERSION=None, MIDDLEWARE=MIDDLEWARE) as neutral:
+        neutral.collect()
+        assert served("/static/css/app.css")[1]["Cache-Control"] == "max-age=60, public"
+        assert served("/static/b1/css/app.css")[1]["Cache-Control"] == CACHE_CONTROL
+        middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse())
+        assert not [url for url in middleware.files if url.startswith("/static/b1/")]
+
+
+def test_with_a_build_version_the_files_beside_the_builds_are_not(deployed: Site) -> None:
+    (deployed.root / "left-over.css").write_text("")
+    assert served("/static/left-over.css")[0] == 404
+
+
+# Headers
+
+
+def test_the_header_of_a_file_can_be_switched_off_and_others_added(tmp_path: Path) -> None:
+    options = {"response_headers": {"Timing-Allow-Origin": None, "X-Own": "1"}}
+    with site(tmp_path, FILES, options=options, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        headers = served(one.storage.url("css/app.css"))[1]
+    assert "Timing-Allow-Origin" not in headers
+    assert headers["X-Own"] == "1"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+
+
+def test_tags_are_those_of_the_content_and_of_each_encoding(deployed: Site, tmp_path: Path) -> None:
+    url = deployed.storage.url("css/app.css")
+    encodings = ("identity", "gzip", "br")
+    tags = [served(url, accept_encoding=one)[1]["ETag"] for one in encodings]
+    assert len(set(tags)) == 3
+    assert not any(tag.startswith("W/") for tag in tags)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with site(elsewhere, FILES, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as other:
+        other.collect()
+        again = [served(url, accept_encoding=one)[1]["ETag"] for one in encodings]
+    assert again == tags
+
+
+def test_cors_is_on_every_answer_about_a_file(deployed: Site) -> None:
+    url = deployed.storage.url("css/app.css")
+    etag = served(url)[1]["ETag"]
+    for status, headers in (
+        (304, {"if_none_match": etag}),
+        (412, {"if_match": '"other"'}),
+        (416, {"range": "bytes=99999-"}),
+        (206, {"range": "bytes=0-0"}),
+        (406, {"accept_encoding": "*;q=0"}),
+    ):
+        found, answered, _ = served(url, **headers)
+        assert found == status
+        assert answered["Access-Control-Allow-Origin"] == "*"
+        assert answered["Vary"] == "Accept-Encoding"
+        assert ("Cross-Origin-Resource-Policy" in answered) == (status != 304)
+        stored = "immutable" in answered.get("Cache-Control", "")
+        assert stored == (status in (206, 304))
+
+
+def test_a_range_of_another_representation_is_not_joined_to_it(deployed: Site) -> None:
+    url = deployed.storage.url("css/app.css")
+    etag = served(url)[1]["ETag"]
+    assert served(url, range="bytes=0-0", if_range=etag)[0] == 206
+    status, _, body = served(url, range="bytes=0-0", if_range=etag, accept_encoding="br")
+    assert status == 200
+    assert len(body) > 1
+
+
+def test_whitenoise_s_hook_for_headers_has_the_last_word(tmp_path: Path) -> None:
+    def add_headers(headers: Headers, path: str, url: str) -> None:
+        assert Path(path).is_file()
+        headers["X-Url"] = url
+        headers["Vary"] = "Origin"
+        headers["ETag"] = '"own"'
+        del headers["X-Content-Type-Options"]
+
+    with site(
+        tmp_path,
+        FILES,
+        BUILD_VERSION="b1",
+        MIDDLEWARE=MIDDLEWARE,
+        WHITENOISE_ADD_HEADERS_FUNCTION=add_headers,
+    ) as one:
+        one.collect()
+        url = one.storage.url("css/app.css")
+        headers = served(url, accept_encoding="br")[1]
+        assert headers["X-Url"] == url
+        assert headers["Vary"] == "Origin, Accept-Encoding"
+        assert headers["ETag"].startswith('"own-br-')
+        assert "X-Content-Type-Options" not in headers
+        assert served(url)[1]["ETag"] == '"own"'
+
+
+def test_the_rest_of_whitenoise_s_settings_work(tmp_path: Path) -> None:
+    root = tmp_path / "public"
+    write(root, {"robots.txt": "all", "docs/index.html": "<p>", "app.v1.js": "a()"})
+    with site(
+        tmp_path,
+        FILES,
+        BUILD_VERSION="b1",
+        MIDDLEWARE=MIDDLEWARE,
+        WHITENOISE_ROOT=str(root),
+        WHITENOISE_INDEX_FILE=True,
+        WHITENOISE_MAX_AGE=7,
+        WHITENOISE_CHARSET="latin-1",
+        WHITENOISE_IMMUTABLE_FILE_TEST=r"\.v1\.",
+    ) as one:
+        one.collect()
+        assert served("/robots.txt")[1]["Cache-Control"] == "max-age=7, public"
+        assert served("/robots.txt")[1]["Content-Type"] == "text/plain; charset=latin-1"
+        assert served("/app.v1.js")[1]["Cache-Control"] == CACHE_CONTROL
+        assert served("/docs/")[2] == b"<p>"
+        assert served("/docs")[0] == served("/docs/index.html")[0] == 302
+        assert served("/static/b1/css/app.css")[1]["Cache-Control"] == CACHE_CONTROL
+
+
+def test_the_file_goes_to_the_server_s_file_wrapper(deployed: Site) -> None:
+    wrapped = []
+
+    def file_wrapper(file: Any, size: int) -> FileWrapper:
+        wrapped.append(file.fileno())
+        return FileWrapper(file, size)
+
+    environ = RequestFactory().get(deployed.storage.url("css/app.css")).environ
+    body = get_wsgi_application()({**environ, "wsgi.file_wrapper": file_wrapper}, print)
+    url = deployed.storage.url("css/app.css")
+    assert b"".join(body) == (deployed.root / url.removeprefix("/static/")).read_bytes()
+    body.close()
+    assert len(wrapped) == 1
+
+
+# Misses
+
+
+def test_a_miss_below_the_static_prefix_does_not_run_the_site_s_404(deployed: Site) -> None:
+    def site_s_own(request: HttpRequest) -> HttpResponse:
+        return HttpResponse("the rest of the site", status=404)
+
+    middleware = VersionedWhiteNoiseMiddleware(site_s_own)
+    missed = middleware(RequestFactory().get("/static/b1/missing.css"))
+    assert (missed.status_code, missed["Cache-Control"]) == (404, "no-store")
+    assert missed.content == b"There is no such static file.\n"
+    for path in ("/missing.css", "/static", "/staticfiles/x"):
+        assert middleware(RequestFactory().get(path)).content == b"the rest of the site"
+
+
+def test_a_site_whose_static_files_are_at_its_root_keeps_its_pages(tmp_path: Path) -> None:
+    urls = {"STATIC_URL": "/", "MEDIA_URL": "/media/"}
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE, **urls) as one:
+        one.collect()
+        middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(b"a page"))
+        assert middleware(RequestFactory().get("/page/")).content == b"a page"
+
+
+def test_a_link_without_a_build_leads_behind_the_cdn(tmp_path: Path) -> None:
+    options = {"cdn_domain": "cdn.test", "keep_originals": False}
+    with site(tmp_path, FILES, options=options, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        status, headers, _ = served("/static/css/app.css")
+        assert (status, headers["Location"]) == (302, one.storage.url("css/app.css"))
+        assert headers["Location"].startswith("https://cdn.test/static/b1/css/app.")
+        assert served("/static/.hidden")[0] == 404
+
+
+def test_the_name_in_a_redirect_is_encoded(tmp_path: Path) -> None:
+    files = {"img/a b+ü%.png": b"x"}
+    with site(tmp_path, files, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        location = served("/static/img/a%20b%2B%C3%BC%25.png")[1]["Location"]
+        assert location == one.storage.url("img/a b+ü%.png")
+        assert served(location)[2] == b"x"
+
+
+def test_where_the_current_build_is_on_s3_alone_its_manifest_is_asked(
+    deployed: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    found: dict[str, str] | VersionedStorageError = {"css/app.css": "css/app.1.css"}
+
+    def hashed_files(self: object) -> dict[str, str]:
+        if isinstance(found, VersionedStorageError):
+            raise found
+        return found
+
+    monkeypatch.setattr(VersionedStaticFilesStorage, "hashed_files", property(hashed_files))
+    (deployed.root / "b1" / "staticfiles.json").unlink()
+    assert served("/static/css/app.css")[1]["Location"] == "/static/b1/css/app.1.css"
+    found = VersionedStorageError("the origin does not answer")
+    assert served("/static/css/app.css")[0] == 404
+    assert "No redirect for css/app.css: the origin does not answer" in caplog.text
+
+
+# The neutral layout
+
+
+def test_outside_the_builds_http_is_as_right(tmp_path: Path) -> None:
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        plain = served("/static/css/app.css", accept_encoding="br;q=0, gzip;q=0")[1]
+        encoded = served("/static/css/app.css", accept_encoding="BR")[1]
+        assert encoded["Content-Encoding"] == "br"
+        assert plain["ETag"] != encoded["ETag"]
+        assert served("/static/css/app.css", if_none_match=f"W/{plain['ETag']}")[0] == 304
+        assert served("/static/css/app.css", range="bytes=0-0")[2] == b"b"
+        assert served("/static/missing.css")[1]["Cache-Control"] == "no-store"
+
+
+def test_a_hashed_name_has_the_tag_of_its_content_there_too(tmp_path: Path) -> None:
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        url = one.storage.url("css/app.css")
+        etag = served(url)[1]["ETag"]
+        os.utime(one.root / url.removeprefix("/static/"), (1, 1))
+        assert served(url)[1]["ETag"] == etag
+        assert served("/static/css/app.css")[1]["ETag"] != etag
+        (one.root / "staticfiles.json").write_text("{")
+        storages["staticfiles"].hashed_files = {}
+        assert served(url)[0] == 200
+
+
+def test_a_file_without_a_time_has_no_tag_of_it(tmp_path: Path) -> None:
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        os.utime(one.root / "css" / "app.css", (0, 0))
+        headers = served("/static/css/app.css")[1]
+        assert "ETag" not in headers
+        assert "Last-Modified" not in headers
+
+
+def test_a_file_that_changed_since_the_start_is_served_as_it_is_now(tmp_path: Path) -> None:
+    root = tmp_path / "public"
+    write(root, {"robots.txt": "first"})
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE, WHITENOISE_ROOT=str(root)) as one:
+        one.collect()
+        client = Client()
+        assert b"".join(client.get("/robots.txt").streaming_content) == b"first"
+        write(root, {"robots.txt": "the second"})
+        assert b"".join(client.get("/robots.txt").streaming_content) == b"the second"
+        (root / "robots.txt").unlink()
+        assert client.get("/robots.txt")["Content-Type"].startswith("text/html")
+        assert client.get("/robots.txt").status_code == 404
+
+
+def test_without_a_build_version_behind_a_cdn_the_site_starts_all_the_same(tmp_path: Path) -> None:
+    """What no page can have is for the page to say."""
+    with site(tmp_path, FILES) as one:
+        one.collect()
+    options = {"cdn_domain": "cdn.test"}
+    with site(tmp_path, options=options, MIDDLEWARE=MIDDLEWARE):
+        assert served("/static/css/app.css")[1]["Cache-Control"] == "max-age=60, public"
+
+
+# Under ASGI
+
+
+def asked_async(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    async def ask() -> tuple[int, dict[str, str], bytes]:
+        response = await AsyncClient().get(url, headers=headers)
+        body = response.content if not response.streaming else b""
+        if response.streaming:
+            assert response.is_async
+            body = b"".join([part async for part in response.streaming_content])
+        response.close()
+        return response.status_code, dict(response.items()), body
+
+    return asyncio.run(ask())
+
+
+def test_asgi_gets_the_same_answers(deployed: Site) -> None:
+    url = deployed.storage.url("css/app.css")
+    for path in (url, f"{url}.br", "/static/css/app.css", "/static/missing.css", "/static/b1/x"):
+        for headers in ({}, {"accept_encoding": "br"}, {"range": "bytes=1-2"}):
+            for _ in range(2):  # the first time and from then on
+                assert asked_async(path, **headers) == served(path, **headers)
+    with override_settings(WHITENOISE_AUTOREFRESH=True):
+        assert asked_async("/static/b1/css/app.css") == served("/static/b1/css/app.css")
+
+
+def test_asgi_takes_a_thread_for_a_file_the_first_time_alone(
+    deployed: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for what Django itself does in threads, before and after."""
+
+    async def get_response(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(b"the site")
+
+    async def ask_again() -> None:
+        first = await middleware(request)
+        first.close()
+        monkeypatch.setattr("versioned_storage.middleware.in_thread", None)
+        again = await middleware(request)
+        assert again.status_code == 200
+        again.close()
+        assert (await middleware(AsyncRequestFactory().get("/page/"))).content == b"the site"
+
+    middleware = VersionedWhiteNoiseMiddleware(get_response)
+    request = AsyncRequestFactory().get(deployed.storage.url("css/app.css"))
+    asyncio.run(ask_again())
+
+
+def test_asgi_gets_a_large_file_block_by_block(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 1000
+    with site(tmp_path, {"a.png": data}, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        url = one.storage.url("a.png")
+        assert asked_async(url)[2] == data
+        assert asked_async(url, range="bytes=5-200004")[2] == data[5:200_005]
+
+
+def test_where_nothing_is_in_memory_it_is_read_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("versioned_storage.serving.files._NO_WAIT", None)
+    files = {"a.png": bytes(range(256)) * 1000, "b.png": b"b", "empty.png": b""}
+    with site(tmp_path, files, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        for name, data in files.items():
+            assert asked_async(one.storage.url(name))[2] == data
+
+
+def test_a_sync_stack_under_asgi_streams_without_a_warning(tmp_path: Path) -> None:
+    """Behind a middleware that is sync alone ours runs sync, and the server is still ASGI."""
+    data = bytes(range(256)) * 1000
+    stack = ["tests.test_middleware.SyncMiddleware", *MIDDLEWARE]
+    with site(tmp_path, {"a.png": data}, BUILD_VERSION="b1", MIDDLEWARE=stack) as one:
+        one.collect()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert asked_async(one.storage.url("a.png"))[2] == data
+
+
+class SyncMiddleware:
+    """One that knows no async."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+
+# Any path at all
+
+
+@pytest.fixture(scope="module")
+def middleware(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VersionedWhiteNoiseMiddleware]:
+    """One for many requests, with a secret beside STATIC_ROOT and one in it."""
+    directory = tmp_path_factory.mktemp("hostile")
+    with site(directory, FILES, BUILD_VERSION="b1") as one:
+        one.collect()
+        (directory / "secret").write_text("secret")
+        (one.root / "secret").write_text("secret")
+        yield VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(b"the site"))
+
+
+PLAIN = ["/", "static", "b1", "css", "app.css", "secret", "staticfiles.json", ".hidden", ".br"]
+ODD = ["..", ".", "%2e", "%2f", "\\", "\0", "\r\n", "\udc80", "\ud800", "é", "\u2215", "a" * 300]
+PARTS = st.sampled_from([*PLAIN, *ODD])
+
+
+@given(st.lists(PARTS, max_size=12).map("".join) | st.text(max_size=50), st.booleans())
+def test_no_path_leaves_a_build_and_none_is_a_fault(
+    middleware: VersionedWhiteNoiseMiddleware, path: str, below: bool
+) -> None:
+    request = RequestFactory().get("/")
+    request.path_info = f"/static/{path}" if below else f"/{path}"
+    response = middleware(request)
+    body = response.getvalue()
+    response.close()
+    assert response.status_code in (200, 302, 404)
+    assert b"secret" not in body
+    assert b"integrity" not in body
+    assert not any("\n" in value for value in response.headers.values())

@@ -43,6 +43,11 @@ def test_without_any_setting_every_option_has_its_default():
     assert options.ignore_missing == ()
     assert options.prehashed("app.3f2a9c1b.css") is False
     assert options.connections == 64
+    assert options.response_headers == {
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Timing-Allow-Origin": "*",
+        "X-Content-Type-Options": "nosniff",
+    }
     assert options.wants_build is False
 
 
@@ -118,7 +123,7 @@ def test_a_setting_that_is_no_dict_is_refused():
 KNOWN = (
     "base_build, build_version, cdn_domain, conditional_writes, connections, encodings, "
     "ignore_missing, js_modules, keep_originals, manifest_strict, origin, prehashed, publish, "
-    "skip_compress_extensions, strict_source_maps"
+    "response_headers, skip_compress_extensions, strict_source_maps"
 )
 
 
@@ -379,6 +384,64 @@ def test_a_regular_expression_that_is_none_is_refused_with_the_reason():
 @pytest.mark.parametrize("given", [1, ["a"]])
 def test_prehashed_is_nothing_else(given):
     assert f"is {given!r}. It takes a regular expression or a callable" in refusal(prehashed=given)
+
+
+def test_a_response_header_is_added_or_replaced_and_none_takes_one_away():
+    given = {"timing-allow-origin": None, "X-Content-Type-Options": "other", "X-Own": "1"}
+    assert Options.load({"response_headers": given}).response_headers == {
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "X-Content-Type-Options": "other",
+        "X-Own": "1",
+    }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "nosniff",
+        ["X-Own"],
+        {"X Own": "1"},
+        {"X-Own:": "1"},
+        {"X-Own": 1},
+        {"X-Own": "1\r\nSet-Cookie: a=b"},
+        {"X-Own": " 1"},
+        {1: "1"},
+    ],
+)
+def test_response_headers_that_are_none_are_refused(given):
+    assert refusal(response_headers=given).endswith(
+        f"is {given!r}. It takes a dict of header names and values, None for one that is not to "
+        "be sent, for example {'Timing-Allow-Origin': None}."
+    )
+
+
+# What a site that comes from WhiteNoise has set
+
+
+def test_whitenoise_s_storage_settings_are_the_defaults_of_ours():
+    with override_settings(
+        WHITENOISE_KEEP_ONLY_HASHED_FILES=True,
+        WHITENOISE_SKIP_COMPRESS_EXTENSIONS=("png", "woff2"),
+        WHITENOISE_MANIFEST_STRICT=False,
+    ):
+        options = Options.load()
+        assert options.keep_originals is False
+        assert options.skip_compress_extensions == ("png", "woff2")
+        assert options.manifest_strict is False
+        assert Options.load({"keep_originals": True}).keep_originals is True
+    with override_settings(
+        WHITENOISE_KEEP_ONLY_HASHED_FILES=False, WHITENOISE_MANIFEST_STRICT=None
+    ):
+        assert Options.load().keep_originals is True
+        assert Options.load().manifest_strict is None
+
+
+def test_a_setting_of_whitenoise_s_that_cannot_be_is_refused_by_its_name():
+    with (
+        override_settings(WHITENOISE_SKIP_COMPRESS_EXTENSIONS="png"),
+        pytest.raises(InvalidOption, match=r"^WHITENOISE_SKIP_COMPRESS_EXTENSIONS is 'png'\."),
+    ):
+        Options.load()
 
 
 # What else is read from the settings

@@ -2,69 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import asyncio
 from typing import Any
 
-from django.contrib.staticfiles.storage import staticfiles_storage
-from whitenoise.middleware import WhiteNoiseMiddleware
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.encoding import filepath_to_uri
+from whitenoise.responders import MissingFileError
 
 from . import options as site
-from .build.manifest import MANIFEST_NAME
+from .errors import VersionedStorageError
+from .progress import logger
+from .serving.answers import Answer, Fixed, moved_for_now, not_found
+from .serving.catalogue import is_hidden
+from .serving.files import MissingFile
+from .serving.responses import in_thread, respond
+from .serving.served import ServedFile
+from .whitenoise import WhiteNoiseWithBuilds
 
 
-class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships no types
+class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
     """WhiteNoise for builds: ``/static/<build>/...`` of every build in STATIC_ROOT, immutable.
 
     A container that holds the last build too answers for the HTML of the last deploy. Every
-    setting and override point of WhiteNoise works. Manifests and dotfiles are not served.
+    setting and override point of WhiteNoise works. Manifests and dotfiles are not served. Runs
+    under WSGI and under ASGI.
     """
 
+    sync_capable = True
+    async_capable = True
+
     def __init__(self, get_response: Any = None, settings: Any = None) -> None:
-        self._found_builds: dict[str, bool] = {}
-        super().__init__(get_response, settings or site.settings_as_written())
+        super().__init__(get_response, settings)
+        # Not where WhiteNoise is at work for developers, who may have a view there.
+        self._owns_prefix = (
+            bool(self.static_root) and self.static_prefix != "/" and not self.autorefresh
+        )
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
 
-    def immutable_file_test(self, path: str, url: str) -> bool:
-        """Say whether a URL never changes its content, as nothing in a build does."""
-        below = self._below_static(url)
-        build, slash, _ = below.partition("/")
-        if slash and self._is_build(build):
-            return True
-        if below and _is_prehashed(below):
-            return True
-        immutable: bool = super().immutable_file_test(path, url)
-        return immutable
+    def __call__(self, request: HttpRequest) -> Any:
+        """Answer for a static file, or leave the request to the rest of the site."""
+        if self._is_async:
+            return self._call_async(request)
+        found = self._find(request.path_info)
+        if found is None and not self._answers_misses_at(request.path_info):
+            return self.get_response(request)
+        response = self._respond(found, request)
+        return self.get_response(request) if response is None else response
 
-    def add_file_to_dictionary(
-        self, url: str, path: str, stat_cache: Mapping[str, Any] | None = None
-    ) -> None:
-        """Take a file up at start, if it may be served."""
-        if not self._is_private(url):
-            super().add_file_to_dictionary(url, path, stat_cache=stat_cache)
+    async def _call_async(self, request: HttpRequest) -> Any:
+        path = request.path_info
+        found = await asyncio.to_thread(self._find, path) if self.autorefresh else self._find(path)
+        if found is None and not self._answers_misses_at(path):
+            return await self.get_response(request)
+        response = None
+        # The first time the way to a file is followed on disk, and in a thread; from then on the
+        # kernel knows it.
+        if isinstance(found, ServedFile) and found.is_found(request.META):
+            response = self._serve_if_there(found, request)
+        if response is None:
+            response = await in_thread(self._respond, found, request)
+        return await self.get_response(request) if response is None else response
 
-    def find_file(self, url: str) -> Any:
-        """Look for a file when it is asked for (WHITENOISE_AUTOREFRESH), if it may be served."""
-        return None if self._is_private(url) else super().find_file(url)
+    @staticmethod
+    def serve(static_file: Any, request: HttpRequest) -> HttpResponseBase:
+        """The response to ``request`` of what was found. Raises `MissingFile`."""
+        answer = static_file.get_response(request.method, request.META)
+        if not isinstance(answer, Answer):
+            # WhiteNoise's own, of a redirect to where an index file is.
+            answer = Answer(answer.status, tuple(answer.headers), answer.file)
+        return respond(answer, request)
 
-    def _is_private(self, url: str) -> bool:
-        below = self._below_static(url)
-        directory, _, name = below.rpartition("/")
-        is_manifest = name == MANIFEST_NAME and directory.count("/") == 0
-        return bool(below) and (is_manifest or name.startswith("."))
+    def _find(self, path: str) -> Any:
+        """What is known at a path, without a look at the disk but with WHITENOISE_AUTOREFRESH."""
+        if self.autorefresh:
+            return self.find_file(path)
+        found = self.files.get(path) or self._ready.get(path)
+        if found is None and path.startswith(self.static_prefix):
+            found = self._make_ready(path)
+        return found
 
-    def _below_static(self, url: str) -> str:
-        return url[len(self.static_prefix) :] if url.startswith(self.static_prefix) else ""
+    def _respond(self, found: Any, request: HttpRequest) -> HttpResponseBase | None:
+        path = request.path_info
+        response = self._serve_if_there(found, request)
+        if response is None:
+            self._look_again(path)
+            response = self._serve_if_there(self._find(path), request)
+        if response is None and self._answers_misses_at(path):
+            response = self.serve(self._answer_to_miss(path[len(self.static_prefix) :]), request)
+        return response
 
-    def _is_build(self, name: str) -> bool:
-        if not self.static_root or not name:
-            return False
-        if name not in self._found_builds:
-            self._found_builds[name] = Path(self.static_root, name, MANIFEST_NAME).is_file()
-        return self._found_builds[name]
+    def _serve_if_there(self, found: Any, request: HttpRequest) -> HttpResponseBase | None:
+        try:
+            return None if found is None else self.serve(found, request)
+        except MissingFile:
+            return None
 
+    def _look_again(self, path: str) -> None:
+        """Take up what has come, gone or changed on disk since it was last looked at."""
+        known = self.files.get(path)
+        if isinstance(known, ServedFile):
+            try:
+                self.files[path] = self.get_static_file(known.path, path)
+            except MissingFileError:
+                self.files.pop(path, None)
+        elif path.startswith(self.static_prefix):
+            name, _, below = self._below_static(path).partition("/")
+            build = self._builds.get(name)
+            if below and self._builds.look_for(name) is not build:
+                self._ready.clear()
+            self._ready.pop(path, None)
 
-def _is_prehashed(name: str) -> bool:
-    # In the neutral layout WhiteNoise knows Django's hashed names by their form; a bundler's names
-    # have another, and it is for the option to know them.
-    options = getattr(staticfiles_storage, "options", None)
-    return isinstance(options, site.Options) and options.prehashed(name)
+    def _answers_misses_at(self, path: str) -> bool:
+        return self._owns_prefix and path.startswith(self.static_prefix)
+
+    def _answer_to_miss(self, name: str) -> Fixed:
+        """To a name below the static prefix: where it is in the current build, or a 404.
+
+        Links without a build are in mails, in pages that were cached before the move to builds, and
+        in code that does not use {% static %}.
+        """
+        url = self._current_url(name)
+        common = self._headers_of_every_answer()
+        return not_found(common) if url is None else moved_for_now(url, common)
+
+    def _current_url(self, name: str) -> str | None:
+        storage = self._storage
+        if storage is None or storage.build_version is None or site.debug():
+            return None
+        try:
+            hashed_name = storage.hashed_files.get(name)
+        except VersionedStorageError as error:
+            logger.warning("No redirect for %s: %s", name, error)
+            return None
+        build = self._builds.get(storage.build_version)
+        if hashed_name is None and build is not None and name in build.assets:
+            hashed_name = name
+        if hashed_name is None or is_hidden(name):
+            return None
+        return storage.base_url + (filepath_to_uri(hashed_name) or "")

@@ -23,7 +23,18 @@ from .errors import ConfigurationError
 SETTING = "VERSIONED_STORAGE"
 STORAGE_OPTIONS = 'STORAGES["staticfiles"]["OPTIONS"]'
 
-BUILD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_BUILD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: So that fonts, modules, subresource integrity and timings work across origins, and no browser
+#: guesses at a type.
+RESPONSE_HEADERS: Mapping[str, str] = {
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Timing-Allow-Origin": "*",
+    "X-Content-Type-Options": "nosniff",
+}
+
+# RFC 9110, 5.1 and 5.5.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
@@ -75,6 +86,8 @@ class Options:
     ``preload_manifest``       a process that serves reads the manifest when it starts
     ``conditional_writes``     False for a store without them; then only one process at a time may
                                publish
+    ``response_headers``       what the middleware says with each file, by header; None in the place
+                               of a value takes one of `RESPONSE_HEADERS` away
     =========================  =====================================================================
     """
 
@@ -95,6 +108,7 @@ class Options:
     preload_manifest: bool = False
     connections: int = 64
     conditional_writes: bool = True
+    response_headers: Mapping[str, str] = field(default_factory=lambda: dict(RESPONSE_HEADERS))
 
     @property
     def wants_build(self) -> bool:
@@ -123,6 +137,7 @@ class Options:
                     found[name] = (value, f'{setting}["{name}"]')
         if "build_version" not in found:
             found.update(_build_version_elsewhere())
+        found = {**_whitenoise(), **found}
         return cls(
             **{name: _CHECKS[name](value, setting) for name, (value, setting) in found.items()}
         )
@@ -165,8 +180,27 @@ def _build_version_elsewhere() -> dict[str, tuple[Any, str]]:
     return {}
 
 
+def _whitenoise() -> dict[str, tuple[Any, str]]:
+    # A site that comes from WhiteNoise has said these things already.
+    found = {}
+    for option, setting in (
+        ("keep_originals", "WHITENOISE_KEEP_ONLY_HASHED_FILES"),
+        ("skip_compress_extensions", "WHITENOISE_SKIP_COMPRESS_EXTENSIONS"),
+        ("manifest_strict", "WHITENOISE_MANIFEST_STRICT"),
+    ):
+        value = getattr(settings, setting, None)
+        if value is not None:
+            found[option] = (not value if option == "keep_originals" else value, setting)
+    return found
+
+
+def is_build_version(value: str) -> bool:
+    """Say whether a string can name a build."""
+    return _BUILD_VERSION.fullmatch(value) is not None
+
+
 def _check_build_version(value: object, setting: str) -> str:
-    if isinstance(value, str) and BUILD_VERSION.fullmatch(value):
+    if isinstance(value, str) and is_build_version(value):
         return value
     allowed = (
         "1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or a digit "
@@ -275,6 +309,24 @@ def _check_connections(value: object, setting: str) -> int:
     raise InvalidOption(setting, repr(value), "a whole number from 1 to 1000", "64")
 
 
+def _check_response_headers(value: object, setting: str) -> Mapping[str, str]:
+    if not isinstance(value, Mapping) or not all(map(_is_header, value.keys(), value.values())):
+        allowed = "a dict of header names and values, None for one that is not to be sent"
+        raise InvalidOption(setting, repr(value), allowed, "{'Timing-Allow-Origin': None}")
+    # The name of a header has no case.
+    named = {name.lower() for name in value}
+    kept = {name: text for name, text in RESPONSE_HEADERS.items() if name.lower() not in named}
+    return kept | {name: text for name, text in value.items() if text is not None}
+
+
+def _is_header(name: object, value: object) -> bool:
+    return (
+        isinstance(name, str)
+        and _HEADER_NAME.fullmatch(name) is not None
+        and (value is None or (isinstance(value, str) and bool(_HEADER_VALUE.fullmatch(value))))
+    )
+
+
 def _check_bool(value: object, setting: str) -> bool:
     if isinstance(value, bool):
         return value
@@ -305,4 +357,5 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "preload_manifest": _check_bool,
     "connections": _check_connections,
     "conditional_writes": _check_bool,
+    "response_headers": _check_response_headers,
 }

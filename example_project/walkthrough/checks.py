@@ -60,8 +60,6 @@ class Inspection:
     manifest: Manifest
     #: The URL of the build, with a slash at its end.
     base: str
-    #: How to ask for an encoding.
-    encoded: Callable[[str, str], Request]
 
     def run(self, site_url: str) -> list[Checked]:
         """Check what every page names, and what that names. Raises `ChecksFailedError`."""
@@ -106,7 +104,7 @@ class Inspection:
         identity = fetch(Request(named.url, {"Accept-Encoding": "identity"}))
         _check_identity(identity, asset)
         for encoding, size in asset.encodings.items():
-            answer = fetch(self.encoded(named.url, encoding))
+            answer = fetch(Request(named.url, {"Accept-Encoding": encoding}))
             if size >= asset.size and "Content-Encoding" not in answer.headers:
                 # Who negotiates may prefer the smaller bytes.
                 _check_identity(answer, asset)

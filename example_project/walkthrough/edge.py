@@ -1,20 +1,22 @@
 """Where the demo's S3 and its CDN come from.
 
-Both are moto's S3 server here: in path style its URL for a bucket stands in for a CDN domain. It
-keeps br and gzip beside each asset but does not choose between them, as an edge would.
+S3 is moto's server. The CDN is nginx, which runs the CloudFront functions that the package ships;
+on a machine without nginx and njs it is a small server in Python that does the same for the demo.
 """
 
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import boto3
 from botocore.client import BaseClient
 from moto.server import ThreadedMotoServer
 
-from versioned_storage.build.encodings import ENCODINGS
+from .cloudfront import CannotStart, cloudfront
+from .plain_edge import plain_edge
 
 BUCKET = "strata-static"
 REGION = "eu-west-1"
@@ -33,10 +35,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Edge:
-    """An S3 endpoint with a bucket, and the URL that the site takes for its CDN."""
+    """An S3 endpoint with a bucket, and the URL that the site takes for its CDN.
+
+    ``described`` says for people what the CDN is.
+    """
 
     endpoint_url: str
     cdn_domain: str
+    described: str
 
     def environment(self) -> dict[str, str]:
         """What the site's settings have to find."""
@@ -53,32 +59,31 @@ class Edge:
         return {found["Key"] for page in pages for found in page.get("Contents", ())}
 
 
-def by_suffix(url: str, encoding: str) -> Request:
-    """Ask a bucket for an encoding: it is an object of its own."""
-    return Request(url + ENCODINGS[encoding].suffix)
-
-
-def by_negotiation(url: str, encoding: str) -> Request:
-    """Ask who negotiates for an encoding: the URL stays the same."""
-    return Request(url, {"Accept-Encoding": encoding})
-
-
 @contextmanager
-def local_edge(cdn_domain: str | None = None) -> Iterator[Edge]:
-    """An S3 server on a free port of this machine, with a bucket; ``cdn_domain`` overrides its URL.
+def local_edge(scratch: Path, cdn_domain: str | None = None) -> Iterator[Edge]:
+    """An S3 server with a bucket and an edge in front of it, on free ports of this machine.
 
-    To look at builds through another edge, replace this function.
+    ``cdn_domain`` is the URL of another edge to look at the builds through.
     """
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    try:
+    with ExitStack() as running:
+        running.callback(server.stop)
         host, port = server.get_host_and_port()
         endpoint_url = f"http://{host}:{port}"
         _make_bucket(_client(endpoint_url))
-        yield Edge(endpoint_url, cdn_domain or f"{endpoint_url}/{BUCKET}")
-    finally:
-        server.stop()
+        if cdn_domain is not None:
+            yield Edge(endpoint_url, cdn_domain, cdn_domain)
+            return
+        bucket = f"{endpoint_url}/{BUCKET}"
+        try:
+            url = running.enter_context(cloudfront(scratch / "nginx", bucket=bucket))
+            described = "nginx, running the CloudFront functions that are shipped"
+        except CannotStart as reason:
+            url = running.enter_context(plain_edge(bucket))
+            described = f"a small server in Python, because {reason}"
+        yield Edge(endpoint_url, url, described)
 
 
 def _make_bucket(client: BaseClient) -> None:

@@ -82,6 +82,7 @@ class Verdict:
 
     run: Run
     outcomes: Mapping[str, str]
+    suite: str = f"Django {django.__version__}"
 
     @property
     def faults(self) -> list[str]:
@@ -106,7 +107,7 @@ class Verdict:
         lines = [f"{name} fails: {self.run.may_fail[name]}" for name in allowed]
         lines.extend(self.faults)
         lines.append(
-            f"Django {django.__version__}, Python {platform.python_version()}, {self.run.title}: "
+            f"{self.suite}, Python {platform.python_version()}, {self.run.title}: "
             f"{len(self.named('passed'))} passed, {len(failed)} failed ({len(allowed)} as they "
             f"should), {len(self.named('skipped'))} skipped"
         )
@@ -128,7 +129,7 @@ class NoResultsError(Exception):
     """The process that runs the tests ended before it had any results."""
 
     def __init__(self, reason: str, output: str) -> None:
-        super().__init__(f"Django's suite did not run ({reason}):\n{output}")
+        super().__init__(f"The suite did not run ({reason}):\n{output}")
 
 
 def djangos_tests(cache: Path) -> Path:
@@ -159,7 +160,7 @@ def run_suite(tests: Path, run: Run) -> Verdict:
         options = json.dumps(run.versioned_storage)
         command = [sys.executable, str(SUBSTITUTED), str(tests), str(results), options]
         try:
-            done = _finish(command, env=_environment())
+            done = finish(command, env=environment())
         except subprocess.TimeoutExpired as error:
             raise NoResultsError(f"still running after {TIMEOUT} seconds", "") from error
         if not results.exists():
@@ -173,7 +174,8 @@ def run_suite(tests: Path, run: Run) -> Verdict:
     return verdict
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What a suite's process gets of this one's environment."""
     # Nothing of the machine's may get in: not a build version, not settings of another project.
     settings = {"BUILD_VERSION", "DJANGO_SETTINGS_MODULE", "PYTHONWARNINGS"}
     environment = {name: value for name, value in os.environ.items() if name not in settings}
@@ -192,7 +194,7 @@ def _download(cache: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps"]
     with TemporaryDirectory(dir=cache) as temporary:
         try:
-            done = _finish([*pip, "--no-binary", ":all:", "--dest", temporary, wanted])
+            done = finish([*pip, "--no-binary", ":all:", "--dest", temporary, wanted])
         except subprocess.TimeoutExpired as error:
             raise NoSdistError(cache, f"still busy after {TIMEOUT} seconds") from error
         sdist = _sdist_in(Path(temporary))
@@ -214,9 +216,10 @@ def _unpack(sdist: Path, directory: Path) -> Path:
     return unpacked / "tests"
 
 
-def _finish(
+def finish(
     command: list[str], env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, within `TIMEOUT`; what it says is in ``stdout``."""
     return subprocess.run(
         command,
         check=False,

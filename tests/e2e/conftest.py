@@ -21,8 +21,9 @@ import pytest
 from walkthrough.cloudfront import CannotStart, Nginx, cloudfront
 
 from tests.helpers import site
-from tests.s3 import Bucket, moto
+from tests.s3 import Bucket
 from versioned_storage.build.manifest import Manifest
+from versioned_storage.edge.functions import VIEWER_REQUEST, VIEWER_RESPONSE, Constants, rendered
 
 FILES: dict[str, str | bytes] = {
     "css/app.css": "body { background: url(../img/logo.png) }\n" * 20,
@@ -85,21 +86,6 @@ class World:
         return quote(f"/static/{self.manifest.build}/{self.manifest.paths[name]}")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def nginx() -> None:
-    """Skips what needs nginx where it is not, and says what is missing."""
-    try:
-        Nginx.here()
-    except CannotStart as missing:
-        pytest.skip(str(missing))
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    with moto() as url:
-        yield url
-
-
 @pytest.fixture(scope="session")
 def world(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A published build; everyone may read the builds in the bucket, and nobody the records."""
@@ -156,7 +142,11 @@ def _url_in(log: Path, server: subprocess.Popen[bytes]) -> str:
 
 @pytest.fixture
 def edge_of(tmp_path: Path) -> Iterator[Callable[..., Edge]]:
-    """Makes edges with empty caches, which end with the test."""
+    """Makes edges with empty caches, which end with the test; skips it where nginx is not there."""
+    try:
+        Nginx.here()
+    except CannotStart as missing:
+        pytest.skip(str(missing))
     with ExitStack() as running:
 
         def made(**origins: Any) -> Edge:
@@ -172,15 +162,12 @@ def s3_edge(edge_of: Callable[..., Edge], world: World) -> Edge:
     return edge_of(bucket=world.bucket_url)
 
 
-@pytest.fixture
-def pull_edge(edge_of: Callable[..., Edge], app: str) -> Edge:
-    """An edge in front of the application, with what the stack renders for that."""
-    from versioned_storage.edge.functions import (
-        VIEWER_REQUEST,
-        VIEWER_RESPONSE,
-        Constants,
-        rendered,
-    )
-
+@pytest.fixture(params=["bucket", "application"])
+def edge(
+    request: pytest.FixtureRequest, edge_of: Callable[..., Edge], world: World, app: str
+) -> Edge:
+    """An edge in front of the one, and of the other with what the stack renders for that."""
+    if request.param == "bucket":
+        return edge_of(bucket=world.bucket_url)
     code = partial(rendered, constants=Constants().without_encodings())
     return edge_of(app=app, request=code(VIEWER_REQUEST), response=code(VIEWER_RESPONSE))

@@ -1,6 +1,9 @@
 import json
+import re
 import shutil
+from argparse import ArgumentParser
 from io import StringIO
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,12 +15,14 @@ from tests.s3 import Bucket, moto, nobody, options
 from versioned_storage.build.encodings import SKIP_COMPRESS_EXTENSIONS
 from versioned_storage.edge.functions import VIEWER_REQUEST, Compressed, Constants, rendered
 from versioned_storage.management.site import NoOrigin
+from versioned_storage.management.subcommands import cloudformation
 from versioned_storage.management.subcommands.cloudformation import (
     NoApplication,
     NoCertificate,
     NoDomain,
     UnfitDomain,
 )
+from versioned_storage.static_url import InvalidStaticURL
 
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0b5b3e1c-5f0a-4f0e-9d7e-7a1c2b3d4e5f"
 DEPLOYER = "arn:aws:iam::123456789012:role/deploy"
@@ -88,6 +93,13 @@ def test_every_argument_gets_there(tmp_path):
     assert '"CachePolicyId": "a-policy"' in text
 
 
+def test_a_cache_policy_that_cannot_be_looked_at_is_used_with_a_warning(tmp_path, caplog):
+    made = template(tmp_path, "--cache-policy", "a-policy")
+    assert distribution(made)["CacheBehaviors"][0]["CachePolicyId"] == "a-policy"
+    said = "Cache policy a-policy: CloudFront did not say what it does, so see to it yourself: "
+    assert any(message.startswith(said) for message in warnings(caplog))
+
+
 def test_the_alarms_are_a_template_of_their_own(tmp_path):
     made = template(tmp_path, "--alarms")
     assert {one["Type"] for one in made["Resources"].values()} == {"AWS::CloudWatch::Alarm"}
@@ -142,6 +154,12 @@ def test_a_certificate_without_a_domain_is_an_error(tmp_path):
 # What cannot be
 
 
+@pytest.mark.parametrize("url", ["/", "/builds/"])
+def test_a_path_that_would_make_the_records_public_is_an_error(tmp_path, url):
+    with pytest.raises(InvalidStaticURL):
+        template(tmp_path, STATIC_URL=url, MEDIA_URL="/media/")
+
+
 def test_a_bucket_is_needed_where_the_edge_asks_one(tmp_path):
     with pytest.raises(NoOrigin):
         template(tmp_path, "--origin", "s3", options={"origin": None})
@@ -166,6 +184,16 @@ def test_the_application_has_to_be_known_where_the_edge_asks_it(tmp_path):
 def test_an_argument_that_cannot_be_is_refused_with_what_it_has_to_be(tmp_path, arguments, message):
     with pytest.raises(CommandError, match=message):
         template(tmp_path, *arguments)
+
+
+def test_the_guide_names_every_argument_and_no_other():
+    parser = ArgumentParser(add_help=False)
+    cloudformation.add_arguments(parser)
+    arguments = {"--json", *(action.option_strings[0] for action in parser._actions)}
+    guide = (Path(__file__).parents[2] / "docs" / "cloudfront.md").read_text(encoding="utf-8")
+    ours = re.findall(r"staticbuilds cloudformation (?:[^\n]*\\\n)*[^\n]*", guide)
+    named = set(re.findall(r"--[a-z-]+", " ".join(ours))) | set(re.findall(r"`(--[a-z-]+)", guide))
+    assert named == arguments
 
 
 # The builds that are kept

@@ -110,7 +110,7 @@ def test_a_page_alone_is_one_question(shop, edge):
     assert "its build is 'b1', expected 'b0'" in said
 
 
-def test_neither_edge_nor_page_is_an_error(shop):
+def test_neither_edge_nor_page_nor_an_origin_is_an_error(shop):
     with pytest.raises(NothingToVerify, match="--edge"):
         verify()
 

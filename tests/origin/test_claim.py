@@ -127,13 +127,13 @@ def test_a_claim_that_is_lost_to_another_one_is_taken_again_after_a_look(origin)
     assert claim.take(origin, manifest(), looked).record.effort == "theirs"
 
 
-def test_a_store_that_ignores_conditions_is_found_out(bucket):
+def test_a_store_that_ignores_conditions_is_found_out(moto_bucket):
     def forgets_conditions(request):
         request.headers.pop("If-None-Match", None)
         request.headers.pop("If-Match", None)
 
-    with front(bucket.endpoint, forgets_conditions) as s3:
-        origin = S3Origin(bucket.options(endpoint_url=s3.url))
+    with front(moto_bucket.endpoint, forgets_conditions) as s3:
+        origin = S3Origin(moto_bucket.options(endpoint_url=s3.url))
         with pytest.raises(ConditionsIgnored, match="option conditional_writes to False"):
             take(origin)
 

@@ -2,19 +2,22 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
 from random import Random
 from types import SimpleNamespace
 
 import pytest
 
-from tests.builds import PREFIX, collected, state
+from tests.builds import FILES, PREFIX, collected, state
 from tests.faults import FAULTS, Fault, Plan, faulty, impatient
-from tests.s3 import Bucket
 from versioned_storage.errors import VersionedStorageError
+from versioned_storage.origin.prune import Pruner
 from versioned_storage.origin.publish import Publisher
 from versioned_storage.origin.s3 import OriginError, S3Origin
 
-SEEDS = range(int(os.environ.get("TEST_SEEDS", "10")))
+SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +26,25 @@ def built(tmp_path_factory):
         yield made
 
 
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Other content under the same build version."""
+    files = {**FILES, "css/app.css": "p { color: red }\n" * 20}
+    with collected(tmp_path_factory.mktemp("site"), files) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def next_(tmp_path_factory):
+    """The next build, of the same content."""
+    with collected(tmp_path_factory.mktemp("site"), build="b2") as made:
+        yield made
+
+
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch):
-    """Between two attempts botocore waits for seconds."""
+    """Between two attempts each client waits for up to seconds."""
+    monkeypatch.setattr("versioned_storage.origin.transport.FIRST_WAIT", 0.0)
     no_wait = SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
     monkeypatch.setattr("botocore.endpoint.time", no_wait)
 
@@ -41,6 +60,12 @@ def succeeds(origin, built):
     except VersionedStorageError:
         return False
     return True
+
+
+def prune(origin):
+    pruner = Pruner(origin, PREFIX, 4)
+    for _ in pruner.execute(pruner.plan(keep=1, older_than=timedelta(0))):
+        pass
 
 
 def origin_behind(s3, bucket, attempts):
@@ -68,13 +93,47 @@ def test_a_publish_never_says_what_is_not_so(bucket, built, seed):
     assert bucket.listed() == built.keys() | {"builds/b1.json"}
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_machines_with_other_contents_never_mix(bucket, built, other, seed):
+    """Whoever wins, the build is all of one; and who says that it published is the one."""
+    machines = (built, other)
+    with faulty(bucket.endpoint) as s3, ThreadPoolExecutor(2) as pool:
+        origins = [origin_behind(s3, bucket, attempts=3) for _ in machines]
+        s3.plan = Plan(seed, rate=Random(seed).choice((0.0, 0.05, 0.2)))
+        worked = list(pool.map(succeeds, origins, machines))
+    whole = [machine.wrong(bucket) == [] for machine in machines]
+    assert worked != [True, True]
+    if state(bucket, "b1") == "published":
+        assert sum(whole) == 1
+        assert all(is_whole for is_whole, said in zip(whole, worked, strict=True) if said)
+    else:
+        assert worked == [False, False]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_prune_never_touches_what_it_keeps_nor_leaves_half_a_build(bucket, built, next_, seed):
+    """A build that is still published when a prune fails has every object."""
+    for one in (built, next_):
+        publish(S3Origin(bucket.options()), one)
+    with faulty(bucket.endpoint) as s3:
+        origin = origin_behind(s3, bucket, attempts=2)
+        for run in range(2):
+            s3.plan = Plan(1000 * seed + run, rate=Random(seed).choice((0.05, 0.2)))
+            with suppress(VersionedStorageError):
+                prune(origin)
+            s3.settle()
+            assert state(bucket, "b1") != "published" or built.wrong(bucket) == []
+            assert next_.wrong(bucket) == []
+    # What a prune that died has left is for one that comes when its claim is dead.
+    if state(bucket, "b1") == "published":
+        prune(S3Origin(bucket.options()))
+        assert state(bucket, "b1") == "retired"
+    if state(bucket, "b1") == "retired":
+        assert bucket.listed() == next_.keys() | {"builds/b1.json", "builds/b2.json"}
+    assert state(bucket, "b2") == "published"
+
+
 # What a client makes of a fault is the same before any server.
-
-
-@pytest.fixture
-def moto_bucket(moto_server):
-    with Bucket.at(moto_server) as made:
-        yield made
 
 
 @pytest.mark.parametrize("fault", FAULTS)

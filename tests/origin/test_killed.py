@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from itertools import count
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -12,10 +13,11 @@ import pytest
 from tests.builds import PREFIX, collected, state
 from tests.s3 import HANGS_UP, front
 from versioned_storage.build.manifest import Manifest
+from versioned_storage.origin.plan import Action
 from versioned_storage.origin.publish import Publisher
 from versioned_storage.origin.s3 import S3Origin
 
-SEEDS = range(int(os.environ.get("TEST_SEEDS", "6")))
+SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
 
 # Forks of a small process that has imported what they need: a fork of this one would have the
 # locks of its threads.
@@ -32,26 +34,36 @@ def built(tmp_path_factory):
 def publish(given, manifest, directory):
     """What the process does."""
     origin = S3Origin(given, connections=3)
-    Publisher(origin, PREFIX, 3).publish(Manifest.from_json(manifest), Path(directory))
+    return Publisher(origin, PREFIX, 3).publish(Manifest.from_json(manifest), Path(directory))
 
 
 class Killer:
-    """Kills a process at its request number ``at``, which the server gets or does not get."""
+    """Kills a process at a request, which the server then gets or does not get."""
 
-    def __init__(self, at, *, arrives):
-        self.at = at
+    def __init__(self, when, *, arrives):
+        self.when = when
         self.arrives = arrives
-        self.seen = 0
         self.process = None
         self.started = Event()
+        self.is_time = False
 
     def __call__(self, request):
         assert self.started.wait(30)
-        self.seen += 1
-        if self.seen <= self.at:
+        self.is_time = self.is_time or self.when(request)
+        if not self.is_time:
             return None
         os.kill(self.process.pid, signal.SIGKILL)
         return None if self.arrives else HANGS_UP
+
+
+def after(number):
+    """When so many requests were made."""
+    requests = count()
+    return lambda _: next(requests) == number
+
+
+def commits(request):
+    return request.method == "PUT" and b'"state": "published"' in request.body
 
 
 def killed(bucket, built, killer):
@@ -69,22 +81,28 @@ def killed(bucket, built, killer):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_publish_that_is_killed_is_finished_by_the_next(bucket, built, seed):
+def test_what_a_killed_publish_left_is_finished_by_the_next(bucket, built, seed):
+    """It does the work that is left and no more."""
     random = Random(seed)
     for _ in range(3):
-        at = random.randrange(len(built.keys()))
-        ended_by = killed(bucket, built, Killer(at, arrives=random.random() < 0.5))
-        assert ended_by == signal.SIGKILL
+        # Every object is asked for or put, so the commit is a later request than these.
+        number = random.randrange(len(built.keys()) + 3)
+        killer = Killer(after(number), arrives=random.random() < 0.5)
+        assert killed(bucket, built, killer) == signal.SIGKILL
         assert state(bucket, "b1") != "published"
-    publish(bucket.options(), built.manifest.to_json(), built.directory)
+    there = bucket.listed() & built.keys()
+    published = publish(bucket.options(), built.manifest.to_json(), built.directory)
+    assert published.objects[Action.SKIP] == len(there)
+    assert sum(published.objects.values()) == len(built.keys())
     assert state(bucket, "b1") == "published"
     assert built.wrong(bucket) == []
     assert bucket.listed() == built.keys() | {"builds/b1.json"}
 
 
-def test_a_publish_that_is_killed_at_its_commit_has_published_or_has_not(bucket, built):
-    for arrives in (False, True):
-        publish_is_over = len(built.keys()) + 1
-        killed(bucket, built, Killer(publish_is_over, arrives=arrives))
-        assert (state(bucket, "b1") == "published") == arrives
-        assert not arrives or built.wrong(bucket) == []
+@pytest.mark.parametrize("arrives", [False, True])
+def test_a_publish_that_is_killed_at_its_commit_is_published_if_that_arrives(
+    bucket, built, arrives
+):
+    assert killed(bucket, built, Killer(commits, arrives=arrives)) == signal.SIGKILL
+    assert (state(bucket, "b1") == "published") == arrives
+    assert built.wrong(bucket) == []

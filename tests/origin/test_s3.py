@@ -218,6 +218,16 @@ def test_the_bucket_that_is_not_there_is_named(bucket):
     )
 
 
+def test_a_copy_has_the_etag_that_a_look_at_it_finds(bucket, tmp_path):
+    """Ceph names it without quotes in the one place, and with them in the other."""
+    (tmp_path / "a.css").write_bytes(b"a{}")
+    origin = S3Origin(bucket.options())
+    etag = put_file(origin, "a.css", tmp_path / "a.css")
+    sha256 = hashlib.sha256(b"a{}").hexdigest()
+    assert origin.copy("a.css", "b.css", etag=etag, sha256=sha256) == origin.find("b.css").etag
+    assert bucket.get("b.css")["Body"] == b"a{}"
+
+
 def test_a_refusal_without_a_message_says_its_code_once():
     """Ceph's S3 server sends codes alone."""
     answer = refusal(404, "NoSuchBucket", "")

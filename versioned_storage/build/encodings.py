@@ -6,7 +6,9 @@ many builds.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -103,6 +105,35 @@ ENCODINGS: Mapping[str, Encoding] = {
         ),
     )
 }
+
+
+class Decoding:
+    """Decodes bytes as they come, None is identity, and digests what they decode to."""
+
+    def __init__(self, encoding: str | None) -> None:
+        self._decoder = ENCODINGS[encoding].decompressor() if encoding else None
+        self._sha384 = hashlib.sha384()
+        self._broken = False
+
+    def take(self, chunk: bytes) -> bytes:
+        """The bytes that ``chunk`` adds; none any more after what cannot be decoded."""
+        if self._broken:
+            return b""
+        try:
+            decoded = self._decoder.decompress(chunk) if self._decoder else chunk
+        except (brotli.error, zlib.error):
+            self._broken = True
+            return b""
+        self._sha384.update(decoded)
+        return decoded
+
+    @property
+    def integrity(self) -> str | None:
+        """The sha384 in SRI form of all that was taken; None where that is not whole."""
+        if self._broken or (self._decoder is not None and not self._decoder.finished()):
+            return None
+        return f"sha384-{b64encode(self._sha384.digest()).decode()}"
+
 
 _COMPRESSED = (
     "3gp 3gpp 7z aac apng asf avi avif br bz2 docx epub flac flv gif gz heic heif jar jpeg jpg jxl"

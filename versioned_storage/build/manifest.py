@@ -277,8 +277,12 @@ def content_digest(assets: Iterable[Asset], shaped_by: Mapping[str, object]) -> 
 
 def content_type(name: str) -> str:
     """The Content-Type of a file of this name, with the charset for text."""
-    media_type = _KNOWN_TYPES.get_type(name)
-    return f"{media_type}; charset=utf-8" if media_type.startswith(_TEXT_TYPES) else media_type
+    return with_charset(_KNOWN_TYPES.get_type(name))
+
+
+def with_charset(media_type: str, charset: str = "utf-8") -> str:
+    """The Content-Type of that media type: text has a charset."""
+    return f"{media_type}; charset={charset}" if media_type.startswith(_TEXT_TYPES) else media_type
 
 
 def _contents(manifest: Manifest) -> dict[str, tuple[str, str]]:

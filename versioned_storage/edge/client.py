@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-import zlib
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import brotli
 import urllib3
 from urllib3 import exceptions
 
 from .. import __version__
-from ..build.encodings import ENCODINGS
+from ..build.encodings import ENCODINGS, Decoding
 from ..errors import VersionedStorageError
 
 #: How often a question is put before no answer, or a 5xx, is taken for the answer.
@@ -162,27 +158,18 @@ class _Body:
         self.received = 0
         self.start = bytearray()
         self._keep = keep
-        self._sha384 = hashlib.sha384()
         coding = coding.strip().lower()
         self._decodable = coding in ("", "identity", *ENCODINGS)
-        self._decoder = ENCODINGS[coding].decompressor() if coding in ENCODINGS else None
+        self._decoding = Decoding(coding if coding in ENCODINGS else None)
 
     def take(self, chunk: bytes) -> None:
         self.received += len(chunk)
-        if not self._decodable:
-            return
-        try:
-            decoded = self._decoder.decompress(chunk) if self._decoder else chunk
-        except (brotli.error, zlib.error):
-            self._decodable = False
-            return
-        self._sha384.update(decoded)
-        self.start += decoded[: self._keep - len(self.start)]
+        if self._decodable:
+            decoded = self._decoding.take(chunk)
+            self.start += decoded[: self._keep - len(self.start)]
 
     def integrity(self) -> str | None:
-        if not self._decodable or (self._decoder and not self._decoder.finished()):
-            return None
-        return f"sha384-{b64encode(self._sha384.digest()).decode()}"
+        return self._decoding.integrity if self._decodable else None
 
 
 def _no_answer(url: str, error: exceptions.HTTPError, timeout: float) -> NoAnswer:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from importlib.resources import files
 
@@ -19,9 +19,16 @@ VIEWER_RESPONSE = "viewer_response.js"
 #: What CloudFront takes of one function, in bytes.
 MAX_SIZE = 10_240
 
+#: What every answer says, so that pages of other origins may use, embed and time a file.
+RESPONSE_HEADERS: Mapping[str, str] = {
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Timing-Allow-Origin": "*",
+    "X-Content-Type-Options": "nosniff",
+}
+
 # An encoded file has no encodings of its own, whatever a site's list says.
 _SUFFIXES = frozenset(encoding.suffix.removeprefix(".") for encoding in ENCODINGS.values())
-_DATA = re.compile(r"^const BUILDS = .*;$", re.MULTILINE)
+_DATA = re.compile(r"^const SITE = .*;$", re.MULTILINE)
 
 
 class FunctionTooLarge(VersionedStorageError):
@@ -75,32 +82,34 @@ def shared(settings: Compressed, builds: Iterable[Compressed]) -> Compressed:
 
 @dataclass(frozen=True)
 class Constants:
-    """What is written into both functions.
+    """What is written into the functions.
 
-    ``prefix`` is the STATIC_URL path, ``manifest`` the name of the file that is never served.
+    ``prefix`` is the STATIC_URL path, ``manifest`` the name of the file that is never served,
+    ``headers`` what every answer says beside ``Access-Control-Allow-Origin``.
     """
 
     prefix: str = "/static/"
     manifest: str = MANIFEST_NAME
     compressed: Compressed = Compressed()
+    headers: Mapping[str, str] = field(default_factory=lambda: dict(RESPONSE_HEADERS))
 
     def without_encodings(self) -> Constants:
         """The same for an edge that leaves the choice to the origin."""
         return replace(self, compressed=replace(self.compressed, encodings=()))
 
-    def to_json(self) -> str:
-        """As the functions read them, on one line."""
-        return json.dumps(
-            {
-                "prefix": self.prefix,
-                "manifest": self.manifest,
-                "encodings": [
-                    {"name": name, "suffix": ENCODINGS[name].suffix}
-                    for name in self.compressed.encodings
-                ],
-                "skip": sorted(_SUFFIXES.union(self.compressed.skip)),
-            }
-        )
+    def data(self, name: str) -> Mapping[str, object]:
+        """What the function of that name reads."""
+        negotiated = {
+            "encodings": [
+                {"name": encoding, "suffix": ENCODINGS[encoding].suffix}
+                for encoding in self.compressed.encodings
+            ],
+            "skip": sorted(_SUFFIXES.union(self.compressed.skip)),
+        }
+        if name == VIEWER_REQUEST:
+            return {"prefix": self.prefix, "manifest": self.manifest, **negotiated}
+        # CloudFront has the names of headers in lower case.
+        return {"headers": {key.lower(): self.headers[key] for key in self.headers}, **negotiated}
 
 
 def source(name: str) -> str:
@@ -110,7 +119,7 @@ def source(name: str) -> str:
 
 def rendered(name: str, constants: Constants) -> str:
     """A function with the constants of a site. Raises `FunctionTooLarge`."""
-    line = f"const BUILDS = {constants.to_json()};"
+    line = f"const SITE = {json.dumps(constants.data(name))};"
     code = _DATA.sub(lambda _: line, source(name), count=1)
     if (size := len(code.encode())) > MAX_SIZE:
         raise FunctionTooLarge(name, size)

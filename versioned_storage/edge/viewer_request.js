@@ -5,8 +5,8 @@
 // app.css.gz. It cannot look whether an object exists, and it outlives many builds, so it asks only
 // for what every retained build has.
 
-// What that is: `manage.py staticbuilds cloudformation` replaces this line.
-const BUILDS = {"prefix": "/static/", "manifest": "staticfiles.json", "encodings": [{"name": "br", "suffix": ".br"}, {"name": "gzip", "suffix": ".gz"}], "skip": ["3gp", "3gpp", "7z", "aac", "apng", "asf", "avi", "avif", "br", "bz2", "docx", "epub", "flac", "flv", "gif", "gz", "heic", "heif", "jar", "jpeg", "jpg", "jxl", "lz", "lz4", "lzma", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpeg", "mpg", "oga", "ogg", "ogv", "opus", "png", "pptx", "rar", "swf", "tbz", "tbz2", "tgz", "txz", "weba", "webm", "webp", "whl", "wma", "wmv", "woff", "woff2", "xlsx", "xz", "zip", "zst"]};
+// What that is, and where: `manage.py staticbuilds cloudformation` replaces this line.
+const SITE = {"prefix": "/static/", "manifest": "staticfiles.json", "encodings": [{"name": "br", "suffix": ".br"}, {"name": "gzip", "suffix": ".gz"}], "skip": ["3gp", "3gpp", "7z", "aac", "apng", "asf", "avi", "avif", "br", "bz2", "docx", "epub", "flac", "flv", "gif", "gz", "heic", "heif", "jar", "jpeg", "jpg", "jxl", "lz", "lz4", "lzma", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpeg", "mpg", "oga", "ogg", "ogv", "opus", "png", "pptx", "rar", "swf", "tbz", "tbz2", "tgz", "txz", "weba", "webm", "webp", "whl", "wma", "wmv", "woff", "woff2", "xlsx", "xz", "zip", "zst"]};
 
 // One member of an Accept-Encoding header, in lower case: a coding, and its weight if it has one.
 const MEMBER = /^[ \t]*([^ \t;]+)[ \t]*(?:;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*)?$/;
@@ -45,12 +45,12 @@ function namesBelowPrefix(uri) {
     } catch (error) {
         return null;
     }
-    return path.startsWith(BUILDS.prefix) ? path.slice(BUILDS.prefix.length).split('/') : null;
+    return path.startsWith(SITE.prefix) ? path.slice(SITE.prefix.length).split('/') : null;
 }
 
 // No manifest and no dotfile; and an empty name, '.' or '..' is not in the path of any file.
 function isPublic(names) {
-    if (names.length <= 2 && names[names.length - 1] === BUILDS.manifest) {
+    if (names.length <= 2 && names[names.length - 1] === SITE.manifest) {
         return false;
     }
     return names.every((name) => name !== '' && !name.startsWith('.'));
@@ -60,7 +60,7 @@ function isPublic(names) {
 function isEligible(name) {
     const dot = name.lastIndexOf('.');
     const extension = dot > 0 ? name.slice(dot + 1).toLowerCase() : '';
-    return !BUILDS.skip.includes(extension);
+    return !SITE.skip.includes(extension);
 }
 
 // The weight of each coding in an Accept-Encoding header (RFC 9110, 12.5.3), by its name.
@@ -79,13 +79,13 @@ function weightsIn(header) {
     return weights;
 }
 
-// The suffix of the encoding with the highest weight; of equal ones, the first in BUILDS. Identity
+// The suffix of the encoding with the highest weight; of equal ones, the first in SITE. Identity
 // is acceptable without being named, and then comes last.
 function preferredSuffix(weights) {
     const identity = weightOf('identity', weights);
     let best = {suffix: ''};
     let highest = 0;
-    BUILDS.encodings.forEach((encoding) => {
+    SITE.encodings.forEach((encoding) => {
         const weight = weightOf(encoding.name, weights);
         if (weight > highest) {
             best = encoding;
@@ -94,7 +94,7 @@ function preferredSuffix(weights) {
     });
     if (highest === 0 && identity === 0) {
         // Neither is acceptable: better an encoding that was not refused than what was.
-        best = BUILDS.encodings.find((one) => weightOf(one.name, weights) === undefined) || best;
+        best = SITE.encodings.find((one) => weightOf(one.name, weights) === undefined) || best;
     }
     return identity > highest ? '' : best.suffix;
 }

@@ -1,17 +1,17 @@
 // The CloudFront Function (runtime 2.0) for viewer responses: on every answer below 400, from the
 // cache or not. S3 cannot keep these headers with an object.
 
-// What the request function negotiates: `manage.py staticbuilds cloudformation` replaces this line.
-const BUILDS = {"prefix": "/static/", "manifest": "staticfiles.json", "encodings": [{"name": "br", "suffix": ".br"}, {"name": "gzip", "suffix": ".gz"}], "skip": ["3gp", "3gpp", "7z", "aac", "apng", "asf", "avi", "avif", "br", "bz2", "docx", "epub", "flac", "flv", "gif", "gz", "heic", "heif", "jar", "jpeg", "jpg", "jxl", "lz", "lz4", "lzma", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpeg", "mpg", "oga", "ogg", "ogv", "opus", "png", "pptx", "rar", "swf", "tbz", "tbz2", "tgz", "txz", "weba", "webm", "webp", "whl", "wma", "wmv", "woff", "woff2", "xlsx", "xz", "zip", "zst"]};
+// What is said, and what the request function negotiates: `manage.py staticbuilds cloudformation` replaces this line.
+const SITE = {"headers": {"cross-origin-resource-policy": "cross-origin", "timing-allow-origin": "*", "x-content-type-options": "nosniff"}, "encodings": [{"name": "br", "suffix": ".br"}, {"name": "gzip", "suffix": ".gz"}], "skip": ["3gp", "3gpp", "7z", "aac", "apng", "asf", "avi", "avif", "br", "bz2", "docx", "epub", "flac", "flv", "gif", "gz", "heic", "heif", "jar", "jpeg", "jpg", "jxl", "lz", "lz4", "lzma", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpeg", "mpg", "oga", "ogg", "ogv", "opus", "png", "pptx", "rar", "swf", "tbz", "tbz2", "tgz", "txz", "weba", "webm", "webp", "whl", "wma", "wmv", "woff", "woff2", "xlsx", "xz", "zip", "zst"]};
 
 function handler(event) {
     const headers = event.response.headers;
     // Whoever asks, and however: a browser that has cached a copy without this header fails when an
     // element with `crossorigin` loads the same URL.
     headers['access-control-allow-origin'] = {value: '*'};
-    headers['cross-origin-resource-policy'] = {value: 'cross-origin'};
-    headers['timing-allow-origin'] = {value: '*'};
-    headers['x-content-type-options'] = {value: 'nosniff'};
+    Object.keys(SITE.headers).forEach((name) => {
+        headers[name] = {value: SITE.headers[name]};
+    });
     if (isNegotiated(decodeURIComponent(event.request.uri))) {
         headers.vary = {value: withAcceptEncoding(headers.vary)};
     }
@@ -21,10 +21,10 @@ function handler(event) {
 // Whether the request function picks an encoding for this path, which may be the one that the
 // viewer sent or the one that the request function left.
 function isNegotiated(path) {
-    if (BUILDS.encodings.length === 0) {
+    if (SITE.encodings.length === 0) {
         return false;
     }
-    const encoding = BUILDS.encodings.find((one) => path.endsWith(one.suffix));
+    const encoding = SITE.encodings.find((one) => path.endsWith(one.suffix));
     const plain = encoding ? path.slice(0, -encoding.suffix.length) : path;
     return isEligible(plain.slice(plain.lastIndexOf('/') + 1));
 }
@@ -33,7 +33,7 @@ function isNegotiated(path) {
 function isEligible(name) {
     const dot = name.lastIndexOf('.');
     const extension = dot > 0 ? name.slice(dot + 1).toLowerCase() : '';
-    return !BUILDS.skip.includes(extension);
+    return !SITE.skip.includes(extension);
 }
 
 // What the origin says it varies by, and Accept-Encoding.

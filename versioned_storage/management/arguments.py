@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
 
-from ..options import BUILD_VERSION
+from ..options import is_build_version
 
 
 def build_version(text: str) -> str:
     """An argument that names a build. Nothing else may become a path or a key."""
-    if not BUILD_VERSION.fullmatch(text):
+    if not is_build_version(text):
         message = (
             f"{text!r} is no build version: it has 1 to 64 letters, digits, dots, hyphens and "
             "underscores, the first a letter or a digit"

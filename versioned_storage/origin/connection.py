@@ -14,6 +14,7 @@ from storages.backends.s3 import S3Storage
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from boto3 import Session
     from mypy_boto3_s3 import S3Client
 
 #: What the AWS_* settings of a site's media storage lend to the origin: how to connect, and
@@ -132,6 +133,15 @@ class Connection:
         except (BotoCoreError, ValueError) as error:
             raise UnusableOrigin(str(error)) from error
         return client
+
+    @cached_property
+    def session(self) -> Session:
+        """The account and its credentials, for what is not S3. Raises `UnusableOrigin`."""
+        try:
+            session: Session = self._storage._create_session()
+        except BotoCoreError as error:
+            raise UnusableOrigin(str(error)) from error
+        return session
 
 
 def sentence(text: str) -> str:

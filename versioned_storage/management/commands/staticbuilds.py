@@ -15,6 +15,7 @@ from ..subcommands import (
     Subcommand,
     cloudformation,
     diff,
+    invalidate,
     listing,
     prune,
     publish,
@@ -35,6 +36,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "verify": verify,
     "prune": prune,
     "cloudformation": cloudformation,
+    "invalidate": invalidate,
 }
 
 

@@ -1,4 +1,8 @@
-"""Hold what the CDN serves of a build against its manifest.
+"""Hold what S3 has of a build, or what the CDN serves of it, against its manifest.
+
+Without --edge and --page it asks S3 for every object of the build: whether it is there, its size,
+its sha256 and its headers; with --deep it reads, decodes and digests each. --repair puts back what
+is missing or wrong, from the build directory, and nothing but the very bytes that were published.
 
 With --edge it asks the CDN for every asset by each of its names in every encoding, for names and
 files that it must not serve, and for a few assets of the oldest build that is kept, which fills the
@@ -12,10 +16,12 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...build.compression import encode_file
 from ...build.manifest import Manifest
 from ...edge import questions
 from ...edge.client import Client
@@ -26,18 +32,34 @@ from ...edge.verify import verify_edge
 from ...errors import ConfigurationError, VersionedStorageError
 from ...origin import record
 from ...origin.record import State
+from ...origin.repair import Repairer
 from ...origin.s3 import OriginError
+from ...origin.verification import Verification
+from ...origin.verify import Verifier
 from ...progress import logger
+from ..arguments import add_build
 from ..site import Site
 
 
 class NothingToVerify(ConfigurationError):
-    """Neither --edge nor --page was given."""
+    """There is no origin, and neither --edge nor --page was given."""
 
     def __init__(self) -> None:
         super().__init__(
             "Say what to verify: --edge asks the CDN for each asset of the build, --page URL "
-            "checks what a page names."
+            "checks what a page names. Without them it is what S3 has, and the option origin is "
+            "not set."
+        )
+
+
+class OfTheOrigin(ConfigurationError):
+    """A flag that is about S3 was given to a verification of the edge."""
+
+    def __init__(self, flag: str) -> None:
+        self.flag = flag
+        super().__init__(
+            f"{flag} is about what S3 has, and --edge and --page are about what the CDN serves. "
+            f"Run 'python manage.py staticbuilds verify {flag}' first, and then again for the CDN."
         )
 
 
@@ -67,7 +89,13 @@ class NoManifest(VersionedStorageError):
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("build", nargs="?", help="the build; that of the settings unless given")
+    add_build(parser)
+    parser.add_argument(
+        "--deep", action="store_true", help="read, decode and digest each object on S3"
+    )
+    parser.add_argument(
+        "--repair", action="store_true", help="put back on S3 what is missing or wrong"
+    )
     parser.add_argument(
         "--edge", action="store_true", help="ask the CDN for each asset of the build"
     )
@@ -101,10 +129,31 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def run(site: Site, options: Mapping[str, Any]) -> EdgeReport:
-    pages: list[str] = options["page"]
-    if not (options["edge"] or pages):
+def run(site: Site, options: Mapping[str, Any]) -> EdgeReport | Verification:
+    if options["edge"] or options["page"]:
+        return _verify_edge(site, options)
+    if site.options.origin is None:
         raise NothingToVerify
+    return _verify_origin(site, options)
+
+
+def _verify_origin(site: Site, options: Mapping[str, Any]) -> Verification:
+    build = site.build(options["build"])
+    verifier = Verifier(site.origin, site.prefix, site.options.connections, options["deep"])
+    found = verifier.verify(build)
+    if not options["repair"]:
+        return found
+    if site.storage.root is None:
+        return Repairer(verifier).repair(found)
+    directory = site.directory(build)
+    return Repairer(verifier, directory.root, partial(encode_file, directory)).repair(found)
+
+
+def _verify_edge(site: Site, options: Mapping[str, Any]) -> EdgeReport:
+    for flag in ("--deep", "--repair"):
+        if options[flag.removeprefix("--")]:
+            raise OfTheOrigin(flag)
+    pages: list[str] = options["page"]
     place = Place.of(site, site.build(options["build"]))
     asked = [
         *(_of_edge(site, place, options["sample"]) if options["edge"] else ()),

@@ -49,7 +49,7 @@ class Transport:
         self._bucket = bucket
         self._rehearsals = Rehearsals(client)
         # The client keeps no more connections open than that; others would be new for each request.
-        self._limiter = Limiter(min(connections, config.max_pool_connections))
+        self.limiter = Limiter(min(connections, config.max_pool_connections))
         self._attempts: int = (config.retries or {}).get("total_max_attempts", 5)
         self._parts = Parts(client, self._by_boto3)
 
@@ -132,15 +132,15 @@ class Transport:
                 invocation=invocation,
                 attempt=attempt,
             )
-            with self._limiter.place() as begun:
+            with self.limiter.place() as begun:
                 try:
                     answer = read(self._client, operation, template.session.send(request))
                 except NO_ANSWER as error:
                     answer = Answer(error=error)
             if answer.throttled:
-                self._limiter.throttled(begun)
+                self.limiter.throttled(begun)
             elif answer.error is None:
-                self._limiter.succeeded()
+                self.limiter.succeeded()
             if answer.error is None or answer.elsewhere:
                 return answer
             if not answer.transient or attempt >= self._attempts:
@@ -149,16 +149,16 @@ class Transport:
 
     def _by_boto3(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         """Let boto3 make a request, which then repeats it by its own rules."""
-        with self._limiter.place() as begun:
+        with self.limiter.place() as begun:
             try:
                 done: Mapping[str, Any] = getattr(self._client, xform_name(operation))(**parameters)
             except ClientError as error:
                 if Answer(error=error).throttled:
-                    self._limiter.throttled(begun)
+                    self.limiter.throttled(begun)
                 raise
             except NO_ANSWER as error:
                 raise Answer(error=error).after(self._attempts) from error
-        self._limiter.succeeded()
+        self.limiter.succeeded()
         return done
 
 

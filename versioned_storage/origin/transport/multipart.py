@@ -10,6 +10,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ...progress import logger
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -47,10 +51,23 @@ class Parts:
                 "CompleteMultipartUpload", given, UploadId=upload, MultipartUpload={"Parts": parts}
             )
         except BaseException:
-            self._ask("AbortMultipartUpload", given, UploadId=upload)
+            self._give_up(given, upload)
             raise
-        etag: str = done["ETag"]
+        # Ceph's server leaves it empty. The conditions were for what was there before.
+        etag: str = done.get("ETag") or self._ask("HeadObject", _without_conditions(given))["ETag"]
         return etag
+
+    def _give_up(self, given: Mapping[str, Any], upload: str) -> None:
+        try:
+            self._ask("AbortMultipartUpload", given, UploadId=upload)
+        except (BotoCoreError, ClientError) as error:
+            # What went wrong before is what has to be told.
+            logger.warning(
+                "The parts of %s that were uploaded are still in the bucket (upload %s): %s",
+                given["Key"],
+                upload,
+                error,
+            )
 
     def _all(
         self, given: Mapping[str, Any], upload: str, file: IO[bytes], size: int
@@ -88,3 +105,7 @@ class Parts:
         known = shape.members if shape is not None else {}
         taken = {name: value for name, value in given.items() if name in known}
         return self._call(operation, {**taken, **more})
+
+
+def _without_conditions(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in ("IfMatch", "IfNoneMatch")}

@@ -1,0 +1,3 @@
+"""The tests ask for static files alone."""
+
+urlpatterns: list[object] = []

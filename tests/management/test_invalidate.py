@@ -1,0 +1,60 @@
+"""manage.py staticbuilds invalidate."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+
+from tests.edge.test_invalidation import account  # noqa: F401  # a fixture
+from tests.helpers import site
+from tests.s3 import ACCESS_KEY, SECRET_KEY
+from versioned_storage.edge.invalidation import InvalidPath, cloudfront
+from versioned_storage.management.subcommands.invalidate import NoDistribution
+
+
+def invalidate(*arguments):
+    said = StringIO()
+    call_command("staticbuilds", "invalidate", *arguments, stdout=said)
+    return said.getvalue()
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    given = {"cdn_domain": "static.example.com"}
+    with site(tmp_path, options=given, BUILD_VERSION="b1") as one:
+        yield one
+
+
+def test_paths_of_the_distribution_behind_cdn_domain_are_invalidated(shop, account):  # noqa: F811
+    client, ids = account
+    distribution = ids["static.example.com"]
+    said = json.loads(invalidate("/robots.txt", "/media/é.png", "/robots.txt", "--json"))
+    assert said["distribution"] == distribution
+    assert said["paths"] == ["/robots.txt", "/media/%C3%A9.png"]
+    listed = client.list_invalidations(DistributionId=distribution)["InvalidationList"]["Items"]
+    assert [one["Id"] for one in listed] == said["invalidations"]
+
+
+def test_the_distribution_can_be_named(shop, account):  # noqa: F811
+    other = account[1]["*.example.org"]
+    assert invalidate("/robots.txt", "--distribution", other).startswith(f"1 path of {other}: ")
+
+
+def test_a_versioned_path_is_refused_before_aws_is_asked(shop):
+    with pytest.raises(InvalidPath, match="versioned"):
+        invalidate("/robots.txt", "/static/b1/css/app.css")
+
+
+def test_a_site_without_a_cdn_has_to_name_the_distribution(tmp_path):
+    with site(tmp_path), pytest.raises(NoDistribution, match="--distribution"):
+        invalidate("/robots.txt")
+
+
+def test_the_credentials_are_those_of_the_origin():
+    keys = {"bucket_name": "b", "access_key": "AKIDOFORIGIN", "secret_key": "s"}
+    client = cloudfront({**keys, "region_name": "eu-west-1"})
+    assert client._request_signer._credentials.access_key == "AKIDOFORIGIN"
+    assert client.meta.region_name != "eu-west-1"

@@ -1,0 +1,193 @@
+"""The least that each role needs, on a server that refuses the rest."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from tests.builds import PREFIX, collected, state
+from tests.radosgw import arn
+from tests.s3 import ACCESS_KEY, Bucket
+from versioned_storage.origin import record
+from versioned_storage.origin.prune import Pruner
+from versioned_storage.origin.publish import Publisher
+from versioned_storage.origin.s3 import OriginError, S3Origin
+from versioned_storage.origin.transfer import PublishFailed
+
+pytestmark = pytest.mark.radosgw
+
+BUILDS, RECORDS = f"{PREFIX}*", "builds/*"
+
+#: What each role may do, and to which keys; "" is the bucket itself.
+PUBLISH = {
+    "s3:ListBucket": [""],
+    "s3:GetObject": [BUILDS, RECORDS],
+    "s3:PutObject": [BUILDS, RECORDS],
+}
+#: Ceph 16 asks for the permission to delete many on the bucket; S3 asks for it on each key.
+PRUNE = {
+    "s3:ListBucket": [""],
+    "s3:GetObject": [RECORDS],
+    "s3:PutObject": [RECORDS],
+    "s3:DeleteObject": ["", BUILDS],
+}
+READ = {"s3:GetObject": [RECORDS]}
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who owns nothing here."""
+
+    access_key: str
+    secret_key: str
+
+    def may(self, bucket, role):
+        """Let this user do in a bucket what a role says, and nothing else."""
+        everything = {"s3:*": ["", "*"]}
+        statements = [
+            *granted(bucket, self.access_key, role),
+            # Ceph's objects belong to who wrote them, and these tests look at them.
+            *granted(bucket, ACCESS_KEY, everything),
+        ]
+        policy = {"Version": "2012-10-17", "Statement": statements}
+        bucket.client.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
+        keys = {"access_key": self.access_key, "secret_key": self.secret_key}
+        return S3Origin(bucket.options(**keys), connections=4)
+
+
+def granted(bucket, access_key, role):
+    whole = f"arn:aws:s3:::{bucket.name}"
+    return [
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": [arn(access_key)]},
+            "Action": action,
+            "Resource": [f"{whole}/{keys}" if keys else whole for keys in resources],
+        }
+        for action, resources in role.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def user(radosgw_server):
+    made = User(uuid4().hex, uuid4().hex)
+    radosgw_server.add_user(made.access_key, made.secret_key)
+    return made
+
+
+@pytest.fixture
+def bucket(radosgw_server):
+    with Bucket.at(radosgw_server.url) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    with collected(tmp_path_factory.mktemp("site")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def next_(tmp_path_factory):
+    with collected(tmp_path_factory.mktemp("site"), build="b2") as made:
+        yield made
+
+
+def publish(origin, built):
+    return Publisher(origin, PREFIX, 4).publish(built.manifest, built.directory)
+
+
+def prune(origin):
+    pruner = Pruner(origin, PREFIX, 4)
+    return list(pruner.execute(pruner.plan(keep=1, older_than=timedelta(0))))
+
+
+def without(role, action):
+    return {name: on for name, on in role.items() if name != action}
+
+
+def test_a_publisher_publishes_again_and_copies_from_the_last_build(bucket, user, built, next_):
+    origin = user.may(bucket, PUBLISH)
+    publish(origin, built)
+    publish(origin, built)
+    copied = publish(origin, next_)
+    assert state(bucket, "b2") == "published"
+    assert next_.wrong(bucket) == []
+    assert copied.uploaded_size == 0
+
+
+def test_a_publisher_cannot_delete(bucket, user, built):
+    origin = user.may(bucket, PUBLISH)
+    publish(origin, built)
+    with pytest.raises(OriginError, match="AccessDenied"):
+        list(origin.delete(built.keys()))
+    assert built.wrong(bucket) == []
+
+
+def test_a_publisher_needs_each_of_its_permissions_to_write(bucket, user, built):
+    with pytest.raises(OriginError) as no_record:
+        publish(user.may(bucket, {**PUBLISH, "s3:PutObject": [BUILDS]}), built)
+    assert (no_record.value.operation, no_record.value.code) == ("PutObject", "AccessDenied")
+    with pytest.raises(PublishFailed, match="These credentials lack the permission for it"):
+        publish(user.may(bucket, {**PUBLISH, "s3:PutObject": [RECORDS]}), built)
+    assert state(bucket, "b1") == "publishing"
+
+
+def test_a_publisher_that_may_not_list_publishes_all_the_same(bucket, user, built):
+    """S3 then says 403 of what is not there, where it would say 404."""
+    origin = user.may(bucket, without(PUBLISH, "s3:ListBucket"))
+    publish(origin, built)
+    assert state(bucket, "b1") == "published"
+    assert built.wrong(bucket) == []
+
+
+def test_a_reader_reads_records_and_nothing_else(bucket, user, built):
+    publish(S3Origin(bucket.options()), built)
+    origin = user.may(bucket, READ)
+    assert record.read(origin, "b1").record.build == "b1"
+    with pytest.raises(OriginError) as denied:
+        origin.get(min(built.keys()))
+    assert (denied.value.status, denied.value.code) == (403, "AccessDenied")
+    with pytest.raises(OriginError, match="AccessDenied"):
+        publish(origin, built)
+    assert built.wrong(bucket) == []
+
+
+def test_a_pruner_prunes_and_cannot_write_a_build(bucket, user, built, next_):
+    for one in (built, next_):
+        publish(S3Origin(bucket.options()), one)
+    origin = user.may(bucket, PRUNE)
+    assert [pruned.build for pruned in prune(origin)] == ["b1"]
+    assert state(bucket, "b1") == "retired"
+    assert bucket.listed() == next_.keys() | {"builds/b1.json", "builds/b2.json"}
+    with pytest.raises(PublishFailed, match="AccessDenied"):
+        publish(origin, built)
+
+
+def test_a_pruner_that_may_not_delete_says_so_and_the_build_is_marked(bucket, user, built, next_):
+    for one in (built, next_):
+        publish(S3Origin(bucket.options()), one)
+    with pytest.raises(OriginError, match="AccessDenied"):
+        prune(user.may(bucket, without(PRUNE, "s3:DeleteObject")))
+    assert state(bucket, "b1") == "pruning"
+    assert next_.wrong(bucket) == []
+
+
+def test_wrong_keys_are_refused_by_name(bucket):
+    for keys, code in (
+        ({"secret_key": "wrong"}, "SignatureDoesNotMatch"),
+        ({"access_key": "AKIDOFNOBODY"}, "InvalidAccessKeyId"),
+    ):
+        with pytest.raises(OriginError) as refused:
+            record.read(S3Origin(bucket.options(**keys)), "b1")
+        assert refused.value.code == code
+
+
+def test_a_body_that_was_changed_on_its_way_is_refused(bucket, tmp_path):
+    """The signature holds the sha256 of the body, so a server that knows no checksums sees it."""
+    (tmp_path / "a.css").write_bytes(b"a{}")
+    with pytest.raises(OriginError, match=r"400|403"):
+        S3Origin(bucket.options()).put_file("a.css", tmp_path / "a.css", sha256="0" * 64)
+    assert bucket.listed() == set()

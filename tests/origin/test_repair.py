@@ -1,0 +1,258 @@
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from tests.builds import PREFIX, collected
+from tests.s3 import front
+from versioned_storage.build.compression import encode_file
+from versioned_storage.build.directory import BuildDirectory
+from versioned_storage.origin import record
+from versioned_storage.origin.prune import Doomed, Plan, Pruner
+from versioned_storage.origin.publish import Publisher
+from versioned_storage.origin.repair import PrunedMeanwhile, Repairer
+from versioned_storage.origin.s3 import S3Origin
+from versioned_storage.origin.verify import Verifier
+
+
+@pytest.fixture
+def origin(bucket):
+    return S3Origin(bucket.options())
+
+
+@pytest.fixture
+def built(tmp_path, origin):
+    """A build that is published and whole, and on this machine."""
+    with collected(tmp_path) as made:
+        Publisher(origin, PREFIX, 4).publish(made.manifest, made.directory)
+        yield made
+
+
+@pytest.fixture
+def hashed_name(built):
+    return built.manifest.paths["css/app.css"]
+
+
+def repaired(origin, directory=None, provide=None, *, deep=False, connections=4):
+    verifier = Verifier(origin, PREFIX, connections, deep)
+    return Repairer(verifier, directory, provide).repair(verifier.verify("b1"))
+
+
+def delete(bucket, *names):
+    for name in names:
+        bucket.client.delete_object(Bucket=bucket.name, Key=f"static/b1/{name}")
+
+
+def spoil(bucket, *names):
+    for name in names:
+        bucket.put(f"static/b1/{name}", b"spoilt")
+
+
+def said(verification):
+    """What was done for each object, by its name below the build."""
+    return {one.url.partition("/b1/")[2]: one.said for one in verification.repairs}
+
+
+def headers_of(bucket):
+    """What S3 says of each object but the records, without what changes with each writing.
+
+    Nor the checksum, which moto keeps of a copy alone.
+    """
+    changing = ("ResponseMetadata", "ETag", "LastModified", "ChecksumSHA256", "ChecksumType")
+    return {
+        key: {name: value for name, value in answer.items() if name not in changing}
+        for key, answer in bucket.objects().items()
+        if not key.startswith("builds/")
+    }
+
+
+def test_a_build_that_is_well_is_left_alone(built, bucket):
+    with front(bucket.endpoint) as s3:
+        found = repaired(S3Origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
+    assert found.ok
+    assert not s3.asked("PUT")
+
+
+def test_what_is_missing_or_wrong_is_put_back_as_it_was(built, bucket, origin, hashed_name):
+    before = headers_of(bucket)
+    delete(bucket, "css/app.css.br", f"{hashed_name}.br", "img/logo.png")
+    spoil(bucket, hashed_name, "css/app.css", f"{hashed_name}.gz")
+    found = repaired(origin, built.directory)
+    assert found.ok
+    assert set(said(found).values()) == {"was put back from the build directory"}
+    assert len(found.repairs) == 6
+    assert headers_of(bucket) == before
+    assert not built.wrong(bucket)
+
+
+def test_only_what_is_wrong_is_written_and_each_on_the_condition_that_it_still_is(
+    built, bucket, hashed_name
+):
+    delete(bucket, "css/app.css.br")
+    spoil(bucket, "css/app.css")
+    etag = bucket.get("static/b1/css/app.css")["ETag"].strip('"')
+    with front(bucket.endpoint) as s3:
+        repaired(S3Origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
+    puts = {one.path.partition("/b1/")[2]: one for one in s3.requests if one.method == "PUT"}
+    conditions = {
+        name: {
+            header.lower(): value.strip('"')
+            for header, value in one.headers.items()
+            if header.lower().startswith("if-")
+        }
+        for name, one in puts.items()
+    }
+    assert conditions == {
+        "css/app.css.br": {"if-none-match": "*"},
+        "css/app.css": {"if-match": etag},
+    }
+
+
+def test_the_record_is_not_touched(built, bucket, origin):
+    before = record.read(origin, "b1")
+    spoil(bucket, "css/app.css")
+    repaired(origin, built.directory)
+    assert record.read(origin, "b1") == before
+
+
+def test_wrong_headers_are_set_without_the_build_directory(built, bucket, origin):
+    before = headers_of(bucket)
+    path = f"{PREFIX}b1/css/app.css.br"
+    found = origin.find(path)
+    origin.copy(path, path, etag=found.etag, sha256=found.sha256, ContentType="text/plain")
+    found = repaired(origin)
+    assert found.ok
+    assert said(found) == {"css/app.css.br": "has its headers again"}
+    assert headers_of(bucket) == before
+
+
+@pytest.mark.parametrize("original_is_wrong", [True, False])
+def test_without_the_build_directory_the_other_name_is_copied(
+    built, bucket, origin, hashed_name, original_is_wrong
+):
+    before = headers_of(bucket)
+    names = ["css/app.css.gz", f"{hashed_name}.gz"]
+    wrong, right = names if original_is_wrong else reversed(names)
+    spoil(bucket, wrong)
+    found = repaired(origin)
+    assert found.ok
+    assert said(found) == {wrong: f"was copied from s3://{bucket.name}/static/b1/{right}"}
+    assert headers_of(bucket) == before
+
+
+def test_the_other_name_is_read_before_it_is_copied(built, bucket, origin, hashed_name):
+    """It says the right sha256 and has other bytes, which only who reads them sees."""
+    kept = bucket.get(f"static/b1/{hashed_name}")
+    bucket.client.put_object(
+        Bucket=bucket.name,
+        Key=f"static/b1/{hashed_name}",
+        Body=b"x" * len(kept["Body"]),
+        Metadata=kept["Metadata"],
+        ContentType=kept["ContentType"],
+        CacheControl=kept["CacheControl"],
+    )
+    delete(bucket, "css/app.css")
+    found = repaired(origin)
+    assert not found.ok
+    assert "static/b1/css/app.css" not in bucket.listed()
+
+
+def test_an_encoding_that_this_machine_lacks_is_made(built, bucket, origin, hashed_name):
+    encoded = built.directory / f"{hashed_name}.br"
+    encoded.unlink()
+    delete(bucket, "css/app.css.br", f"{hashed_name}.br")
+    provide = partial(encode_file, BuildDirectory(built.directory))
+    assert repaired(origin, built.directory, provide).ok
+    assert encoded.exists()
+
+
+def test_an_encoding_with_other_bytes_than_were_published_is_not_stored(
+    built, bucket, origin, hashed_name
+):
+    """zlib and zlib-ng differ, and a published build does not."""
+    encoded = built.directory / f"{hashed_name}.gz"
+    encoded.unlink()
+    encoded.write_bytes(b"made by another zlib")
+    delete(bucket, "css/app.css.gz", f"{hashed_name}.gz")
+    found = repaired(origin, built.directory)
+    assert not found.ok
+    assert [one.done for one in found.repairs] == [False, False]
+    assert said(found)["css/app.css.gz"] == (
+        f"cannot be repaired here: {encoded} has other bytes than were published. Repair where "
+        "the build was made, or publish under a new BUILD_VERSION"
+    )
+    assert not {key for key in bucket.listed() if key.endswith(".gz")}
+
+
+def test_without_any_place_that_has_its_bytes_it_is_said_which_one_was_looked_at(
+    built, bucket, origin, hashed_name, tmp_path
+):
+    delete(bucket, "css/app.css", hashed_name)
+    found = repaired(origin, tmp_path / "elsewhere")
+    missing = tmp_path / "elsewhere" / hashed_name
+    assert said(found)["css/app.css"] == (
+        f"cannot be repaired here: there is no {missing}. Repair where the build was made"
+    )
+    assert "STATIC_ROOT is not set" in said(repaired(origin))["css/app.css"]
+
+
+def test_what_can_be_repaired_is_although_something_else_cannot(built, bucket, origin, hashed_name):
+    delete(bucket, "css/app.css", hashed_name, "img/logo.png")
+    (built.directory / hashed_name).unlink()
+    found = repaired(origin, built.directory)
+    assert {one.path.partition("/b1/")[2] for one in found.wrong} == {"css/app.css", hashed_name}
+    assert "static/b1/img/logo.png" in bucket.listed()
+
+
+def test_what_somebody_else_writes_meanwhile_is_not_overwritten(built, bucket):
+    delete(bucket, "img/logo.png")
+
+    def write_first(request):
+        if request.method == "PUT":
+            bucket.put("static/b1/img/logo.png", b"written by somebody else")
+
+    with front(bucket.endpoint, write_first) as s3:
+        found = repaired(S3Origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
+    assert said(found) == {
+        "img/logo.png": "was written by somebody else meanwhile: run the same command again"
+    }
+    assert not found.ok
+    assert bucket.get("static/b1/img/logo.png")["Body"] == b"written by somebody else"
+
+
+def test_what_was_put_back_is_verified_again(built, bucket):
+    """A store that says yes and keeps other bytes is not believed."""
+    delete(bucket, "img/logo.png")
+
+    def spoil_first(request):
+        if request.method == "HEAD" and "static/b1/img/logo.png" in bucket.listed():
+            spoil(bucket, "img/logo.png")
+
+    with front(bucket.endpoint, spoil_first) as s3:
+        found = repaired(S3Origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
+    assert [one.done for one in found.repairs] == [True]
+    assert not found.ok
+
+
+def test_a_prune_meanwhile_is_an_error_that_says_what_is_left(built, bucket):
+    delete(bucket, "img/logo.png")
+
+    def prune_first(request):
+        if request.method == "PUT":
+            beside = S3Origin(bucket.options())
+            doomed = Doomed(record.read(beside, "b1"), "a test says so")
+            list(Pruner(beside, PREFIX, 4).execute(Plan((), (doomed,))))
+
+    with front(bucket.endpoint, prune_first) as s3:
+        origin = S3Origin({**bucket.options(), "endpoint_url": s3.url})
+        with pytest.raises(PrunedMeanwhile, match="it is retired") as error:
+            repaired(origin, built.directory)
+    assert error.value.place == f"s3://{bucket.name}/static/b1/"
+
+
+def test_the_requests_and_the_objects_of_both_are_counted(built, bucket, origin):
+    delete(bucket, "img/logo.png")
+    found = repaired(origin, built.directory)
+    # Of the verification 11, then the record, the object, the object again, the record.
+    assert found.requests == 2 + 7 + 1 + 4
+    assert replace(found, repairs=()).objects == 8

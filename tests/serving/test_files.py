@@ -1,0 +1,118 @@
+"""Files on disk, opened only if they are what is to be served."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from versioned_storage.serving import files
+from versioned_storage.serving.files import MissingFile, Slice, open_file
+from versioned_storage.serving.ranges import Span
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    """A directory with one file of ten bytes in it, and another file beside the directory."""
+    directory = tmp_path / "b1"
+    (directory / "css").mkdir(parents=True)
+    (directory / "css" / "app.css").write_bytes(b"0123456789")
+    (tmp_path / "secret").write_bytes(b"0123456789")
+    return directory
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+def refused(path: Path, size: int = 10, **options: object) -> bool:
+    """Whether a file is not opened, and nothing is left open."""
+    before = descriptors()
+    try:
+        open_file(str(path), size, **options).close()
+    except MissingFile:
+        assert descriptors() == before
+        return True
+    return False
+
+
+def test_a_regular_file_of_the_right_size_is_opened(build: Path) -> None:
+    with open_file(str(build / "css/app.css"), 10, inside=str(build), follow_links=False) as file:
+        assert file.read() == b"0123456789"
+
+
+def test_what_is_not_there_or_is_no_such_file_is_missing(build: Path) -> None:
+    os.mkfifo(build / "pipe")
+    assert refused(build / "css/other.css")
+    assert refused(build / "css/app.css/more.css")
+    assert refused(build / "css")
+    assert refused(build / "css" / ("x" * 300))
+    assert refused(build / "css/app.css", size=9)
+
+
+def test_a_link_that_leads_out_is_refused_and_one_inside_is_not(build: Path) -> None:
+    (build / "out.css").symlink_to(build.parent / "secret")
+    (build / "in.css").symlink_to(build / "css/app.css")
+    (build / "up").symlink_to(build.parent)
+    assert refused(build / "out.css", inside=str(build))
+    assert refused(build / "up" / "secret", inside=str(build))
+    assert not refused(build / "in.css", inside=str(build))
+    assert not refused(build / "out.css")
+
+
+def test_a_neighbour_whose_name_begins_alike_is_outside(build: Path) -> None:
+    (build.parent / "b10").mkdir()
+    (build.parent / "b10" / "secret").write_bytes(b"0123456789")
+    assert refused(build / ".." / "b10" / "secret", inside=str(build))
+
+
+def test_a_file_that_became_a_link_is_refused_without_resolving_it(build: Path) -> None:
+    (build / "out.css").symlink_to(build.parent / "secret")
+    assert refused(build / "out.css", follow_links=False)
+
+
+def test_what_the_machine_lacks_is_no_missing_file(
+    build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_descriptors(*args: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "open", no_descriptors)
+    with pytest.raises(OSError, match="Too many"):
+        open_file(str(build / "css/app.css"), 10)
+
+
+def test_a_slice_reads_its_part_and_closes_the_file(build: Path) -> None:
+    file = open_file(str(build / "css/app.css"), 10)
+    part = Slice(file, Span(2, 7))
+    assert not hasattr(part, "fileno")
+    assert [part.read(2), part.read(), part.read()] == [b"23", b"456", b""]
+    part.close()
+    assert file.closed
+
+
+def test_what_is_in_memory_is_read_from_where_the_file_stands(build: Path) -> None:
+    with open_file(str(build / "css/app.css"), 10) as file:
+        cached = file.read_cached(4)
+        assert cached in (b"0123", b"")  # which of them is for the file system to say
+        assert cached + file.read_cached(100) + (file.read() or b"") == b"0123456789"
+        part = Slice(file, Span(2, 7))
+        assert part.read_cached(100) + part.read() == b"23456"
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EOPNOTSUPP])
+def test_where_the_kernel_cannot_say_nothing_is_in_memory(
+    build: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*args: object) -> int:
+        raise OSError(number, "not now")
+
+    with open_file(str(build / "css/app.css"), 10) as file:
+        monkeypatch.setattr(os, "preadv", refuse)
+        assert file.read_cached(10) == b""
+        monkeypatch.setattr(files, "_NO_WAIT", None)
+        assert file.read_cached(10) == b""
+        assert file.read() == b"0123456789"

@@ -1,0 +1,127 @@
+"""{% load versioned_static %}: elements with the integrity of what they load."""
+
+import re
+
+import pytest
+from django.template import Context, Template
+from django.test import override_settings
+
+from tests.helpers import site
+from versioned_storage.errors import MissingEntry
+
+FILES = {
+    "css/app.css": "body { color: red }",
+    "js/a & b.js": "a()",
+    "js/app.js": "app()",
+    "fonts/a.woff2": b"wOF2",
+    "img/a.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "data.json": "{}",
+}
+OPTIONS = {"cdn_domain": "d111.cloudfront.net"}
+
+
+@pytest.fixture
+def shop(tmp_path):
+    with site(tmp_path, FILES, options=OPTIONS, BUILD_VERSION="b1") as one:
+        one.collect()
+        yield one
+
+
+def render(source, **context):
+    return Template("{% load versioned_static %}" + source).render(Context(context))
+
+
+def integrity(shop, name):
+    return shop.storage.manifest.asset(name).integrity
+
+
+def test_a_style_sheet_has_its_url_and_its_integrity(shop):
+    assert render("{% stylesheet 'css/app.css' %}") == (
+        f'<link rel="stylesheet" href="{shop.storage.url("css/app.css")}" '
+        f'integrity="{integrity(shop, "css/app.css")}" crossorigin="anonymous">'
+    )
+
+
+def test_a_script_has_the_attributes_that_are_given(shop):
+    assert render(
+        "{% script 'js/app.js' type='module' async=True defer=False nonce=nonce data_x='y' %}",
+        nonce=None,
+    ) == (
+        f'<script src="{shop.storage.url("js/app.js")}" '
+        f'integrity="{integrity(shop, "js/app.js")}" crossorigin="anonymous" type="module" '
+        'async data-x="y"></script>'
+    )
+
+
+def test_an_attribute_that_is_given_replaces_ours(shop):
+    rendered = render("{% script 'js/app.js' crossorigin='use-credentials' %}")
+    assert re.findall(r'crossorigin="([^"]*)"', rendered) == ["use-credentials"]
+
+
+def test_what_an_attribute_or_a_name_has_is_escaped(shop):
+    rendered = render("{% script name title=title %}", name="js/a & b.js", title='"><script>')
+    assert 'title="&quot;&gt;&lt;script&gt;"' in rendered
+    assert "/js/a%20%26%20b." in rendered
+    assert rendered.count("<script") == 1
+
+
+def test_the_value_alone_is_for_elements_of_ones_own(shop):
+    assert render("{% static_integrity 'js/app.js' %}") == integrity(shop, "js/app.js")
+    assert render("{% static_integrity 'js/app.js?v=1#x' %}") == integrity(shop, "js/app.js")
+    assert render("{% static_integrity 'js/a%20%26%20b.js' %}") == integrity(shop, "js/a & b.js")
+    assert render("{% static_integrity 'js/app.js' as sri %}[{{ sri }}]").startswith("[sha384-")
+
+
+@pytest.mark.parametrize(
+    ("name", "destination", "has_integrity"),
+    [
+        ("css/app.css", "style", True),
+        ("js/app.js", "script", True),
+        ("fonts/a.woff2", "font", False),
+        ("img/a.svg", "image", False),
+        ("data.json", "fetch", False),
+    ],
+)
+def test_a_preload_says_what_it_is_for(shop, name, destination, has_integrity):
+    rendered = render("{% preload name %}", name=name)
+    assert f'rel="preload" href="{shop.storage.url(name)}" as="{destination}"' in rendered
+    assert 'crossorigin="anonymous"' in rendered
+    assert ("integrity=" in rendered) is has_integrity
+
+
+def test_what_a_preload_is_for_can_be_said(shop):
+    rendered = render("{% preload 'data.json' as='script' type='application/json' %}")
+    assert 'as="script"' in rendered
+    assert 'type="application/json"' in rendered
+
+
+def test_with_debug_there_is_no_integrity(shop):
+    with override_settings(DEBUG=True):
+        assert render("{% stylesheet 'css/app.css' %}") == (
+            '<link rel="stylesheet" href="/static/css/app.css" crossorigin="anonymous">'
+        )
+        assert render("{% static_integrity 'css/app.css' %}") == ""
+
+
+def test_a_test_suite_needs_no_build(tmp_path):
+    with site(tmp_path, options={"manifest_strict": False}):
+        assert render("{% script 'js/app.js' %}") == (
+            '<script src="/static/js/app.js" crossorigin="anonymous"></script>'
+        )
+
+
+def test_another_storage_has_no_integrity(tmp_path):
+    backend = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    with site(tmp_path, backend=backend):
+        assert "integrity" not in render("{% script 'js/app.js' %}")
+
+
+def test_the_neutral_layout_has_integrity_too(tmp_path):
+    with site(tmp_path, FILES) as one:
+        one.collect()
+        assert integrity(one, "js/app.js") in render("{% script 'js/app.js' %}")
+
+
+def test_an_unknown_file_is_the_error_that_static_gives(shop):
+    with pytest.raises(MissingEntry, match=r"js/ap\.js"):
+        render("{% script 'js/ap.js' %}")
