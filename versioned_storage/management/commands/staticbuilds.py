@@ -15,6 +15,7 @@ from ..subcommands import (
     Subcommand,
     cloudformation,
     diff,
+    doctor,
     invalidate,
     prune,
     publish,
@@ -33,6 +34,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "verify": verify,
     "pull": pull,
     "prune": prune,
+    "doctor": doctor,
     "cloudformation": cloudformation,
     "invalidate": invalidate,
 }
