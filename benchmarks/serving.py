@@ -11,6 +11,9 @@ small    a style sheet of 2 kB, Accept-Encoding: br, gzip
 large    a script of 300 kB, identity
 304      the style sheet with its ETag in If-None-Match
 page     a view below the middleware; "none" is the site without any
+
+Each of these twice: requests per second, and the server's CPU time for one request, which hardly
+depends on what else the machine does.
 """
 
 from __future__ import annotations
@@ -201,19 +204,24 @@ def compare_starts(directory: Path, rounds: int) -> None:
 def compare_rates(
     directory: Path, server: str, urls: dict[str, tuple[str, str]], seconds: float, rounds: int
 ) -> None:
-    best: dict[str, dict[str, float]] = {case: {} for case in CASES}
+    rates: dict[str, dict[str, float]] = {case: {} for case in CASES}
+    costs: dict[str, dict[str, float]] = {case: {} for case in CASES}
     for _ in range(rounds):
         for name in PEERS:
-            with served(directory, name, server) as origin:
+            with served(directory, name, server) as (origin, group):
                 for case in CASES:
                     if name == "none" and case != "page":
                         continue
                     url, headers = asked(origin, case, urls[name])
-                    found = rate(url, headers, seconds)
-                    best[case][name] = max(found, best[case].get(name, 0))
+                    rate, cost = load(url, headers, seconds, group)
+                    rates[case][name] = max(rate, rates[case].get(name, 0))
+                    costs[case][name] = min(cost, costs[case].get(name, cost))
     print(f"\n{server}, requests per second")
     for case in CASES:
-        show(case, best[case], "6.0f")
+        show(case, rates[case], "6.0f")
+    print(f"\n{server}, CPU for a request")
+    for case in CASES:
+        show(case, costs[case], "6.0f µs")
 
 
 def show(title: str, values: dict[str, float], form: str) -> None:
@@ -238,23 +246,42 @@ def asked(origin: str, case: str, urls: tuple[str, str]) -> tuple[str, dict[str,
     return origin + small, headers
 
 
-def rate(url: str, headers: dict[str, str], seconds: float) -> float:
-    """Requests per second over eight connections, after a warm-up that does not count."""
+def load(url: str, headers: dict[str, str], seconds: float, group: int) -> tuple[float, float]:
+    """Requests per second over eight connections, and microseconds of CPU for one of them.
+
+    After a warm-up that does not count; ``group`` is the process group of the server.
+    """
     command = ["wrk", "--threads=1", "--connections=8"]
     command += [f"--header={name}: {value}" for name, value in headers.items()]
     subprocess.run([*command, "--duration=1s", url], check=True, stdout=subprocess.DEVNULL)
+    before = cpu_seconds(group)
     done = subprocess.run(
         [*command, f"--duration={seconds:g}s", url], check=True, stdout=subprocess.PIPE, text=True
     )
+    used = cpu_seconds(group) - before
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         sys.exit(f"{url} failed under load:\n{done.stdout}")
-    match = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    assert match is not None, done.stdout
-    return float(match[1])
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    count = re.search(r"(\d+) requests in", done.stdout)
+    assert rate is not None, done.stdout
+    assert count is not None, done.stdout
+    return float(rate[1]), used / int(count[1]) * 1e6
+
+
+def cpu_seconds(group: int) -> float:
+    """Of all processes of a group, as Linux counts it; nothing elsewhere."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
-def served(directory: Path, name: str, server: str) -> Iterator[str]:
+def served(directory: Path, name: str, server: str) -> Iterator[tuple[str, int]]:
+    """A server in a process group of its own: where it listens, and the number of the group."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -263,10 +290,11 @@ def served(directory: Path, name: str, server: str) -> Iterator[str]:
         [sys.executable, "-m", module, *arguments],
         env=environment(directory, name, BENCH_SERVES=server[:4].lower()),
         cwd=directory,
+        start_new_session=True,
     )
     try:
         wait_for(port, process)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)

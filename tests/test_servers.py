@@ -20,7 +20,7 @@ import brotli
 import pytest
 
 from versioned_storage.build.manifest import MANIFEST_NAME
-from versioned_storage.origin.publish import CACHE_CONTROL
+from versioned_storage.origin.plan import CACHE_CONTROL
 
 from .helpers import Site, site
 

@@ -1,7 +1,8 @@
-"""The Django app: registers the checks and points settings.STATIC_URL at the build."""
+"""The Django app: registers the checks, points settings.STATIC_URL at the build, preloads."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -28,6 +29,7 @@ class VersionedStorageConfig(AppConfig):
         checks.register()
         if not settings.DEBUG:
             _point_static_url()
+            _preload_manifest()
 
 
 def configured_options() -> dict[str, Any] | None:
@@ -69,12 +71,28 @@ def _point_static_url() -> None:
     if given is None or given.get("base_url"):
         # A storage with a URL of its own: STATIC_URL is not about its files.
         return
-    try:
-        own = {name: value for name, value in given.items() if name in Options.names()}
-        options = Options.load(own)
+    with _reported_elsewhere():
+        options = _options(given)
         if options.build_version is not None:
             static_url.point_at(options.build_version, options.cdn_domain)
-    except ConfigurationError:
-        # Commands that need no static files must start all the same. The check reports it, and
-        # the storage raises it as soon as it is used.
-        return
+
+
+def _preload_manifest() -> None:
+    given = configured_options()
+    with _reported_elsewhere():
+        if given is not None and _options(given).preload_manifest:
+            from . import preload
+
+            preload.install()
+
+
+def _options(given: dict[str, Any]) -> Options:
+    return Options.load({name: value for name, value in given.items() if name in Options.names()})
+
+
+def _reported_elsewhere() -> suppress:
+    """Go on where an option cannot be: commands that need no static files must start all the same.
+
+    The check reports it, and the storage raises it as soon as it is used.
+    """
+    return suppress(ConfigurationError)

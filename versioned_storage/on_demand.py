@@ -77,7 +77,8 @@ class ManifestOnDemand(ManifestStaticFilesStorage):
     @property
     def manifest(self) -> Manifest | None:
         """The manifest that `hashed_files` is from; None where there is none."""
-        return self._manifest if self.hashed_files else None
+        _ = self.hashed_files  # looks for it
+        return self._manifest
 
     def read_manifest(self) -> str | None:  # type: ignore[override]  # as it is, not as stubbed
         """The text of the manifest on disk; None where there is none."""

@@ -83,6 +83,7 @@ class Options:
     ``base_build``             the published build whose unchanged objects are copied: True is the
                                current one, False none, else a build version
     ``connections``            how many connections to S3 a publish uses
+    ``preload_manifest``       a process that serves reads the manifest when it starts
     ``conditional_writes``     False for a store without them; then only one process at a time may
                                publish
     ``response_headers``       what the middleware says with each file, by header; None in the place
@@ -104,6 +105,7 @@ class Options:
     prehashed: Callable[[str], bool] = lambda _: False
     publish: bool = True
     base_build: bool | str = True
+    preload_manifest: bool = False
     connections: int = 64
     conditional_writes: bool = True
     response_headers: Mapping[str, str] = field(default_factory=lambda: dict(RESPONSE_HEADERS))
@@ -352,6 +354,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "prehashed": _check_prehashed,
     "publish": _check_bool,
     "base_build": _check_base_build,
+    "preload_manifest": _check_bool,
     "connections": _check_connections,
     "conditional_writes": _check_bool,
     "response_headers": _check_response_headers,

@@ -172,7 +172,7 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
 
         Raises `BuildIsFrozen` for all else of it, `CannotWrite` where the disk refuses.
         """
-        self._require_build()
+        self.require_build()
         if name != self.manifest_name and self._complete_manifest() and self.exists(name):
             raise BuildIsFrozen(str(self.build_version), name)
         with writing(self.path(name)):
@@ -193,7 +193,7 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
         the sources is yielded in place of ``processed``, as Django does; what is wrong with the
         disk or the origin is raised.
         """
-        self._require_build()
+        self.require_build()
         publisher = None if dry_run or not self.options.publish else self.publisher()
         begun = publisher.begin(str(self.build_version)) if publisher else None
         names = {self.clean_name(name): name for name in paths}
@@ -244,7 +244,7 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
         return self.build_version is None and matches_patterns(one.name, globs)
 
     def _save(self, name: str, content: File[Any]) -> str:
-        self._require_build()
+        self.require_build()
         passing = PassingFile(content)
         with writing(self.path(name)):
             if getattr(self, "_allow_overwrite", False):
@@ -347,7 +347,8 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
         for name in collected.keys() - own:
             self._directory().remove(name)
 
-    def _require_build(self) -> None:
+    def require_build(self) -> None:
+        """Raise `MissingBuildVersion` where a build version is needed and not set."""
         if self.build_version is None and self.options.wants_build:
             raise MissingBuildVersion(self._builds())
 

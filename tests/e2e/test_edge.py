@@ -1,13 +1,12 @@
 """The shipped functions at work: viewer, edge, origin."""
 
 import gzip
-import json
 import time
 
 import brotli
 import pytest
 
-from tests.e2e.conftest import FILES
+from tests.e2e.conftest import FILES, Edge
 from tests.s3 import front, refusal
 
 BROWSER = "gzip, deflate, br, zstd"
@@ -148,8 +147,11 @@ def test_what_is_not_public_is_not_found_and_the_origin_is_not_asked(edge, path)
     assert answer.cache is None
 
 
-def test_the_record_is_there_and_the_bucket_keeps_it_to_itself_too(world):
-    assert json.loads(world.bucket.get("builds/b1.json")["Body"].splitlines()[0] + b"null}")
+def test_the_bucket_too_keeps_the_record_to_itself(world):
+    assert world.bucket.get("builds/b1.json")["Body"]
+    viewer = Edge(world.bucket.endpoint)
+    assert viewer.ask(f"/{world.bucket.name}/builds/b1.json").status == 403
+    assert viewer.ask(f"/{world.bucket.name}{world.path('css/app.css')}").status == 200
 
 
 def test_a_file_that_is_not_there_is_no_answer_to_keep(edge):

@@ -22,6 +22,7 @@ from versioned_storage.management.subcommands.cloudformation import (
     NoDomain,
     UnfitDomain,
 )
+from versioned_storage.static_url import InvalidStaticURL
 
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0b5b3e1c-5f0a-4f0e-9d7e-7a1c2b3d4e5f"
 DEPLOYER = "arn:aws:iam::123456789012:role/deploy"
@@ -92,6 +93,13 @@ def test_every_argument_gets_there(tmp_path):
     assert '"CachePolicyId": "a-policy"' in text
 
 
+def test_a_cache_policy_that_cannot_be_looked_at_is_used_with_a_warning(tmp_path, caplog):
+    made = template(tmp_path, "--cache-policy", "a-policy")
+    assert distribution(made)["CacheBehaviors"][0]["CachePolicyId"] == "a-policy"
+    said = "Cache policy a-policy: CloudFront did not say what it does, so see to it yourself: "
+    assert any(message.startswith(said) for message in warnings(caplog))
+
+
 def test_the_alarms_are_a_template_of_their_own(tmp_path):
     made = template(tmp_path, "--alarms")
     assert {one["Type"] for one in made["Resources"].values()} == {"AWS::CloudWatch::Alarm"}
@@ -144,6 +152,12 @@ def test_a_certificate_without_a_domain_is_an_error(tmp_path):
 
 
 # What cannot be
+
+
+@pytest.mark.parametrize("url", ["/", "/builds/"])
+def test_a_path_that_would_make_the_records_public_is_an_error(tmp_path, url):
+    with pytest.raises(InvalidStaticURL):
+        template(tmp_path, STATIC_URL=url, MEDIA_URL="/media/")
 
 
 def test_a_bucket_is_needed_where_the_edge_asks_one(tmp_path):

@@ -9,7 +9,6 @@ import pytest
 
 from tests.helpers import site
 from tests.s3 import front
-from versioned_storage import storage
 from versioned_storage.build import compression
 from versioned_storage.origin.publish import BaseNotPublished
 from versioned_storage.origin.record import Record, State
@@ -39,8 +38,7 @@ def encoded(monkeypatch):
         names.append(name + encoding.suffix)
         real(directory, name, encoding)
 
-    for module in (compression, storage):
-        monkeypatch.setattr(module, "encode", encode)
+    monkeypatch.setattr(compression, "encode", encode)
     return names
 
 

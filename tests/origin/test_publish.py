@@ -218,9 +218,10 @@ def test_other_content_under_the_same_build_version_is_refused(bucket, directory
     assert bucket.listed() == before
 
 
-def published_record(made):
+def published_record(made, effort=""):
     """What a publisher of another machine commits."""
-    claimed = Record("b1", State.PUBLISHING, made.content, datetime.now(timezone.utc))
+    since = datetime.now(timezone.utc)
+    claimed = Record("b1", State.PUBLISHING, made.content, since, effort=effort)
     return claimed.published(made, claimed.since).to_json()
 
 
@@ -232,25 +233,35 @@ def test_a_build_with_other_options_alone_is_refused_too(bucket, directory):
 
 
 def commits_meanwhile(bucket, faster):
-    """An answer for a front: somebody else commits while this one uploads."""
+    """An answer for a front: somebody else commits while this one uploads.
+
+    ``faster`` makes the record from the effort of the claim that is there.
+    """
 
     def answer(request):
         if request.method == "PUT" and request.path.endswith("/css/app.css"):
-            bucket.put("builds/b1.json", faster)
+            claimed = json.loads(bucket.get("builds/b1.json")["Body"])
+            bucket.put("builds/b1.json", faster(claimed["effort"]))
 
     return answer
 
 
 def test_another_publisher_of_the_same_content_that_was_faster_is_no_error(bucket, directory):
-    faster = published_record(stored_manifest())
+    """It joined the same effort, so each of the two may commit."""
+    committed = []
+
+    def faster(effort):
+        committed.append(published_record(stored_manifest(), effort))
+        return committed[-1]
+
     with front(bucket.endpoint, commits_meanwhile(bucket, faster)) as s3:
         publisher(bucket.options(endpoint_url=s3.url)).publish(manifest(), directory)
-    assert bucket.get("builds/b1.json")["Body"] == faster
+    assert [bucket.get("builds/b1.json")["Body"]] == committed
 
 
 def test_who_took_the_claim_over_keeps_the_record(bucket, directory):
     faster = published_record(with_another_asset("decaf"))
-    with front(bucket.endpoint, commits_meanwhile(bucket, faster)) as s3:
+    with front(bucket.endpoint, commits_meanwhile(bucket, lambda _: faster)) as s3:
         with pytest.raises(ClaimLost, match="abandoned or taken over"):
             publisher(bucket.options(endpoint_url=s3.url)).publish(manifest(), directory)
     assert bucket.get("builds/b1.json")["Body"] == faster

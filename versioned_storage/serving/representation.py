@@ -11,9 +11,15 @@ from .answers import EMPTY, NO_STORE, HeaderList
 from .negotiation import IDENTITY
 from .ranges import Span
 
-# What describes a body (RFC 9110, 15.4.5): not for an answer that has none, or another.
-_OF_THE_BODY = {"content-type", "content-encoding", "content-language", "content-length"}
-_OF_THE_FILE = _OF_THE_BODY | {"accept-ranges", "cache-control", "etag", "last-modified"}
+# What a 304 has (RFC 9110, 15.4.5), and CORS, without which a cache that took up its headers would
+# fail a later load; who has the file has its other headers too.
+_OF_304 = {"cache-control", "content-location", "etag", "expires", "vary"}
+_CORS = "access-control-"
+# What is not true of an answer that is not the file.
+_OF_THE_FILE = {
+    "accept-ranges", "cache-control", "content-encoding", "content-language", "content-length",
+    "content-type", "etag", "expires", "last-modified",
+}  # fmt: skip
 
 
 class Representation:
@@ -39,7 +45,11 @@ class Representation:
         modified = headers["Last-Modified"]
         self.last_modified = None if modified is None else parse_http_date_safe(modified)
         self.headers: HeaderList = tuple(headers.items())
-        self.headers_of_304 = self._without(_OF_THE_BODY | {"accept-ranges"})
+        self.headers_of_304: HeaderList = tuple(
+            (name, value)
+            for name, value in self.headers
+            if name.lower() in _OF_304 or name.lower().startswith(_CORS)
+        )
         #: Whether it was seen on disk; before that, nothing is said of it.
         self.found = False
 

@@ -17,6 +17,7 @@ from ..subcommands import (
     diff,
     doctor,
     invalidate,
+    listing,
     prune,
     publish,
     pull,
@@ -28,11 +29,12 @@ from ..subcommands import (
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
     "version": version,
-    "publish": publish,
+    "list": listing,
     "show": show,
     "diff": diff,
-    "verify": verify,
+    "publish": publish,
     "pull": pull,
+    "verify": verify,
     "prune": prune,
     "doctor": doctor,
     "cloudformation": cloudformation,

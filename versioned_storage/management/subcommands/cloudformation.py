@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...build.manifest import Manifest
+from ...edge import policies
 from ...edge.cloudformation import Stack, Template, alarms
 from ...edge.distribution import Distribution, Domain, Kind
 from ...edge.functions import Compressed, Constants, shared
@@ -137,6 +138,11 @@ def _stack(site: Site, options: Mapping[str, Any]) -> Stack:
     if kind != "s3" and options["app_domain"] is None:
         raise NoApplication(kind)
     origin = None if kind == "pull" else site.origin
+    # Everything below the path is made public.
+    site.static_url.check_holds_builds(site.options.cdn_domain)
+    if policy := options["cache_policy"]:
+        for warning in policies.warnings(policy, kind):
+            logger.warning("Cache policy %s: %s", policy, warning)
     return Stack(
         distribution=Distribution(
             kind=kind,
@@ -144,7 +150,7 @@ def _stack(site: Site, options: Mapping[str, Any]) -> Stack:
             constants=_constants(site),
             location=origin.location if origin else "",
             app=options["app_domain"],
-            cache_policy=options["cache_policy"],
+            cache_policy=policy,
             logs=options["logs"],
         ),
         bucket=origin.bucket if origin else None,

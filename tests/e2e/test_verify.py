@@ -1,0 +1,44 @@
+"""The verification of an edge that runs the shipped functions, in front of either origin."""
+
+from versioned_storage.edge import questions
+from versioned_storage.edge.client import Client
+from versioned_storage.edge.verify import verify_edge
+
+
+def verified(edge, world, sample=None):
+    base = f"{edge.url}/static/b1/"
+    private = [f"{base}staticfiles.json", f"{edge.url}/builds/b1.json"]
+    assets = questions.sample(world.manifest, sample)
+    asked = [
+        *questions.of_build(world.manifest, base, assets=assets),
+        *questions.of_edge(world.manifest, base, private),
+    ]
+    return verify_edge("Build b1", asked, Client(connections=4))
+
+
+def test_all_is_well_with_what_is_shipped(edge, world):
+    report = verified(edge, world)
+    assert report.faults == ()
+    assert report.ok
+
+
+def test_an_object_that_s3_lost_is_found_and_named(s3_edge, world):
+    key = f"static/b1/{world.manifest.paths['js/app.js']}.br"
+    lost = world.bucket.get(key)
+    world.bucket.client.delete_object(Bucket=world.bucket.name, Key=key)
+    try:
+        report = verified(s3_edge, world)
+    finally:
+        names = ("Body", "ContentType", "ContentEncoding", "CacheControl")
+        world.bucket.client.put_object(
+            Bucket=world.bucket.name, Key=key, **{name: lost[name] for name in names}
+        )
+    assert {fault.asked["Accept-Encoding"] for fault in report.faults} == {"br", questions.BROWSER}
+    assert all(key.removeprefix("static/") in fault.remedy for fault in report.faults)
+
+
+def test_an_edge_in_front_of_s3_without_the_functions_is_found(edge_of, world):
+    idle = "function handler(event) { return event.request || event.response; }"
+    edge = edge_of(bucket=world.bucket_url, request=idle, response=idle)
+    report = verified(edge, world)
+    assert {"Content-Encoding", "Vary"} <= {fault.what for fault in report.faults}

@@ -1,0 +1,188 @@
+"""manage.py staticbuilds list."""
+
+import os
+import re
+import shutil
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from tests.helpers import site
+from tests.management.command import staticbuilds
+from tests.management.conftest import FILES
+from tests.s3 import front
+from versioned_storage.build.manifest import Manifest
+from versioned_storage.origin.record import Record, State, UnreadableRecord
+
+NOW = datetime.now(timezone.utc).replace(microsecond=0)
+
+
+def put(bucket, build, state, ago, published=True):
+    """A record of a build with no asset, in that state for so long."""
+    record = Record(build, State.PUBLISHING, "content", NOW - ago)
+    if published:
+        record = record.published(Manifest({}, build=build, content="content"), record.since)
+    bucket.put(f"builds/{build}.json", replace(record, state=state).to_json())
+
+
+def rows(*arguments):
+    return {one["build"]: one for one in staticbuilds("list", *arguments, "--json").data["builds"]}
+
+
+# On the origin
+
+
+@pytest.fixture
+def origin(shop, bucket):
+    """A site whose origin has builds in every state, and nothing on the disk."""
+    put(bucket, "old", State.PUBLISHED, timedelta(days=3))
+    put(bucket, "newest", State.PUBLISHED, timedelta(hours=2))
+    put(bucket, "middle", State.PUBLISHED, timedelta(days=1))
+    put(bucket, "begun", State.PUBLISHING, timedelta(minutes=1), published=False)
+    put(bucket, "died", State.PUBLISHING, timedelta(hours=1), published=False)
+    put(bucket, "going", State.PRUNING, timedelta(hours=1))
+    put(bucket, "gone", State.RETIRED, timedelta(days=9))
+    put(bucket, "given-up", State.ABANDONED, timedelta(days=9), published=False)
+    with shop(None):
+        yield bucket
+
+
+def test_the_current_build_is_the_first_and_the_others_were_superseded_by_the_next(origin):
+    found = rows()
+    assert list(found) == ["newest", "middle", "old", "begun", "died", "going"]
+    when = {name: one["activated"] for name, one in found.items()}
+    assert [name for name, one in found.items() if one["current"]] == ["newest"]
+    assert found["newest"]["superseded"] is None
+    assert found["middle"]["superseded"] == when["newest"]
+    assert found["old"]["superseded"] == when["middle"]
+    assert when["newest"] == (NOW - timedelta(hours=2)).isoformat()
+
+
+def test_what_is_not_published_has_no_activation(origin):
+    found = rows()
+    for build in ("begun", "died", "going"):
+        assert (found[build]["activated"], found[build]["superseded"]) == (None, None)
+        assert found[build]["current"] is False
+
+
+def test_a_claim_that_nobody_renews_is_said_to_be_dead(origin):
+    assert {name for name, one in rows().items() if one["dead"]} == {"died", "going"}
+    assert re.search(r"^died +publishing \(dead\) ", staticbuilds("list").said, re.MULTILINE)
+
+
+def test_builds_of_which_nothing_is_left_are_shown_with_all(origin):
+    found = rows("--all")
+    assert {found[name]["state"] for name in ("gone", "given-up")} == {"retired", "abandoned"}
+    assert found["gone"]["where"] is None
+    assert found["gone"]["bytes"] is None
+    assert found.keys() - rows().keys() == {"gone", "given-up"}
+
+
+def test_the_table_has_ages_and_reads_the_same_in_a_pipe(origin):
+    lines = staticbuilds("list").said.splitlines()
+    assert lines[0].split("  ")[0] == "BUILD"
+    at = f"{NOW - timedelta(hours=2):%Y-%m-%d %H:%M}"
+    assert re.fullmatch(
+        rf"newest +published +{at}, 2 hours ago +current +0 +0 +0 B  origin", lines[1]
+    )
+    assert re.fullmatch(
+        rf"middle +published +\S+ \S+, 1 day ago +{at}, 2 hours ago +0 +0 +0 B  origin", lines[2]
+    )
+    assert re.fullmatch(r"begun +publishing +- +- +- +- +-  origin", lines[4])
+
+
+def test_a_list_takes_one_request_and_one_for_each_build(origin, shop):
+    with front(origin.endpoint) as s3, shop(None, s3=origin.options(endpoint_url=s3.url)):
+        staticbuilds("list")
+    assert len(s3.requests) == 1 + 8
+
+
+def test_an_object_that_is_no_record_is_an_error_that_names_it(origin):
+    origin.put("builds/notes.json", b"not ours\n")
+    with pytest.raises(UnreadableRecord, match=r"builds/notes\.json is not the record of a build"):
+        staticbuilds("list")
+
+
+# On the origin and on the disk
+
+
+def test_each_build_says_where_it_is(shop, bucket):
+    with shop("b1", machine="another") as another:
+        another.collect()
+    with shop("b2") as here:
+        here.collect()
+    with shop("b3", publish=False) as here:
+        here.collect()
+        found = rows()
+    assert {name: (one["state"], one["where"]) for name, one in found.items()} == {
+        "b2": ("published", "both"),
+        "b1": ("published", "origin"),
+        "b3": ("complete", "disk"),
+    }
+    size = sum(len(one["Body"]) for key, one in bucket.objects().items() if "/b1/" in key)
+    for one in found.values():
+        assert (one["assets"], one["objects"], one["bytes"]) == (3, 14, size)
+
+
+def test_a_build_on_disk_is_not_current_while_another_is_published(shop):
+    with shop("b1") as here:
+        here.collect()
+    with shop("b2", publish=False) as here:
+        here.collect()
+        found = rows()
+    assert found["b1"]["current"] is True
+    assert (found["b2"]["current"], found["b2"]["activated"]) == (False, None)
+
+
+def test_a_retired_build_that_is_on_disk_is_shown(shop, bucket):
+    with shop("b1") as here:
+        here.collect()
+        put(bucket, "b1", State.RETIRED, timedelta(days=1))
+        found = rows()["b1"]
+    assert (found["state"], found["where"], found["objects"]) == ("retired", "disk", 14)
+
+
+# Without an origin
+
+
+@pytest.fixture
+def pulled_from(tmp_path):
+    """A site that a CDN pulls from, with two builds; the one that sorts last is the older one."""
+    for build, ago in (("b2", 7200), ("b1", 60)):
+        with site(tmp_path, FILES, BUILD_VERSION=build) as one:
+            one.collect()
+        at = NOW.timestamp() - ago
+        os.utime(tmp_path / f"static_root/{build}/staticfiles.json", (at, at))
+    with site(tmp_path) as one:
+        yield one
+
+
+def test_the_build_that_was_completed_last_is_the_current_one(pulled_from):
+    found = rows()
+    assert list(found) == ["b1", "b2"]
+    assert found["b1"]["current"] is True
+    assert found["b2"]["superseded"] == found["b1"]["activated"]
+    assert {one["where"] for one in found.values()} == {"disk"}
+
+
+def test_a_manifest_that_cannot_be_read_is_listed_as_that(pulled_from, caplog):
+    (pulled_from.root / "b1/staticfiles.json").write_text("{")
+    found = rows()
+    assert (found["b1"]["state"], found["b1"]["current"]) == ("unreadable", False)
+    assert found["b2"]["current"] is True
+    assert "b1/staticfiles.json' (version 1.1): it is not JSON" in caplog.text
+
+
+def test_where_there_are_no_builds_it_says_where_it_looked(shop, bucket):
+    with shop() as here:
+        assert staticbuilds("list").said == (
+            f"There are no builds: looked at s3://{bucket.name}/builds/ and {here.root}\n"
+        )
+        assert staticbuilds("list", "--json").data == {"builds": []}
+
+
+def test_a_directory_without_a_manifest_is_no_build(pulled_from):
+    shutil.copytree(pulled_from.root / "b1", pulled_from.root / "half")
+    (pulled_from.root / "half/staticfiles.json").unlink()
+    assert rows().keys() == {"b1", "b2"}

@@ -1,0 +1,190 @@
+"""List the builds on the origin and in STATIC_ROOT, the current one first.
+
+A build was superseded when the next one was activated. Builds of which nothing is left, pruned or
+given up, are shown with --all.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from ...build.manifest import Manifest, UnreadableManifest
+from ...builds import completed_at
+from ...origin import claim, record, retention
+from ...origin.record import Record, State, Totals
+from ...origin.retention import Activated
+from ...progress import bytes_text, logger
+from ..site import Site
+from ..table import NOTHING, table, time_text
+
+# What is on the origin of a build in such a state is nothing, or leftovers.
+_GONE = (State.RETIRED, State.ABANDONED)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A build, as the origin and the disk know it.
+
+    ``state`` is that of its record, and for a build that is on disk alone "complete", or
+    "unreadable" if its manifest is. ``dead`` says that what a process began with it was not ended.
+    ``activated`` is None for what is not published, ``superseded`` for the current build too.
+    """
+
+    build: str
+    state: str
+    dead: bool = False
+    on_origin: bool = False
+    on_disk: bool = False
+    activated: datetime | None = None
+    superseded: datetime | None = None
+    totals: Totals | None = None
+
+    @property
+    def current(self) -> bool:
+        return self.activated is not None and self.superseded is None
+
+    @property
+    def where(self) -> str | None:
+        if self.on_origin and self.on_disk:
+            return "both"
+        return "origin" if self.on_origin else "disk" if self.on_disk else None
+
+    def cells(self, now: datetime) -> Iterator[str]:
+        yield self.build
+        yield f"{self.state} (dead)" if self.dead else self.state
+        yield time_text(self.activated, now) if self.activated else NOTHING
+        superseded = time_text(self.superseded, now) if self.superseded else NOTHING
+        yield "current" if self.current else superseded
+        yield f"{self.totals.assets:,}" if self.totals else NOTHING
+        yield f"{self.totals.objects:,}" if self.totals else NOTHING
+        yield bytes_text(self.totals.size) if self.totals else NOTHING
+        yield self.where or NOTHING
+
+    def data(self) -> dict[str, Any]:
+        return {
+            "build": self.build,
+            "state": self.state,
+            "dead": self.dead,
+            "current": self.current,
+            "activated": self.activated.isoformat() if self.activated else None,
+            "superseded": self.superseded.isoformat() if self.superseded else None,
+            "assets": self.totals.assets if self.totals else None,
+            "objects": self.totals.objects if self.totals else None,
+            "bytes": self.totals.size if self.totals else None,
+            "where": self.where,
+        }
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The builds of a site, and the time that ages are told by; ``places`` were looked at."""
+
+    rows: tuple[Row, ...]
+    now: datetime
+    places: tuple[str, ...] = ()
+
+    ok = True
+
+    def text(self) -> str:
+        if not self.rows:
+            places = " and ".join(self.places) or "nothing, because STATIC_ROOT is not set"
+            return f"There are no builds: looked at {places}"
+        header = [
+            "BUILD",
+            "STATE",
+            "ACTIVATED (UTC)",
+            "SUPERSEDED (UTC)",
+            "ASSETS",
+            "OBJECTS",
+            "SIZE",
+            "WHERE",
+        ]
+        rows = [tuple(row.cells(self.now)) for row in self.rows]
+        return table(header, rows, numbers={"ASSETS", "OBJECTS", "SIZE"})
+
+    def data(self) -> Any:
+        return {"builds": [row.data() for row in self.rows]}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "-a", "--all", action="store_true", help="show retired and abandoned builds too"
+    )
+
+
+def run(site: Site, options: Mapping[str, Any]) -> Listing:
+    records: dict[str, Record] = {}
+    now, places = datetime.now(timezone.utc), []
+    if site.options.origin is not None:
+        held = record.heads(site.origin, site.options.connections)
+        records = {one.record.build: one.record for one in held}
+        now = site.origin.now()
+        places.append(site.origin.url(record.PREFIX))
+    if site.storage.root is not None:
+        places.append(str(site.root))
+    on_disk = {build: _manifest(site, build) for build in site.builds_on_disk()}
+    rows = {build: _of_record(one, now) for build, one in records.items()}
+    for build, manifest in on_disk.items():
+        rows[build] = _also_on_disk(rows.get(build), build, manifest)
+    shown = [
+        row
+        for row in _in_order(rows, _activated(site, records, on_disk))
+        if row.where is not None or options["all"]
+    ]
+    return Listing(tuple(shown), now, tuple(places))
+
+
+def _in_order(rows: Mapping[str, Row], activated: Iterable[Activated]) -> Iterator[Row]:
+    """The current build first, then the others by their activation, then those without one."""
+    remaining, known = dict(rows), list(activated)
+    superseded = retention.superseded(known)
+    for one in retention.newest_first(known):
+        row = remaining.pop(one.build)
+        yield replace(row, activated=one.at, superseded=superseded[one.build])
+    yield from (remaining[build] for build in sorted(remaining))
+
+
+def _activated(
+    site: Site, records: Mapping[str, Record], on_disk: Mapping[str, Manifest | None]
+) -> list[Activated]:
+    """The builds that can be current, and since when: on a site without S3 those on disk."""
+    if site.options.origin is not None:
+        published = (one for one in records.values() if one.state is State.PUBLISHED)
+        return [Activated(one.build, one.since) for one in published]
+    name = site.storage.manifest_name
+    return [
+        Activated(build, completed_at(site.root, build, name))
+        for build, manifest in on_disk.items()
+        if manifest is not None
+    ]
+
+
+def _manifest(site: Site, build: str) -> Manifest | None:
+    """The manifest of a build in STATIC_ROOT; None where it cannot be read."""
+    try:
+        return site.manifest_on_disk(build)
+    except UnreadableManifest as error:
+        logger.warning("%s", error)
+        return None
+
+
+def _of_record(found: Record, now: datetime) -> Row:
+    begun = found.state in (State.PUBLISHING, State.PRUNING)
+    there = found.state not in _GONE
+    return Row(
+        found.build,
+        found.state.value,
+        dead=begun and claim.is_dead(found, now),
+        on_origin=there,
+        totals=found.totals if there else None,
+    )
+
+
+def _also_on_disk(row: Row | None, build: str, manifest: Manifest | None) -> Row:
+    row = row or Row(build, "complete" if manifest else "unreadable")
+    totals = row.totals or (Totals.of(manifest) if manifest else None)
+    return replace(row, on_disk=True, totals=totals)
