@@ -1,4 +1,4 @@
-"""The policies of docs/iam.md are the least that each role needs, where a server refuses the rest."""
+"""The policies of docs/iam.md, on a server that refuses the rest: the least that each role needs."""
 
 import json
 import re
