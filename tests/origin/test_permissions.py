@@ -1,8 +1,11 @@
-"""The least that each role needs, on a server that refuses the rest."""
+"""The policies of docs/iam.md, on a server that refuses the rest: the least that each role needs."""
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
+from string import Template
 from uuid import uuid4
 
 import pytest
@@ -11,29 +14,48 @@ from tests.builds import PREFIX, collected, state
 from tests.radosgw import arn
 from tests.s3 import ACCESS_KEY, Bucket
 from versioned_storage.origin import record
+from versioned_storage.origin.doctor import Doctor, Level
 from versioned_storage.origin.prune import Pruner
 from versioned_storage.origin.publish import Publisher
+from versioned_storage.origin.repair import Repairer
 from versioned_storage.origin.s3 import OriginError, S3Origin
 from versioned_storage.origin.transfer import PublishFailed
+from versioned_storage.origin.verify import Verifier
 
 pytestmark = pytest.mark.radosgw
 
+DOCS = (Path(__file__).parents[2] / "docs" / "iam.md").read_text(encoding="utf-8")
 BUILDS, RECORDS = f"{PREFIX}*", "builds/*"
 
-#: What each role may do, and to which keys; "" is the bucket itself.
-PUBLISH = {
-    "s3:ListBucket": [""],
-    "s3:GetObject": [BUILDS, RECORDS],
-    "s3:PutObject": [BUILDS, RECORDS],
-}
-#: Ceph 16 asks for the permission to delete many on the bucket; S3 asks for it on each key.
-PRUNE = {
-    "s3:ListBucket": [""],
-    "s3:GetObject": [RECORDS],
-    "s3:PutObject": [RECORDS],
-    "s3:DeleteObject": ["", BUILDS],
-}
-READ = {"s3:GetObject": [RECORDS]}
+
+def documented(role, location=""):
+    """What the docs let a role do, and to which keys; "" is the bucket itself."""
+    text = re.search(rf"^## {role}\n.*?^```json\n(.*?)^```", DOCS, re.DOTALL | re.MULTILINE)[1]
+    given = {"partition": "aws", "bucket": "bucket", "location": location, "static": PREFIX}
+    found = {}
+    for statement in json.loads(Template(text).substitute(given))["Statement"]:
+        assert statement.keys() == {"Sid", "Effect", "Action", "Resource"}
+        assert statement["Effect"] == "Allow"
+        for action in _listed(statement["Action"]):
+            found.setdefault(action, []).extend(
+                resource.removeprefix("arn:aws:s3:::bucket").removeprefix("/")
+                for resource in _listed(statement["Resource"])
+            )
+    return found
+
+
+def _listed(value):
+    return [value] if isinstance(value, str) else value
+
+
+PUBLISH = documented("Publishing")
+READ = documented("Reading at run time")
+PRUNE = documented("Pruning")
+
+
+def on_ceph(role):
+    """Ceph 16 asks for the permission to delete many on the bucket; S3 asks for it on each key."""
+    return {**role, "s3:DeleteObject": ["", *role["s3:DeleteObject"]]}
 
 
 @dataclass(frozen=True)
@@ -43,7 +65,7 @@ class User:
     access_key: str
     secret_key: str
 
-    def may(self, bucket, role):
+    def may(self, bucket, role, **more):
         """Let this user do in a bucket what a role says, and nothing else."""
         everything = {"s3:*": ["", "*"]}
         statements = [
@@ -54,7 +76,7 @@ class User:
         policy = {"Version": "2012-10-17", "Statement": statements}
         bucket.client.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
         keys = {"access_key": self.access_key, "secret_key": self.secret_key}
-        return S3Origin(bucket.options(**keys), connections=4)
+        return S3Origin(bucket.options(**keys, **more), connections=4)
 
 
 def granted(bucket, access_key, role):
@@ -158,7 +180,7 @@ def test_a_reader_reads_records_and_nothing_else(bucket, user, built):
 def test_a_pruner_prunes_and_cannot_write_a_build(bucket, user, built, next_):
     for one in (built, next_):
         publish(S3Origin(bucket.options()), one)
-    origin = user.may(bucket, PRUNE)
+    origin = user.may(bucket, on_ceph(PRUNE))
     assert [pruned.build for pruned in prune(origin)] == ["b1"]
     assert state(bucket, "b1") == "retired"
     assert bucket.listed() == next_.keys() | {"builds/b1.json", "builds/b2.json"}
@@ -173,6 +195,67 @@ def test_a_pruner_that_may_not_delete_says_so_and_the_build_is_marked(bucket, us
         prune(user.may(bucket, without(PRUNE, "s3:DeleteObject")))
     assert state(bucket, "b1") == "pruning"
     assert next_.wrong(bucket) == []
+
+
+def test_a_publisher_verifies_and_repairs(bucket, user, built):
+    origin = user.may(bucket, PUBLISH)
+    publish(origin, built)
+    bucket.client.delete_object(Bucket=bucket.name, Key=max(built.keys()))
+    verifier = Verifier(origin, PREFIX, 4, deep=True)
+    found = verifier.verify("b1")
+    assert [one.path for one in found.wrong] == [max(built.keys())]
+    assert Repairer(verifier, built.directory).repair(found).ok
+    assert built.wrong(bucket) == []
+
+
+def test_a_publisher_fails_nothing_that_the_doctor_tries(bucket, user):
+    origin = user.may(bucket, PUBLISH)
+    levels = {one.check: one.level for one in Doctor(origin, PREFIX).examine()}
+    assert Level.FAILURE not in levels.values()
+    assert (levels["delete builds/"], levels["delete static/"]) == (Level.WARNING,) * 2
+
+
+def test_the_doctor_tells_a_reader_that_it_cannot_write(bucket, user):
+    found = {one.check: one for one in Doctor(user.may(bucket, READ), PREFIX).examine()}
+    assert (found["bucket"].level, found["list static/"].level) == (Level.OK, Level.OK)
+    assert found["write builds/"].level is Level.FAILURE
+    assert (found["write static/"].found, found["write static/"].remedy) == (
+        "access denied",
+        "Grant s3:PutObject and s3:GetObject there to who publishes.",
+    )
+
+
+def test_a_reader_can_tell_what_is_missing_from_what_is_forbidden(bucket, user):
+    assert record.read(user.may(bucket, READ), "b7") is None
+
+
+def test_a_reader_cannot_change_a_record(bucket, user, built):
+    publish(S3Origin(bucket.options()), built)
+    origin = user.may(bucket, READ)
+    held = record.read(origin, "b1")
+    with pytest.raises(OriginError, match="AccessDenied"):
+        record.write(origin, replace(held.record, state=record.State.ABANDONED), held.etag)
+    assert state(bucket, "b1") == "published"
+
+
+def test_a_pruner_reads_no_file_of_a_build(bucket, user, built):
+    publish(S3Origin(bucket.options()), built)
+    with pytest.raises(OriginError, match="AccessDenied"):
+        user.may(bucket, on_ceph(PRUNE)).get(min(built.keys()))
+
+
+def test_each_role_stays_in_its_location(bucket, user, built):
+    shop = user.may(bucket, documented("Publishing", "shop/"), location="shop")
+    publish(shop, built)
+    assert bucket.listed() == {f"shop/{key}" for key in built.keys() | {"builds/b1.json"}}
+    keys = {"access_key": user.access_key, "secret_key": user.secret_key}
+    beside = S3Origin(bucket.options(**keys))
+    for path in ("static/b1/a.css", "builds/b1.json", "media/a.png", "shop/media/a.png"):
+        with pytest.raises(OriginError, match="AccessDenied"):
+            beside.put(path, b"")
+    assert record.read(
+        user.may(bucket, documented("Reading at run time", "shop/"), location="shop"), "b1"
+    )
 
 
 def test_wrong_keys_are_refused_by_name(bucket):

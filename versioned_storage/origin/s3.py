@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
@@ -47,6 +48,8 @@ _ADVICE = {
     "NoSuchBucket": "Create the bucket, or correct bucket_name in the origin option.",
     "NotImplemented": "This store lacks what that takes: see the docs on other stores than AWS.",
     "ParamValidationError": "Correct bucket_name or object_parameters in the origin option.",
+    "RequestTimeTooSkewed": "Set the clock of this machine: S3 refuses a request whose time is 15 "
+    "minutes off.",
     "SignatureDoesNotMatch": "Correct secret_key, or AWS_SECRET_ACCESS_KEY.",
     "NoCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key and "
     "secret_key in the origin option, or give the machine a role.",
@@ -249,6 +252,14 @@ class S3Origin:
         if "-" not in (computed := answer.get("ChecksumSHA256", "-")):
             sha256, checked = b64decode(computed).hex(), True
         return Found(answer["ContentLength"], answer["ETag"], sha256, checked, headers, metadata)
+
+    def of_bucket(self, operation: str) -> Mapping[str, Any]:
+        """What S3 says of the bucket itself, asked by the name of an operation of S3's API."""
+        with self._answers(operation, ""):
+            answer: Mapping[str, Any] = getattr(self.client, xform_name(operation))(
+                Bucket=self.bucket
+            )
+        return answer
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """Every object whose path begins with ``prefix``, in order; 1,000 to a request."""

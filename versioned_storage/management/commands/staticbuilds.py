@@ -15,6 +15,7 @@ from ..subcommands import (
     Subcommand,
     cloudformation,
     diff,
+    doctor,
     invalidate,
     listing,
     prune,
@@ -35,6 +36,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "pull": pull,
     "verify": verify,
     "prune": prune,
+    "doctor": doctor,
     "cloudformation": cloudformation,
     "invalidate": invalidate,
 }

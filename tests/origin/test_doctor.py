@@ -1,0 +1,252 @@
+import json
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from tests.s3 import SECRET_KEY, Answer, front, nobody, options, refusal
+from versioned_storage.origin import record
+from versioned_storage.origin.doctor import Doctor, Level
+from versioned_storage.origin.s3 import S3Origin
+
+OK, WARNING, FAILURE, UNKNOWN = Level.OK, Level.WARNING, Level.FAILURE, Level.UNKNOWN
+
+
+def examined(origin):
+    """The findings, by their checks."""
+    return {one.check: one for one in Doctor(origin, "static/").examine()}
+
+
+def levels(found):
+    return {check: one.level for check, one in found.items()}
+
+
+def behind(s3, bucket, **more):
+    return S3Origin({**bucket.options(**more), "endpoint_url": s3.url})
+
+
+def refusing(method, part, code="AccessDenied", status=403):
+    """A server that says no to requests with a method and a part of their path."""
+
+    def answer(request):
+        if request.method == method and part in request.path:
+            return refusal(status, code, "No")
+        return None
+
+    return answer
+
+
+def test_where_all_can_be_done_nothing_fails_and_nothing_is_left(bucket):
+    found = examined(S3Origin(bucket.options()))
+    assert list(found) == [
+        "bucket",
+        "clock",
+        "list builds/",
+        "write builds/",
+        "read builds/",
+        "conditional writes",
+        "checksums",
+        "delete builds/",
+        "list static/",
+        "write static/",
+        "read static/",
+        "copy static/",
+        "delete static/",
+        "public access",
+        "ownership",
+    ]
+    rest = {"checksums", "public access", "ownership"}
+    assert {level for check, level in levels(found).items() if check not in rest} == {OK}
+    assert FAILURE not in levels(found).values()
+    assert not bucket.listed()
+
+
+def test_a_scratch_key_is_no_record(bucket):
+    """Whoever lists the builds at that moment does not stumble over it."""
+    seen = []
+
+    def look(request):
+        if request.method == "PUT" and "builds/" in request.path:
+            seen.append(record.heads(S3Origin(bucket.options()), 2))
+
+    with front(bucket.endpoint, look) as s3:
+        examined(behind(s3, bucket))
+    assert len(seen) > 2
+    assert not any(seen)
+
+
+def test_everything_is_below_the_location(bucket):
+    with front(bucket.endpoint) as s3:
+        assert FAILURE not in levels(examined(behind(s3, bucket, location="shop"))).values()
+    for request in s3.requests:
+        if request.method == "PUT":
+            assert request.path.startswith(f"/{bucket.name}/shop/")
+
+
+def test_a_bucket_that_is_not_there_is_the_only_finding(bucket):
+    found = examined(S3Origin(bucket.options(bucket_name=f"other-{uuid4().hex}")))
+    assert levels(found) == {"bucket": FAILURE}
+    assert "Create the bucket, or correct bucket_name" in found["bucket"].found
+
+
+def test_a_server_that_nobody_reaches_is_the_only_finding():
+    with nobody() as gone:
+        assert levels(examined(S3Origin(options(gone, "bucket")))) == {"bucket": FAILURE}
+
+
+@pytest.mark.radosgw
+def test_wrong_keys_are_the_only_finding_and_the_secret_is_not_in_it(radosgw_server):
+    given = options(radosgw_server.url, "bucket", secret_key=f"not-{SECRET_KEY}")
+    found = examined(S3Origin(given))
+    assert levels(found) == {"bucket": FAILURE}
+    assert "Correct secret_key, or AWS_SECRET_ACCESS_KEY" in found["bucket"].found
+    assert SECRET_KEY not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("off", "level"),
+    [(0, OK), (40, OK), (90, WARNING), (-90, WARNING), (1000, FAILURE)],
+)
+def test_a_clock_that_is_off_is_told(bucket, off, level):
+    class Elsewhere(S3Origin):
+        def now(self):
+            return super().now() + timedelta(seconds=off)
+
+    found = examined(Elsewhere(bucket.options()))["clock"]
+    assert found.level is level
+    if level is not OK:
+        assert found.found == f"this machine's is {abs(off)} s {'behind' if off > 0 else 'ahead'}"
+
+
+def test_a_clock_that_s3_refuses_is_told_to_be_set(bucket):
+    answer = refusing("GET", "/builds/", "RequestTimeTooSkewed")
+    with front(bucket.endpoint, answer) as s3:
+        found = examined(behind(s3, bucket))
+    assert levels(found) == {"bucket": FAILURE}
+    assert "Set the clock of this machine" in found["bucket"].found
+
+
+def test_who_may_not_write_learns_what_to_grant(bucket):
+    with front(bucket.endpoint, refusing("PUT", "/static/")) as s3:
+        found = examined(behind(s3, bucket))
+    assert found["write builds/"].level is OK
+    assert found["write static/"].level is FAILURE
+    assert "s3:PutObject" in found["write static/"].remedy
+    assert not {"read static/", "copy static/"} & found.keys()
+
+
+def test_who_may_not_delete_is_warned_and_leaves_one_key_whatever_the_number_of_runs(bucket):
+    def answer(request):
+        if request.method == "POST":
+            return Answer(
+                200,
+                b"<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code></Error></DeleteResult>",
+                {"Content-Type": "application/xml"},
+            )
+        return None
+
+    with front(bucket.endpoint, answer) as s3:
+        for _ in range(2):
+            found = examined(behind(s3, bucket))
+            assert found["delete builds/"].level is WARNING
+            assert "s3:DeleteObject" in found["delete builds/"].remedy
+            assert FAILURE not in levels(found).values()
+    assert bucket.listed() == {"builds/.doctor", "static/.doctor", "static/.doctor-copy"}
+
+
+def test_who_may_not_list_is_warned(bucket):
+    def answer(request):
+        # Without that permission S3 says 403 of a key that is not there.
+        listing = request.method == "GET" and request.path.strip("/") == bucket.name
+        missing = request.method == "GET" and ".doctor-" in request.path and not written(request)
+        return refusal(403, "AccessDenied", "No") if listing or missing else None
+
+    def written(request):
+        return request.path.partition(f"{bucket.name}/")[2] in bucket.listed()
+
+    with front(bucket.endpoint, answer) as s3:
+        found = examined(behind(s3, bucket))
+    assert levels(found)["bucket"] is WARNING
+    assert levels(found)["list static/"] is WARNING
+    assert FAILURE not in levels(found).values()
+
+
+@pytest.mark.parametrize("header", ["If-None-Match", "If-Match"])
+def test_a_store_that_ignores_a_condition_fails(bucket, header):
+    class Ignoring(S3Origin):
+        def _condition(self, replacing):
+            kept = super()._condition(replacing)
+            return {} if header.replace("-", "") in kept else kept
+
+    found = examined(Ignoring(bucket.options()))["conditional writes"]
+    assert found.level is FAILURE
+    assert found.found.startswith(header)
+    assert found.found.endswith("was ignored")
+    assert "conditional_writes to False" in found.remedy
+
+
+def test_without_conditional_writes_by_choice_it_is_a_warning(bucket):
+    found = examined(S3Origin(bucket.options(), conditional=False))
+    assert found["conditional writes"].level is WARNING
+    assert FAILURE not in levels(found).values()
+    assert not bucket.listed()
+
+
+# What is asked of the bucket itself; the store is Moto, which knows all of it
+
+
+@pytest.fixture
+def moto_bucket(moto_server):
+    from tests.s3 import Bucket
+
+    with Bucket.at(moto_server) as made:
+        yield made
+
+
+def test_a_bucket_that_is_not_private_is_a_warning(moto_bucket):
+    found = examined(S3Origin(moto_bucket.options()))
+    assert found["public access"].level is WARNING
+    assert "BlockPublicPolicy" in found["public access"].found
+    assert found["ownership"].level is WARNING
+
+
+def test_a_private_bucket_is_well(moto_bucket):
+    names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    moto_bucket.client.put_public_access_block(
+        Bucket=moto_bucket.name, PublicAccessBlockConfiguration=dict.fromkeys(names, True)
+    )
+    moto_bucket.client.put_bucket_ownership_controls(
+        Bucket=moto_bucket.name,
+        OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+    )
+    found = examined(S3Origin(moto_bucket.options()))
+    assert (found["public access"].level, found["ownership"].level) == (OK, OK)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (403, "AccessDenied", "could not look: access denied"),
+        (501, "NotImplemented", "not available here"),
+        (405, "MethodNotAllowed", "not available here"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_no_fault(moto_bucket, status, code, said):
+    def answer(request):
+        of_bucket = request.path.strip("/") == moto_bucket.name and request.method == "GET"
+        return refusal(status, code, "No") if of_bucket else None
+
+    with front(moto_bucket.endpoint, answer) as s3:
+        found = examined(behind(s3, moto_bucket))
+    for check in ("public access", "ownership"):
+        assert (found[check].level, found[check].found) == (UNKNOWN, said)
+
+
+@pytest.mark.radosgw
+def test_what_ceph_does_not_know_is_not_available_there(radosgw_server):
+    from tests.s3 import Bucket
+
+    with Bucket.at(radosgw_server.url) as bucket:
+        found = examined(S3Origin(bucket.options()))
+    assert (found["checksums"].level, found["ownership"].level) == (UNKNOWN, UNKNOWN)
+    assert json.dumps([one.found for one in found.values()])

@@ -1,0 +1,147 @@
+"""See what would stop a publish or a page, before it does.
+
+It tries these credentials, each permission on scratch keys below builds/ and the STATIC_URL path,
+which it deletes again, the store's conditional writes, its clock, who may read the bucket, and what
+the CDN answers. Nothing else is written. It exits with 1 when something fails; a warning or what
+could not be looked at is none.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from ...build.manifest import Manifest
+from ...edge import expected, questions
+from ...edge.client import Client
+from ...edge.questions import Outcome, Request
+from ...errors import VersionedStorageError
+from ...origin import record
+from ...origin.doctor import Doctor, Finding, Level
+from ...origin.record import State
+from ...origin.s3 import S3Origin
+from ..site import Site
+
+#: Seconds for an answer, of S3 and of the CDN: who asks the doctor does not want to wait.
+TIMEOUT = 10.0
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All findings, in the order of the checks."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Nothing failed; there may be warnings."""
+        return not self._count(Level.FAILURE)
+
+    def text(self) -> str:
+        width = max(len(one.check) for one in self.findings)
+        lines = []
+        for one in self.findings:
+            lines.append(f"{one.level.value:<7}  {one.check:<{width}}  {one.found}")
+            if one.remedy:
+                lines.append(f"{'':<7}  {'':<{width}}  -> {one.remedy}")
+        counts = {level: self._count(level) for level in (Level.FAILURE, Level.WARNING)}
+        said = [
+            f"{count} {level.value}{'s' * (count > 1)}" for level, count in counts.items() if count
+        ]
+        lines.append(f"{len(self.findings)} checks: {', '.join(said) or 'all well'}")
+        return "\n".join(lines)
+
+    def data(self) -> dict[str, Any]:
+        return {
+            "ok": self.ok,
+            "checks": [
+                {
+                    "check": one.check,
+                    "level": one.level.value,
+                    "found": one.found,
+                    "remedy": one.remedy or None,
+                }
+                for one in self.findings
+            ],
+        }
+
+    def _count(self, level: Level) -> int:
+        return sum(one.level is level for one in self.findings)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """It takes none of its own."""
+
+
+def run(site: Site, options: Mapping[str, Any]) -> Diagnosis:
+    return Diagnosis(tuple(_examined(site)))
+
+
+def _examined(site: Site) -> Iterator[Finding]:
+    manifest = None
+    if site.options.origin is None:
+        yield Finding("bucket", Level.UNKNOWN, "the option origin is not set: nothing is published")
+    else:
+        origin = S3Origin(
+            site.options.origin,
+            connections=1,
+            timeout=TIMEOUT,
+            conditional=site.options.conditional_writes,
+        )
+        reached = True
+        for finding in Doctor(origin, site.prefix).examine():
+            yield finding
+            reached = reached and (finding.check, finding.level) != ("bucket", Level.FAILURE)
+        if reached:
+            build, manifest = _build(site, origin)
+            yield build
+    yield from _edge(site, manifest, Client(timeout=TIMEOUT))
+
+
+def _build(site: Site, origin: S3Origin) -> tuple[Finding, Manifest | None]:
+    """Whether pages find the build that these settings name, and its manifest if they do."""
+    build = site.options.build_version
+    if build is None:
+        remedy = (
+            "Set it, as in BUILD_VERSION=$(git rev-parse --short HEAD), where pages are served."
+        )
+        return Finding("build", Level.WARNING, "BUILD_VERSION is not set", remedy), None
+    try:
+        held = record.read(origin, build)
+    except VersionedStorageError as error:
+        return Finding("build", Level.WARNING, str(error)), None
+    if held is not None and held.record.state is State.PUBLISHED:
+        return Finding("build", Level.OK, f"{build} is published"), held.record.manifest
+    found = f"{build} is {held.record.state.value}" if held else f"{build} is not published"
+    remedy = "Run collectstatic with this BUILD_VERSION before pages are served with it."
+    return Finding("build", Level.WARNING, found, remedy), None
+
+
+def _edge(site: Site, manifest: Manifest | None, client: Client) -> Iterator[Finding]:
+    cdn = site.options.cdn_domain or site.static_url.origin
+    if not cdn:
+        yield Finding("CDN", Level.UNKNOWN, "cdn_domain is not set: pages link to the application")
+        return
+    base = f"{'https:' if cdn.startswith('//') else ''}{cdn}{site.static_url.path}"
+    name = f"not-there-{uuid4().hex}.css"
+    outcome = Request(f"{base}{name}", expected.unknown_name).put(client)
+    yield _of_answer("CDN", outcome, f"{base} answers, and not for a name that is not there")
+    if outcome.unanswered or manifest is None or not manifest.assets:
+        return
+    smallest = min(manifest.assets.values(), key=lambda one: (one.size, one.name))
+    url = f"{base}{manifest.build}/"
+    for question in questions.of_build(manifest, url, assets=[smallest]):
+        outcome = question.put(client)
+        if outcome.faults:
+            break
+    yield _of_answer("CDN, a file", outcome, f"{smallest.name} of {manifest.build} is well")
+
+
+def _of_answer(check: str, outcome: Outcome, well: str) -> Finding:
+    if not outcome.faults:
+        return Finding(check, Level.OK, well)
+    fault = outcome.faults[0]
+    return Finding(check, Level.FAILURE, str(fault), fault.remedy)

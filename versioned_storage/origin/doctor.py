@@ -1,0 +1,278 @@
+"""What would stop a publish, tried on scratch keys before it does.
+
+Each permission is tried where it is needed: below ``builds/``, where records are, and below the
+STATIC_URL path, where builds are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from enum import Enum
+from typing import Any
+from uuid import uuid4
+
+from ..errors import VersionedStorageError
+from . import record
+from .s3 import OriginError, S3Origin
+
+#: S3 refuses what is signed at a time that is further off than that.
+REFUSED_SKEW = timedelta(minutes=15)
+_WORTH_A_WARNING = timedelta(minutes=1)
+
+_SCRATCH = b"Written by 'manage.py staticbuilds doctor'. Nobody needs it.\n"
+_DENIED = ("AccessDenied", "403", "Forbidden")
+_NOT_AVAILABLE = "not available here"
+# What stores say that know a bucket, and not what AWS has to say of one.
+_UNKNOWN_TO_STORE = ("NotImplemented", "MethodNotAllowed", "InvalidRequest", "ResponseParserError")
+
+
+class Level(str, Enum):
+    """How bad it is; ``UNKNOWN`` where nobody could look, or there is nothing to look at."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found, and what mends it; all for people but ``level``."""
+
+    check: str
+    level: Level
+    found: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Examines the bucket of one site; ``prefix`` is the STATIC_URL path without its first slash.
+
+    It raises nothing for what S3 answers: that is what the findings are.
+    """
+
+    origin: S3Origin
+    prefix: str
+
+    def examine(self) -> Iterator[Finding]:
+        """Try all that a publish, a prune and a page need; nothing but scratch keys is written."""
+        bucket = self._bucket()
+        yield bucket
+        if bucket.level is Level.FAILURE:
+            return
+        yield self._clock()
+        yield from self._permissions(record.PREFIX)
+        yield from self._permissions(self.prefix)
+        yield self._of_bucket("public access", "GetPublicAccessBlock", _public_access)
+        yield self._of_bucket("ownership", "GetBucketOwnershipControls", _ownership)
+
+    def _bucket(self) -> Finding:
+        url = self.origin.url("")
+        try:
+            self.origin.get(f"{record.PREFIX}.doctor-{uuid4().hex}")
+        except VersionedStorageError as error:
+            if not _is_denied(error):
+                return Finding("bucket", Level.FAILURE, str(error))
+            return Finding(
+                "bucket",
+                Level.WARNING,
+                f"{url} answers 403 for a key that is not there",
+                "Grant s3:ListBucket on the bucket, so that it is 404: else nobody can tell what "
+                "is missing from what is forbidden.",
+            )
+        return Finding("bucket", Level.OK, f"{url} answers these credentials")
+
+    def _clock(self) -> Finding:
+        off = self.origin.now() - datetime.now(timezone.utc)
+        seconds = round(abs(off.total_seconds()))
+        found = f"this machine's is {seconds} s {'behind' if off > timedelta(0) else 'ahead'}"
+        remedy = "Set it, and keep it set (NTP): S3 refuses requests from 15 minutes on."
+        if abs(off) >= REFUSED_SKEW:
+            return Finding("clock", Level.FAILURE, found, remedy)
+        if abs(off) >= _WORTH_A_WARNING:
+            return Finding("clock", Level.WARNING, found, remedy)
+        return Finding("clock", Level.OK, "this machine's is that of S3, give or take a minute")
+
+    def _permissions(self, below: str) -> list[Finding]:
+        listing = self._tried(f"list {below}", lambda: self._list(below), denied=_TO_LIST)
+        # What is not there can be deleted too: so it is known before there is something to delete.
+        scratch = f"{below}.doctor-{uuid4().hex}"
+        deleting = self._tried(f"delete {below}", lambda: self._delete(scratch), denied=_TO_DELETE)
+        if deleting.level is not Level.OK:
+            # Not another one with each run.
+            scratch = f"{below}.doctor"
+        try:
+            tried = list(self._on_scratch(scratch, below))
+        finally:
+            if deleting.level is Level.OK:
+                both = (scratch, f"{scratch}-copy")
+                deleting = self._tried(f"delete {below}", lambda: self._delete(*both))
+        return [listing, *tried, deleting]
+
+    def _on_scratch(self, scratch: str, below: str) -> Iterator[Finding]:
+        writing = self._tried(f"write {below}", lambda: self._write(scratch), denied=_TO_WRITE)
+        yield writing
+        if writing.level is not Level.OK:
+            return
+        yield self._tried(f"read {below}", lambda: self._read(scratch), denied=_TO_READ)
+        if below == record.PREFIX:
+            yield self._tried("conditional writes", lambda: self._conditions(scratch))
+            yield self._checksums(scratch)
+        else:
+            yield self._tried(f"copy {below}", lambda: self._copy(scratch), denied=_TO_WRITE)
+
+    def _tried(
+        self, check: str, work: Callable[[], str], *, denied: tuple[Level, str] | None = None
+    ) -> Finding:
+        try:
+            return Finding(check, Level.OK, work())
+        except _Strange as error:
+            return Finding(check, error.level, error.found, error.remedy)
+        except VersionedStorageError as error:
+            if denied is not None and _is_denied(error):
+                level, remedy = denied
+                return Finding(check, level, "access denied", remedy)
+            return Finding(check, Level.FAILURE, str(error))
+
+    def _list(self, below: str) -> str:
+        next(self.origin.list(f"{below}.doctor"), None)
+        return "allowed"
+
+    def _delete(self, *paths: str) -> str:
+        for _ in self.origin.delete(paths):
+            pass
+        return "allowed"
+
+    def _write(self, path: str) -> str:
+        if self.origin.put(path, _SCRATCH, **record.HEADERS) is None:
+            self._overwrite(path)
+        return "allowed"
+
+    def _overwrite(self, path: str) -> None:
+        there = self.origin.find(path)
+        etag = there.etag if there else None
+        if self.origin.put(path, _SCRATCH, replacing=etag, **record.HEADERS) is None:
+            found = f"{self.origin.url(path)} with the ETag {etag} was not replaced on If-Match"
+            raise _Strange(found, _OTHER_STORE)
+
+    def _read(self, path: str) -> str:
+        stored = self.origin.get(path)
+        if stored is None or stored.data != _SCRATCH:
+            found = f"{self.origin.url(path)} is not what was written there a moment ago"
+            raise _Strange(found, "Use a store with read-after-write consistency, as S3 has it.")
+        return "allowed"
+
+    def _copy(self, path: str) -> str:
+        found = self.origin.find(path)
+        etag, sha256 = (found.etag, found.sha256 or "") if found else ("", "")
+        if not self.origin.copy(path, f"{path}-copy", etag=etag, sha256=sha256):
+            said = f"{self.origin.url(path)} was not copied, though it has the ETag {etag!r}"
+            raise _Strange(said, "Set the option base_build to False: nothing is copied then.")
+        return "allowed"
+
+    def _conditions(self, path: str) -> str:
+        if not self.origin.conditional:
+            found = "the option conditional_writes is False, so they were not tried"
+            remedy = "See to it that only one process publishes or prunes at a time."
+            raise _Strange(found, remedy, Level.WARNING)
+        for said, etag in (
+            ("If-None-Match: *", None),
+            ("If-Match with another ETag", f'"{uuid4().hex}"'),
+        ):
+            if self.origin.put(path, _SCRATCH, replacing=etag, **record.HEADERS) is not None:
+                ignored = f"{said} was ignored"
+                raise _Strange(ignored, _OTHER_STORE)
+        self._overwrite(path)
+        return "If-None-Match and If-Match are honoured"
+
+    def _checksums(self, path: str) -> Finding:
+        found = self.origin.find(path)
+        if found is not None and found.checked:
+            return Finding("checksums", Level.OK, "S3 keeps a sha256 of what it stores")
+        remedy = "staticbuilds verify has to read the objects to be sure of them: add --deep."
+        return Finding("checksums", Level.UNKNOWN, _NOT_AVAILABLE, remedy)
+
+    def _of_bucket(
+        self, check: str, operation: str, judge: Callable[[Mapping[str, Any]], Finding]
+    ) -> Finding:
+        try:
+            return judge(self.origin.of_bucket(operation))
+        except OriginError as error:
+            if _is_denied(error):
+                remedy = f"To have it looked at, grant s3:{_PERMISSIONS[operation]}."
+                return Finding(check, Level.UNKNOWN, "could not look: access denied", remedy)
+            if error.code in _NOT_SET:
+                return judge({})
+            if error.code in _UNKNOWN_TO_STORE or error.status in (405, 501):
+                return Finding(check, Level.UNKNOWN, _NOT_AVAILABLE)
+            return Finding(check, Level.WARNING, str(error))
+
+
+class _Strange(Exception):
+    """No error of S3: it said yes and did not do it."""
+
+    def __init__(self, found: str, remedy: str, level: Level = Level.FAILURE) -> None:
+        self.found = found
+        self.remedy = remedy
+        self.level = level
+        super().__init__(found)
+
+
+_OTHER_STORE = (
+    "Without conditional writes two deploys at once can mix two builds. Use a store that has them, "
+    "or set the option conditional_writes to False and publish from one process at a time."
+)
+_TO_LIST = (Level.WARNING, "Grant s3:ListBucket on the bucket: publish resumes and copies with it.")
+_TO_WRITE = (Level.FAILURE, "Grant s3:PutObject and s3:GetObject there to who publishes.")
+_TO_READ = (Level.FAILURE, "Grant s3:GetObject there.")
+_TO_DELETE = (
+    Level.WARNING,
+    "Only a prune deletes: grant s3:DeleteObject there to who prunes. The scratch key stays there.",
+)
+_PERMISSIONS = {
+    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
+    "GetBucketOwnershipControls": "GetBucketOwnershipControls",
+}
+_NOT_SET = ("NoSuchPublicAccessBlockConfiguration", "OwnershipControlsNotFoundError")
+
+
+def _is_denied(error: VersionedStorageError) -> bool:
+    if isinstance(error, OriginError):
+        return error.code in _DENIED
+    errors = getattr(error, "errors", ())
+    return bool(errors) and all(code in _DENIED for _, code, _ in errors)
+
+
+def _public_access(answer: Mapping[str, Any]) -> Finding:
+    said = answer.get("PublicAccessBlockConfiguration", {})
+    names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    missing = [name for name in names if not said.get(name)]
+    if not missing:
+        return Finding("public access", Level.OK, "blocked: only the CDN needs to read it")
+    return Finding(
+        "public access",
+        Level.WARNING,
+        f"not blocked: {', '.join(missing)} not set",
+        "Let only the CDN read the bucket, and turn on 'Block all public access': records are in "
+        "it too.",
+    )
+
+
+def _ownership(answer: Mapping[str, Any]) -> Finding:
+    rules = answer.get("OwnershipControls", {}).get("Rules", ())
+    found = next((rule.get("ObjectOwnership") for rule in rules), None)
+    if found == "BucketOwnerEnforced":
+        return Finding("ownership", Level.OK, "BucketOwnerEnforced: ACLs are off")
+    if found is None and answer:
+        # Ceph answers, with something else: S3 says by an error that there are none.
+        return Finding("ownership", Level.UNKNOWN, _NOT_AVAILABLE)
+    return Finding(
+        "ownership",
+        Level.WARNING,
+        f"{found or 'not set'}: ACLs are on",
+        "Set ObjectOwnership to BucketOwnerEnforced: an ACL can make an object public, and one of "
+        "another account's is not the bucket's to serve.",
+    )
