@@ -1,4 +1,4 @@
-"""The policies of docs/iam.md, on a server that refuses the rest: the least that each role needs."""
+"""The policies of docs/iam.md, on a server that refuses the rest: the least for each role."""
 
 import json
 import re
