@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from .helpers import Site, site
+from .pulled import FILES, MIDDLEWARE
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
@@ -27,3 +31,11 @@ def sources(tmp_path: Path) -> Path:
     directory = tmp_path / "sources"
     directory.mkdir()
     return directory
+
+
+@pytest.fixture
+def deployed(tmp_path: Path) -> Iterator[Site]:
+    """A site with one build, served by the middleware."""
+    with site(tmp_path, FILES, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        yield one
