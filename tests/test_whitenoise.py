@@ -8,10 +8,7 @@ from wsgiref.headers import Headers
 
 import pytest
 from django.core.files.storage import storages
-from django.test import (
-    Client,
-    override_settings,
-)
+from django.test import Client, override_settings
 
 from versioned_storage.origin.publish import CACHE_CONTROL
 
