@@ -64,4 +64,6 @@ def test_the_table_of_subcommands_has_each_of_them():
 
 def test_each_subcommand_that_this_is_the_reference_of_has_a_section():
     sections = re.findall(r"^## (.+)$", DOCS, re.MULTILINE)
-    assert {"version", "list", "show", "diff", "publish", "pull"} <= set(sections)
+    assert {
+        *("version", "list", "show", "diff", "publish", "verify", "pull", "prune", "doctor")
+    } <= set(sections)
