@@ -370,8 +370,8 @@ def transport(url, ca, files, threads):
 
     def put(file):
         with file.open("rb") as body:
-            sha256 = hashlib.file_digest(body, "sha256").hexdigest()
-            size = body.tell()
+            data = body.read()
+            sha256, size = hashlib.sha256(data).hexdigest(), len(data)
             body.seek(0)
             parameters = {**HEADERS, "Metadata": {"sha256": sha256}}
             sending.put(f"static/b1/{file.name}", body, size, sha256, parameters)

@@ -50,16 +50,22 @@ FAULTS = tuple(fault for fault in Fault if fault is not Fault.NONE)
 
 @dataclass(frozen=True)
 class Plan:
-    """Which request meets which fault. ``rate`` is the share of requests that meet one."""
+    """Which request meets which fault.
+
+    ``rate`` is the share of requests that meet one; of those for other keys than below ``mostly``
+    it is a quarter of that.
+    """
 
     seed: int
     rate: float
     faults: tuple[Fault, ...] = FAULTS
+    mostly: str = ""
 
     def fault(self, method: str, name: str, before: int) -> Fault:
         """For a request that was made ``before`` times already."""
         random = Random(f"{self.seed} {method} {name} {before}")
-        return random.choice(self.faults) if random.random() < self.rate else Fault.NONE
+        rate = self.rate if name.startswith(self.mostly) else self.rate / 4
+        return random.choice(self.faults) if random.random() < rate else Fault.NONE
 
 
 CALM = Plan(seed=0, rate=0.0)

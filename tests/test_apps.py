@@ -268,9 +268,9 @@ def test_collectstatic_with_an_unknown_option_lists_the_known_ones(tmp_path):
     done = project.manage("collectstatic", "--noinput", BUILD_VERSION="b1")
 
     assert (
-        "the unknown option 'cdn_domian'. The options are: allow_overwrite, base_url, "
+        "the unknown option 'cdn_domian'. The options are: allow_overwrite, base_build, "
         if django.VERSION >= (5, 1)
-        else "the unknown option 'cdn_domian'. The options are: base_url, build_version, "
+        else "the unknown option 'cdn_domian'. The options are: base_build, base_url, "
     ) in refused(done)
     assert project.collected == []
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from wsgiref.headers import Headers
@@ -337,19 +338,24 @@ def test_the_rest_of_whitenoise_s_settings_work(tmp_path: Path) -> None:
         assert served("/static/b1/css/app.css")[1]["Cache-Control"] == CACHE_CONTROL
 
 
-def test_the_file_goes_to_the_server_s_file_wrapper(deployed: Site) -> None:
+@pytest.mark.parametrize(("size", "has_descriptor"), [(100_000, True), (100, False)])
+def test_a_file_goes_to_the_server_s_file_wrapper(
+    tmp_path: Path, size: int, has_descriptor: bool
+) -> None:
+    """A large one with its descriptor, which a server hands to sendfile(2)."""
     wrapped = []
 
     def file_wrapper(file: Any, size: int) -> FileWrapper:
-        wrapped.append(file.fileno())
+        wrapped.append(isinstance(file, FileIO))
         return FileWrapper(file, size)
 
-    environ = RequestFactory().get(deployed.storage.url("css/app.css")).environ
-    body = get_wsgi_application()({**environ, "wsgi.file_wrapper": file_wrapper}, print)
-    url = deployed.storage.url("css/app.css")
-    assert b"".join(body) == (deployed.root / url.removeprefix("/static/")).read_bytes()
-    body.close()
-    assert len(wrapped) == 1
+    with site(tmp_path, {"a.png": b"x" * size}, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        environ = RequestFactory().get(one.storage.url("a.png")).environ
+        body = get_wsgi_application()({**environ, "wsgi.file_wrapper": file_wrapper}, print)
+        assert b"".join(body) == b"x" * size
+        body.close()
+    assert wrapped == [has_descriptor]
 
 
 # Misses
@@ -425,6 +431,14 @@ def test_outside_the_builds_http_is_as_right(tmp_path: Path) -> None:
         assert served("/static/css/app.css", if_none_match=f"W/{plain['ETag']}")[0] == 304
         assert served("/static/css/app.css", range="bytes=0-0")[2] == b"b"
         assert served("/static/missing.css")[1]["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("name", ["staticfiles.json", ".env", "css/.env", ".git/config"])
+def test_manifests_and_dotfiles_are_not_served_there_either(tmp_path: Path, name: str) -> None:
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        write(one.root, {".env": "", "css/.env": "", ".git/config": ""})
+        assert served(f"/static/{name}")[0] == 404
 
 
 def test_a_hashed_name_has_the_tag_of_its_content_there_too(tmp_path: Path) -> None:

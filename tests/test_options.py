@@ -122,8 +122,8 @@ def test_a_setting_that_is_no_dict_is_refused():
 
 KNOWN = (
     "base_build, build_version, cdn_domain, conditional_writes, connections, encodings, "
-    "ignore_missing, js_modules, keep_originals, manifest_strict, origin, prehashed, publish, "
-    "response_headers, skip_compress_extensions, strict_source_maps"
+    "ignore_missing, js_modules, keep_originals, manifest_strict, origin, prehashed, "
+    "preload_manifest, publish, response_headers, skip_compress_extensions, strict_source_maps"
 )
 
 

@@ -15,7 +15,6 @@ from . import options as site
 from .errors import VersionedStorageError
 from .progress import logger
 from .serving.answers import Answer, Fixed, moved_for_now, not_found
-from .serving.catalogue import is_hidden
 from .serving.files import MissingFile
 from .serving.responses import in_thread, respond
 from .serving.served import ServedFile
@@ -111,10 +110,9 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
                 self.files.pop(path, None)
         elif path.startswith(self.static_prefix):
             name, _, below = self._below_static(path).partition("/")
-            build = self._builds.get(name)
-            if below and self._builds.look_for(name) is not build:
-                self._ready.clear()
             self._ready.pop(path, None)
+            if below:
+                self._builds.look_for(name)
 
     def _answers_misses_at(self, path: str) -> bool:
         return self._owns_prefix and path.startswith(self.static_prefix)
@@ -141,6 +139,6 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
         build = self._builds.get(storage.build_version)
         if hashed_name is None and build is not None and name in build.assets:
             hashed_name = name
-        if hashed_name is None or is_hidden(name):
+        if hashed_name is None:
             return None
         return storage.base_url + (filepath_to_uri(hashed_name) or "")

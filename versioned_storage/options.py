@@ -18,20 +18,13 @@ from django.conf import UserSettingsHolder, settings
 from . import static_url
 from .build.encodings import ENCODINGS, SKIP_COMPRESS_EXTENSIONS
 from .build.manifest import MEDIA_TYPES
+from .edge.functions import RESPONSE_HEADERS
 from .errors import ConfigurationError
 
 SETTING = "VERSIONED_STORAGE"
 STORAGE_OPTIONS = 'STORAGES["staticfiles"]["OPTIONS"]'
 
 _BUILD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-#: So that fonts, modules, subresource integrity and timings work across origins, and no browser
-#: guesses at a type.
-RESPONSE_HEADERS: Mapping[str, str] = {
-    "Cross-Origin-Resource-Policy": "cross-origin",
-    "Timing-Allow-Origin": "*",
-    "X-Content-Type-Options": "nosniff",
-}
-
 # RFC 9110, 5.1 and 5.5.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?")
@@ -86,7 +79,7 @@ class Options:
     ``preload_manifest``       a process that serves reads the manifest when it starts
     ``conditional_writes``     False for a store without them; then only one process at a time may
                                publish
-    ``response_headers``       what the middleware says with each file, by header; None in the place
+    ``response_headers``       what each file is answered with, by header; None in the place
                                of a value takes one of `RESPONSE_HEADERS` away
     =========================  =====================================================================
     """

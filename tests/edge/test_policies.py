@@ -60,31 +60,31 @@ def test_a_minimum_above_a_second_and_a_maximum_below_a_day_are_named():
 
 
 @pytest.fixture
-def cloudfront(monkeypatch):
+def stubbed(monkeypatch):
     """CloudFront's API, which answers as a test says."""
     client = boto3.client(
         "cloudfront", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
     )
-    monkeypatch.setattr(boto3, "client", lambda *_, **__: client)
+    monkeypatch.setattr(policies, "cloudfront", lambda _: client)
     with Stubber(client) as stubbed:
         yield stubbed
 
 
-def test_cloudfront_is_asked_what_a_policy_does(cloudfront):
+def test_cloudfront_is_asked_what_a_policy_does(stubbed):
     config = {**policy("pull"), "Name": "of-somebody"}
     answer = {"CachePolicy": {"Id": POLICY, "LastModifiedTime": 0, "CachePolicyConfig": config}}
-    cloudfront.add_response("get_cache_policy", answer, {"Id": POLICY})
-    (said,) = policies.warnings(POLICY, "s3")
+    stubbed.add_response("get_cache_policy", answer, {"Id": POLICY})
+    (said,) = policies.warnings(POLICY, "s3", None)
     assert said.startswith("it keeps the same object for each Accept-Encoding")
 
 
-def test_where_cloudfront_does_not_say_it_that_is_the_warning(cloudfront):
-    cloudfront.add_client_error("get_cache_policy", "AccessDenied", "not for you", 403)
-    (said,) = policies.warnings(POLICY, "s3")
+def test_where_cloudfront_does_not_say_it_that_is_the_warning(stubbed):
+    stubbed.add_client_error("get_cache_policy", "AccessDenied", "not for you", 403)
+    (said,) = policies.warnings(POLICY, "s3", None)
     assert said.startswith("CloudFront did not say what it does, so see to it yourself: ")
     assert "not for you" in said
 
 
 def test_without_credentials_too():
-    (said,) = policies.warnings(POLICY, "s3")
+    (said,) = policies.warnings(POLICY, "s3", None)
     assert said.endswith("Unable to locate credentials")

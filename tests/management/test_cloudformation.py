@@ -13,7 +13,14 @@ from django.core.management.base import CommandError
 from tests.helpers import site
 from tests.s3 import Bucket, moto, nobody, options
 from versioned_storage.build.encodings import SKIP_COMPRESS_EXTENSIONS
-from versioned_storage.edge.functions import VIEWER_REQUEST, Compressed, Constants, rendered
+from versioned_storage.edge.functions import (
+    RESPONSE_HEADERS,
+    VIEWER_REQUEST,
+    VIEWER_RESPONSE,
+    Compressed,
+    Constants,
+    rendered,
+)
 from versioned_storage.management.site import NoOrigin
 from versioned_storage.management.subcommands import cloudformation
 from versioned_storage.management.subcommands.cloudformation import (
@@ -57,6 +64,13 @@ def test_the_template_has_the_bucket_the_path_and_the_encodings_of_the_settings(
     assert distribution(made)["Origins"][0]["OriginPath"] == "/prod"
     constants = Constants("/assets/", compressed=Compressed(("gzip",), ("png",)))
     assert request_function(made) == rendered(VIEWER_REQUEST, constants)
+
+
+def test_the_edge_says_the_headers_that_the_middleware_says(tmp_path):
+    made = template(tmp_path, options={"response_headers": {"X-Robots-Tag": "noindex"}})
+    code = made["Resources"]["ViewerResponse"]["Properties"]["FunctionCode"]
+    headers = {**RESPONSE_HEADERS, "X-Robots-Tag": "noindex"}
+    assert code == rendered(VIEWER_RESPONSE, Constants(headers=headers))
 
 
 def test_no_build_is_in_the_template(tmp_path):

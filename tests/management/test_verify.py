@@ -16,9 +16,12 @@ from tests.edge.conftest import FILES
 from tests.edge.edges import Edge, Reply, serving
 from tests.helpers import site
 from tests.s3 import Bucket, moto, nobody, options
+from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.edge.client import Client
+from versioned_storage.management.place import NoEdge
+from versioned_storage.management.site import UnknownBuild
 from versioned_storage.management.subcommands import verify as subcommand
-from versioned_storage.management.subcommands.verify import NoEdge, NoManifest, NothingToVerify
+from versioned_storage.management.subcommands.verify import NothingToVerify
 
 OTHER = {**FILES, "css/app.css": "body { color: red }\n" * 20}
 
@@ -128,15 +131,15 @@ def test_a_static_url_with_a_host_is_asked(tmp_path, edge):
         assert verify("--edge")[1] == 0
 
 
-def test_a_build_without_a_manifest_is_an_error_that_names_the_builds(shop):
-    with pytest.raises(NoManifest, match=r"there is none.* Builds in STATIC_ROOT: b0, b1\."):
+def test_a_build_that_nobody_knows_is_an_error(shop):
+    with pytest.raises(UnknownBuild, match="There is no build b7"):
         verify("b7", "--edge")
 
 
 def test_a_manifest_that_django_wrote_is_an_error(shop):
     text = '{"version": "1.1", "paths": {"a.css": "a.123.css"}, "hash": ""}'
     (shop.root / "b1" / "staticfiles.json").write_text(text)
-    with pytest.raises(NoManifest, match="names alone"):
+    with pytest.raises(UnreadableManifest, match="names alone"):
         verify("--edge")
 
 

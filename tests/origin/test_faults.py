@@ -78,9 +78,11 @@ def test_a_publish_never_says_what_is_not_so(bucket, built, seed):
     """A success is a whole build with its record; after a failure, running again finishes."""
     random = Random(seed)
     with faulty(bucket.endpoint) as s3:
-        origin = origin_behind(s3, bucket, random.choice((1, 2, 4)))
+        origin = origin_behind(s3, bucket, attempts=random.choice((1, 2)))
         for run in range(3):
-            s3.plan = Plan(1000 * seed + run, rate=random.choice((0.02, 0.05, 0.15, 0.4)))
+            # Most on objects: a fault on the record ends the publish before there are any.
+            rate = random.choice((0.1, 0.25, 0.5))
+            s3.plan = Plan(1000 * seed + run, rate, mostly=PREFIX)
             if succeeds(origin, built):
                 assert state(bucket, "b1") == "published"
                 assert built.wrong(bucket) == []

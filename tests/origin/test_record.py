@@ -4,7 +4,7 @@
 import hashlib
 import json
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -157,6 +157,15 @@ def test_the_head_of_a_record_can_be_long(bucket):
     record.write(origin, replace(PUBLISHED, skip_compress_extensions=extensions), None)
     (held,) = record.heads(origin, 1)
     assert held.record.skip_compress_extensions == extensions
+
+
+def test_records_of_the_same_second_are_in_the_order_of_their_own_times(bucket):
+    origin = S3Origin(bucket.options())
+    for build, seconds in (("b1", 2), ("b3", 1), ("b2", 3)):
+        since = NOW + timedelta(seconds=seconds)
+        record.write(origin, replace(PUBLISHED, build=build, since=since), None)
+    order = [held.record.build for held in record.newest_first(origin)]
+    assert order in (["b2", "b1", "b3"], ["b2", "b3", "b1"])  # the clock may have gone on
 
 
 def test_a_record_on_s3_that_is_none_is_named(bucket):

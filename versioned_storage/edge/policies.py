@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ..errors import VersionedStorageError
 from .distribution import Kind
+from .invalidation import cloudfront
 
 #: Seconds that an answer which says no-store may be kept all the same: as in AWS's own policies.
 MAX_MIN_TTL = 1
@@ -18,15 +19,16 @@ MIN_MAX_TTL = 86_400
 _FLAGS = "EnableAcceptEncodingGzip and EnableAcceptEncodingBrotli"
 
 
-def warnings(policy_id: str, kind: Kind) -> list[str]:
-    """What is wrong with that policy, which CloudFront is asked for, for an origin of that kind."""
+def warnings(policy_id: str, kind: Kind, origin: Mapping[str, Any] | None) -> list[str]:
+    """What is wrong with that policy for an origin of that kind, as CloudFront describes it.
+
+    ``origin`` is the option of that name, for its credentials.
+    """
     try:
-        # CloudFront is in one region for all the world.
-        client = boto3.client("cloudfront", region_name="us-east-1")
-        found = client.get_cache_policy(Id=policy_id)["CachePolicy"]["CachePolicyConfig"]
-    except (BotoCoreError, ClientError) as error:
+        answer = cloudfront(origin).get_cache_policy(Id=policy_id)
+    except (BotoCoreError, ClientError, VersionedStorageError) as error:
         return [f"CloudFront did not say what it does, so see to it yourself: {error}"]
-    return list(objections(found, kind))
+    return list(objections(answer["CachePolicy"]["CachePolicyConfig"], kind))
 
 
 def objections(config: Mapping[str, Any], kind: Kind) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
+from urllib.parse import urlsplit
 
 from ..options import is_build_version
 
@@ -35,3 +36,30 @@ def count(text: str) -> int:
         message = f"{text!r} is not a whole number from 0 on"
         raise ArgumentTypeError(message)
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """An argument that is a number of seconds, more than 0."""
+    number = float(text)
+    if not 0 < number < 1e6:
+        message = f"{text!r} is not a number of seconds above 0"
+        raise ArgumentTypeError(message)
+    return number
+
+
+def page_url(text: str) -> str:
+    """An argument that is the URL of a page."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        message = f"{text!r} is not a URL with http or https and a host"
+        raise ArgumentTypeError(message)
+    return text
+
+
+def at_least_one(text: str) -> int:
+    """An argument that is a whole number from 1."""
+    number = int(text)
+    if number < 1:
+        message = f"{text!r} is not a number from 1"
+        raise ArgumentTypeError(message)
+    return number

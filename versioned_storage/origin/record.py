@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
+from itertools import groupby
 from typing import Any
 from uuid import uuid4
 
@@ -205,11 +206,11 @@ def write(origin: S3Origin, record: Record, replacing: str | None) -> str | None
 
 def newest_first(origin: S3Origin) -> Iterator[Held]:
     """The heads of all records, the last written first, each read when it is asked for."""
-    listed = sorted(origin.list(PREFIX), key=lambda one: (one.modified, one.path), reverse=True)
-    for one in listed:
-        found = _head(origin, one.path)
-        if found is not None:
-            yield found
+    listed = sorted(origin.list(PREFIX), key=lambda one: one.modified, reverse=True)
+    # A listing has whole seconds; the records themselves are more exact.
+    for _, same_second in groupby(listed, key=lambda one: one.modified.replace(microsecond=0)):
+        found = (_head(origin, one.path) for one in same_second)
+        yield from sorted(filter(None, found), key=lambda held: held.record.since, reverse=True)
 
 
 def heads(origin: S3Origin, connections: int) -> list[Held]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextvars import copy_context
 from functools import lru_cache, partial
+from io import BytesIO
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -67,9 +68,21 @@ def respond(answer: Answer, request: HttpRequest) -> HttpResponseBase:
     elif isinstance(request, ASGIRequest):
         response = _for_asgi(answer.file, answer.size, status)
     else:
-        response = FileResponse(answer.file, status=status, content_type=_UNUSED)
+        response = _for_wsgi(answer.file, answer.size, status)
     response.headers = _Copied(_checked(answer.headers))
     return response
+
+
+def _for_wsgi(file: Body, size: int, status: int) -> HttpResponseBase:
+    wrapped: Body | BytesIO = file
+    if size <= BLOCK:
+        # Python's socket.sendfile makes a selector for each file, which costs more than a small
+        # one takes to read.
+        try:
+            wrapped = BytesIO(file.read(size) or b"")
+        finally:
+            file.close()
+    return FileResponse(wrapped, status=status, content_type=_UNUSED)
 
 
 def _for_asgi(file: Body, size: int, status: int) -> HttpResponseBase:

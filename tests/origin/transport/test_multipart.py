@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.origin.transport.wire import client_of, sha256_of
-from tests.s3 import Bucket, front, refusal
+from tests.s3 import Answer, Bucket, front, options, refusal
 from versioned_storage.origin import transport
 from versioned_storage.origin.transport import Transport, multipart
 
@@ -156,3 +156,17 @@ def test_what_went_wrong_is_told_also_when_giving_up_goes_wrong(bucket, large, c
             put(bucket.options(endpoint_url=s3.url), bucket.name, large)
     assert "The parts of large.mp4 that were uploaded are still in the bucket" in caplog.text
     assert "Not even that." in caplog.text
+
+
+def test_after_a_failure_no_further_part_is_begun(large, monkeypatch):
+    monkeypatch.setattr(multipart, "PART", len(BODY) // 100)
+
+    def refuses(request):
+        if request.method == "POST":
+            return Answer(200, b"<R><UploadId>u</UploadId></R>")
+        return refusal(403, "AccessDenied", "No.")
+
+    with front(answer=refuses) as s3:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            put(options(s3.url, "bucket"), "bucket", large)
+    assert len(s3.asked("PUT")) < 50

@@ -141,7 +141,7 @@ def _stack(site: Site, options: Mapping[str, Any]) -> Stack:
     # Everything below the path is made public.
     site.static_url.check_holds_builds(site.options.cdn_domain)
     if policy := options["cache_policy"]:
-        for warning in policies.warnings(policy, kind):
+        for warning in policies.warnings(policy, kind, site.options.origin):
             logger.warning("Cache policy %s: %s", policy, warning)
     return Stack(
         distribution=Distribution(
@@ -186,7 +186,12 @@ def _constants(site: Site) -> Constants:
             say(f"As long as build {build} is kept, the functions do not ask for {less}")
     say(f"The functions ask for what the settings and {count_text(len(builds), 'build')} share")
     compressed = shared(settings, builds.values())
-    return Constants(site.static_url.path, site.storage.manifest_name, compressed)
+    return Constants(
+        prefix=site.static_url.path,
+        manifest=site.storage.manifest_name,
+        compressed=compressed,
+        headers=site.options.response_headers,
+    )
 
 
 def _on_disk(site: Site) -> dict[str, Compressed]:

@@ -19,8 +19,8 @@ from ...edge.invalidation import (
     find_distribution,
 )
 from ...errors import ConfigurationError
+from ..arguments import seconds
 from ..site import Site
-from .verify import seconds
 
 
 class NoDistribution(ConfigurationError):
