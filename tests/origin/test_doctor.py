@@ -185,6 +185,18 @@ def test_a_store_that_ignores_a_condition_fails(bucket, header):
     assert "conditional_writes to False" in found.remedy
 
 
+def test_a_store_that_refuses_the_right_etag_fails(bucket):
+    def answer(request):
+        if any(name.lower() == "if-match" for name in request.headers):
+            return refusal(412, "PreconditionFailed", "No")
+        return None
+
+    with front(bucket.endpoint, answer) as s3:
+        found = examined(behind(s3, bucket))["conditional writes"]
+    assert found.level is FAILURE
+    assert found.found.endswith(" was not replaced on If-Match")
+
+
 def test_without_conditional_writes_by_choice_it_is_a_warning(bucket):
     found = examined(S3Origin(bucket.options(), conditional=False))
     assert found["conditional writes"].level is WARNING
