@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .helpers import Site, site
+from .pulled import FILES, MIDDLEWARE
+
 if TYPE_CHECKING:
     from tests.radosgw import Radosgw
     from tests.s3 import Bucket
@@ -99,3 +102,11 @@ def moto_bucket(moto_server: str) -> Iterator[Bucket]:
 
     with Bucket.at(moto_server) as made:
         yield made
+
+
+@pytest.fixture
+def deployed(tmp_path: Path) -> Iterator[Site]:
+    """A site with one build, served by the middleware."""
+    with site(tmp_path, FILES, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
+        yield one

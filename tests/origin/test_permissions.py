@@ -1,4 +1,4 @@
-"""The policies of docs/iam.md are what each role needs, on a server that refuses the rest."""
+"""The policies of docs/iam.md, on a server that refuses the rest: the least for each role."""
 
 import json
 import re

@@ -38,7 +38,7 @@ def publish(origin, build, days, state=State.PUBLISHED, **changes):
 def left_over(origin, build, state, **ago):
     """What a publish left that did not end."""
     since = NOW - timedelta(**ago)
-    record.write(origin, Record(build, state, "red", since), None)
+    record.write(origin, Record(build, state, "red", since, effort="some"), None)
     origin.put(f"static/{build}/a.0123.css", b"a{}")
 
 
@@ -129,6 +129,17 @@ def test_what_dead_publishes_left_goes_by_its_claim_first(bucket, origin):
     list(pruner(origin).execute(planned))
     assert states(origin) == {"abandoned": "abandoned", "dead": "abandoned"}
     assert bucket.listed() == {"builds/abandoned.json", "builds/dead.json"}
+    assert pruner(origin).plan(**PLAN).doomed == ()
+
+
+def test_what_an_abandoned_return_of_a_retired_build_left_goes_too(bucket, origin):
+    publish(origin, "b1", 0, State.RETIRED)
+    held = record.read(origin, "b1")
+    claim.take(origin, held.record.manifest, held)
+    claim.abandon(origin, "b1")
+    assert prune(origin) == [Pruned("b1", 2)]
+    assert states(origin) == {"b1": "retired"}
+    assert bucket.listed() == {"builds/b1.json"}
     assert pruner(origin).plan(**PLAN).doomed == ()
 
 

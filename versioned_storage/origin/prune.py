@@ -122,7 +122,7 @@ def _bases_in_use(held: Iterable[Held], now: datetime) -> dict[str, str]:
 def _leftovers(held: Iterable[Held], now: datetime, older_than: timedelta) -> Iterator[Doomed]:
     for one in held:
         found = one.record
-        if found.state is State.ABANDONED and found.content:
+        if found.state in (State.ABANDONED, State.RETIRED) and found.effort:
             yield Doomed(one, "its publish was abandoned")
         elif not claim.is_dead(found, now):
             continue

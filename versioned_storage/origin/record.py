@@ -46,9 +46,8 @@ class State(str, Enum):
     """Where a build is in its life.
 
     ``ABANDONED`` is a build that was never published and is given up: any content may have its
-    build version, and while its record names one there are objects left. ``RETIRED`` is one that
-    was published and pruned: caches hold its URLs for years, so only the same content may come
-    back.
+    build version. ``RETIRED`` is one that was published and pruned: caches hold its URLs for
+    years, so only the same content may come back.
     """
 
     PUBLISHING = "publishing"
@@ -86,7 +85,8 @@ class Record:
     state: State
     content: str
     since: datetime
-    #: Of all publishes of one content that help each other; a prune in between ends it.
+    #: Of all publishes of one content that help each other; a prune ends it, and then no object is
+    #: left.
     effort: str = ""
     base: str | None = None
     totals: Totals | None = None
@@ -108,10 +108,9 @@ class Record:
 
     def given_up(self, since: datetime, *, empty: bool = False) -> Record:
         """The record of a build that is published no more; ``empty`` when no object is left."""
-        if self.was_published:
-            return replace(self, state=State.RETIRED, since=since, base=None)
-        content = "" if empty else self.content
-        return replace(self, state=State.ABANDONED, since=since, base=None, content=content)
+        state = State.RETIRED if self.was_published else State.ABANDONED
+        effort = "" if empty else self.effort
+        return replace(self, state=state, since=since, effort=effort, base=None)
 
     def published(self, manifest: Manifest, since: datetime) -> Record:
         """The record once every object is there."""
