@@ -6,7 +6,8 @@ import pytest
 
 from tests.s3 import SECRET_KEY, Answer, front, nobody, options, refusal
 from versioned_storage.origin import record
-from versioned_storage.origin.doctor import Doctor, Level
+from versioned_storage.origin.doctor import Doctor
+from versioned_storage.origin.finding import Level
 from versioned_storage.origin.s3 import S3Origin
 
 OK, WARNING, FAILURE, UNKNOWN = Level.OK, Level.WARNING, Level.FAILURE, Level.UNKNOWN
@@ -148,8 +149,9 @@ def test_who_may_not_delete_is_warned_and_leaves_one_key_whatever_the_number_of_
     with front(bucket.endpoint, answer) as s3:
         for _ in range(2):
             found = examined(behind(s3, bucket))
-            assert found["delete builds/"].level is WARNING
-            assert "s3:DeleteObject" in found["delete builds/"].remedy
+            assert found["delete builds/"].level is UNKNOWN
+            assert found["delete static/"].level is WARNING
+            assert "s3:DeleteObject" in found["delete static/"].remedy
             assert FAILURE not in levels(found).values()
     assert bucket.listed() == {"builds/.doctor", "static/.doctor", "static/.doctor-copy"}
 
@@ -183,6 +185,18 @@ def test_a_store_that_ignores_a_condition_fails(bucket, header):
     assert found.found.startswith(header)
     assert found.found.endswith("was ignored")
     assert "conditional_writes to False" in found.remedy
+
+
+def test_a_store_that_refuses_the_right_etag_fails(bucket):
+    def answer(request):
+        if any(name.lower() == "if-match" for name in request.headers):
+            return refusal(412, "PreconditionFailed", "No")
+        return None
+
+    with front(bucket.endpoint, answer) as s3:
+        found = examined(behind(s3, bucket))["conditional writes"]
+    assert found.level is FAILURE
+    assert found.found.endswith(" was not replaced on If-Match")
 
 
 def test_without_conditional_writes_by_choice_it_is_a_warning(bucket):

@@ -6,45 +6,22 @@ STATIC_URL path, where builds are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from enum import Enum
-from typing import Any
 from uuid import uuid4
 
 from ..errors import VersionedStorageError
 from . import record
-from .s3 import OriginError, S3Origin
+from .finding import NOT_AVAILABLE, Finding, Level, is_denied
+from .privacy import privacy
+from .s3 import S3Origin
 
 #: S3 refuses what is signed at a time that is further off than that.
 REFUSED_SKEW = timedelta(minutes=15)
 _WORTH_A_WARNING = timedelta(minutes=1)
 
 _SCRATCH = b"Written by 'manage.py staticbuilds doctor'. Nobody needs it.\n"
-_DENIED = ("AccessDenied", "403", "Forbidden")
-_NOT_AVAILABLE = "not available here"
-# What stores say that know a bucket, and not what AWS has to say of one.
-_UNKNOWN_TO_STORE = ("NotImplemented", "MethodNotAllowed", "InvalidRequest", "ResponseParserError")
-
-
-class Level(str, Enum):
-    """How bad it is; ``UNKNOWN`` where nobody could look, or there is nothing to look at."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILURE = "failure"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found, and what mends it; all for people but ``level``."""
-
-    check: str
-    level: Level
-    found: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,15 +43,14 @@ class Doctor:
         yield self._clock()
         yield from self._permissions(record.PREFIX)
         yield from self._permissions(self.prefix)
-        yield self._of_bucket("public access", "GetPublicAccessBlock", _public_access)
-        yield self._of_bucket("ownership", "GetBucketOwnershipControls", _ownership)
+        yield from privacy(self.origin)
 
     def _bucket(self) -> Finding:
         url = self.origin.url("")
         try:
             self.origin.get(f"{record.PREFIX}.doctor-{uuid4().hex}")
         except VersionedStorageError as error:
-            if not _is_denied(error):
+            if not is_denied(error):
                 return Finding("bucket", Level.FAILURE, str(error))
             return Finding(
                 "bucket",
@@ -100,7 +76,8 @@ class Doctor:
         listing = self._tried(f"list {below}", lambda: self._list(below), denied=_TO_LIST)
         # What is not there can be deleted too: so it is known before there is something to delete.
         scratch = f"{below}.doctor-{uuid4().hex}"
-        deleting = self._tried(f"delete {below}", lambda: self._delete(scratch), denied=_TO_DELETE)
+        denied = _TO_DELETE_RECORDS if below == record.PREFIX else _TO_DELETE
+        deleting = self._tried(f"delete {below}", lambda: self._delete(scratch), denied=denied)
         if deleting.level is not Level.OK:
             # Not another one with each run.
             scratch = f"{below}.doctor"
@@ -120,7 +97,7 @@ class Doctor:
         yield self._tried(f"read {below}", lambda: self._read(scratch), denied=_TO_READ)
         if below == record.PREFIX:
             yield self._tried("conditional writes", lambda: self._conditions(scratch))
-            yield self._checksums(scratch)
+            yield self._tried("checksums", lambda: self._checksums(scratch))
         else:
             yield self._tried(f"copy {below}", lambda: self._copy(scratch), denied=_TO_WRITE)
 
@@ -132,7 +109,7 @@ class Doctor:
         except _Strange as error:
             return Finding(check, error.level, error.found, error.remedy)
         except VersionedStorageError as error:
-            if denied is not None and _is_denied(error):
+            if denied is not None and is_denied(error):
                 level, remedy = denied
                 return Finding(check, level, "access denied", remedy)
             return Finding(check, Level.FAILURE, str(error))
@@ -188,27 +165,12 @@ class Doctor:
         self._overwrite(path)
         return "If-None-Match and If-Match are honoured"
 
-    def _checksums(self, path: str) -> Finding:
+    def _checksums(self, path: str) -> str:
         found = self.origin.find(path)
-        if found is not None and found.checked:
-            return Finding("checksums", Level.OK, "S3 keeps a sha256 of what it stores")
-        remedy = "staticbuilds verify has to read the objects to be sure of them: add --deep."
-        return Finding("checksums", Level.UNKNOWN, _NOT_AVAILABLE, remedy)
-
-    def _of_bucket(
-        self, check: str, operation: str, judge: Callable[[Mapping[str, Any]], Finding]
-    ) -> Finding:
-        try:
-            return judge(self.origin.of_bucket(operation))
-        except OriginError as error:
-            if _is_denied(error):
-                remedy = f"To have it looked at, grant s3:{_PERMISSIONS[operation]}."
-                return Finding(check, Level.UNKNOWN, "could not look: access denied", remedy)
-            if error.code in _NOT_SET:
-                return judge({})
-            if error.code in _UNKNOWN_TO_STORE or error.status in (405, 501):
-                return Finding(check, Level.UNKNOWN, _NOT_AVAILABLE)
-            return Finding(check, Level.WARNING, str(error))
+        if found is None or not found.checked:
+            remedy = "To be sure of the objects, staticbuilds verify has to read them: add --deep."
+            raise _Strange(NOT_AVAILABLE, remedy, Level.UNKNOWN)
+        return "S3 keeps a sha256 of what it stores"
 
 
 class _Strange(Exception):
@@ -232,47 +194,7 @@ _TO_DELETE = (
     Level.WARNING,
     "Only a prune deletes: grant s3:DeleteObject there to who prunes. The scratch key stays there.",
 )
-_PERMISSIONS = {
-    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
-    "GetBucketOwnershipControls": "GetBucketOwnershipControls",
-}
-_NOT_SET = ("NoSuchPublicAccessBlockConfiguration", "OwnershipControlsNotFoundError")
-
-
-def _is_denied(error: VersionedStorageError) -> bool:
-    if isinstance(error, OriginError):
-        return error.code in _DENIED
-    errors = getattr(error, "errors", ())
-    return bool(errors) and all(code in _DENIED for _, code, _ in errors)
-
-
-def _public_access(answer: Mapping[str, Any]) -> Finding:
-    said = answer.get("PublicAccessBlockConfiguration", {})
-    names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-    missing = [name for name in names if not said.get(name)]
-    if not missing:
-        return Finding("public access", Level.OK, "blocked: only the CDN needs to read it")
-    return Finding(
-        "public access",
-        Level.WARNING,
-        f"not blocked: {', '.join(missing)} not set",
-        "Let only the CDN read the bucket, and turn on 'Block all public access': records are in "
-        "it too.",
-    )
-
-
-def _ownership(answer: Mapping[str, Any]) -> Finding:
-    rules = answer.get("OwnershipControls", {}).get("Rules", ())
-    found = next((rule.get("ObjectOwnership") for rule in rules), None)
-    if found == "BucketOwnerEnforced":
-        return Finding("ownership", Level.OK, "BucketOwnerEnforced: ACLs are off")
-    if found is None and answer:
-        # Ceph answers, with something else: S3 says by an error that there are none.
-        return Finding("ownership", Level.UNKNOWN, _NOT_AVAILABLE)
-    return Finding(
-        "ownership",
-        Level.WARNING,
-        f"{found or 'not set'}: ACLs are on",
-        "Set ObjectOwnership to BucketOwnerEnforced: an ACL can make an object public, and one of "
-        "another account's is not the bucket's to serve.",
-    )
+_TO_DELETE_RECORDS = (
+    Level.UNKNOWN,
+    "Nobody needs to, because the records of pruned builds stay. So does the scratch key.",
+)

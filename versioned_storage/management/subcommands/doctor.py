@@ -20,7 +20,8 @@ from ...edge.client import Client
 from ...edge.questions import Outcome, Request
 from ...errors import VersionedStorageError
 from ...origin import record
-from ...origin.doctor import Doctor, Finding, Level
+from ...origin.doctor import Doctor
+from ...origin.finding import Finding, Level
 from ...origin.record import State
 from ...origin.s3 import S3Origin
 from ..site import Site
