@@ -26,7 +26,7 @@ serve: $(VENV)/.installed-demo
 	@$(RUN) example_project/demo.py --serve
 
 test: $(VENV)/.installed-test
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.installed-lint
 	@$(RUN) -m ruff check .
