@@ -265,7 +265,8 @@ def load(url: str, headers: dict[str, str], seconds: float, group: int) -> tuple
     count = re.search(r"(\d+) requests in", done.stdout)
     assert rate is not None, done.stdout
     assert count is not None, done.stdout
-    return float(rate[1]), used / int(count[1]) * 1e6
+    answered = int(count[1])
+    return float(rate[1]), used / answered * 1e6 if answered else float("inf")
 
 
 def cpu_seconds(group: int) -> float:

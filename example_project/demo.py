@@ -35,7 +35,6 @@ class Deploy:
 
     site: Site
     built: Built
-    uploaded: int
     checked: list[Checked]
     seconds: float
 
@@ -52,7 +51,7 @@ class Deploy:
             report.bytes_text(sum(asset.size for asset in assets)),
             report.bytes_text(bytes_in("gzip")),
             report.bytes_text(bytes_in("br")),
-            f"{self.uploaded:,}",
+            *map(self.built.count, ("compressed", "reused", "objects uploaded", "copied")),
             f"{len(self.checked)}",
             f"{self.seconds:.1f}",
         ]
@@ -110,7 +109,10 @@ def walk(scratch: Path, cdn: str | None) -> None:
     pulled = origin_pull(second)
 
     report.table(
-        ["build", "files", "raw", "gzip", "br", "objects uploaded", "checked", "seconds"],
+        [
+            *("build", "files", "raw", "gzip", "br", "compressed", "reused", "uploaded", "copied"),
+            *("checked", "seconds"),
+        ],
         [first.row(), second.row()],
     )
     print("gzip and br count a file that has no encoding, such as a font, as it is.")
@@ -124,7 +126,6 @@ def deploy(site: Site, edge: Edge) -> Deploy:
     started = time.monotonic()
     built = site.collectstatic()
     prefix = f"static/{site.version}/"
-    uploaded = sum(key.startswith(prefix) for key in edge.objects())
     for line in built.said:
         report.note(line)
     base = f"{edge.cdn_domain}/{prefix}"
@@ -135,7 +136,7 @@ def deploy(site: Site, edge: Edge) -> Deploy:
     answers = sum(one.answers for one in checked)
     report.ok(f"{len(checked)} assets of {len(PAGES)} pages arrived as they have to:")
     report.note(f"{answers} answers, by status, URL, type, cache header, encoding and integrity")
-    return Deploy(site, built, uploaded, checked, time.monotonic() - started)
+    return Deploy(site, built, checked, time.monotonic() - started)
 
 
 def see_that_all_were_reached(checked: list[Checked]) -> None:

@@ -1,6 +1,7 @@
 """The site, run as a deploy runs it: its commands and its server in processes of their own."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -28,6 +29,11 @@ class Built:
     manifest: Manifest
     seconds: float
     said: list[str]
+
+    def count(self, of: str) -> str:
+        """How many of something its summary lines name: ``"12"`` of "12 objects uploaded"."""
+        found = re.search(rf"([\d,]+) {of}\b", "\n".join(self.said))
+        return found[1] if found else "0"
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,10 @@ def respond(answer: Answer, request: HttpRequest) -> HttpResponseBase:
     """The response to ``request``."""
     response: HttpResponseBase
     status = int(answer.status)
-    if answer.file is None:
+    if answer.file is None and not answer.body and not isinstance(request, ASGIRequest):
+        # An empty body of Django's is one empty piece, which WSGI servers take a system call for.
+        response = FileResponse((), status=status, content_type=_UNUSED)
+    elif answer.file is None:
         response = HttpResponse(answer.body, _UNUSED, status)
     elif isinstance(request, ASGIRequest):
         response = _for_asgi(answer.file, answer.size, status)
