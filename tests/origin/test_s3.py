@@ -3,6 +3,7 @@
 
 import hashlib
 from base64 import b64encode
+from functools import partial
 
 import pytest
 from botocore.config import Config
@@ -502,3 +503,14 @@ def test_no_secret_is_in_an_error_or_a_repr(echo):
         for text in (str(failed.value), repr(failed.value), repr(origin)):
             assert SECRET_KEY not in text
             assert "the-token-of-a-test" not in text
+
+
+def test_a_body_that_ends_before_its_length_is_an_error():
+    """The connection ends in order and too early: what came is not the object."""
+    short = Answer(200, b"{", {"ETag": '"0"', "Content-Length": "9", "Connection": "close"})
+    with front(answer=lambda _: short) as standing:
+        origin = S3Origin(options(standing.url, "bucket"))
+        with pytest.raises(OriginError, match="run the same command again"):
+            origin.get("builds/b1.json")
+        with pytest.raises(OriginError), origin.open("static/b1/a.css") as body:
+            list(iter(partial(body.read, 1), b""))

@@ -5,7 +5,7 @@ import brotli
 import pytest
 
 from tests.builds import PREFIX, collected
-from tests.s3 import Bucket, front, refusal
+from tests.s3 import Answer, Bucket, front, refusal
 from versioned_storage.origin import record, verify
 from versioned_storage.origin.prune import Doomed, Plan, Pruner
 from versioned_storage.origin.publish import Publisher
@@ -265,3 +265,18 @@ def test_a_refusal_of_s3_is_no_verdict(built, bucket):
         with pytest.raises(OriginError) as error:
             verified(origin)
     assert error.value.status == 403
+
+
+def test_a_body_that_breaks_off_is_no_verdict(built, bucket):
+    """What did not arrive may be well: nothing is called wrong, and nothing well."""
+    size = str(built.manifest.asset("css/app.css").size)
+
+    def break_off(request):
+        if request.method == "GET" and request.path.endswith("/css/app.css"):
+            return Answer(200, b"body {", {"Content-Length": size, "Connection": "close"})
+        return None
+
+    with front(bucket.endpoint, break_off) as s3:
+        origin = S3Origin({**bucket.options(), "endpoint_url": s3.url})
+        with pytest.raises(OriginError, match="run the same command again"):
+            verified(origin, deep=True)

@@ -9,7 +9,7 @@ import hashlib
 import os
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -218,7 +218,7 @@ class S3Origin:
                     return None
                 raise
             self._set_clock(answer)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 return Stored(body.read(), answer["ETag"])
 
     @contextmanager
@@ -232,7 +232,7 @@ class S3Origin:
                     raise
                 yield None
                 return
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 yield body
 
     def find(self, path: str) -> Found | None:
