@@ -1,0 +1,292 @@
+"""What many objects and many builds cost, in requests and in memory; nothing here is timed.
+
+There are some thousand objects unless MANY_OBJECTS says how many.
+"""
+
+# ruff: noqa: N803  # boto3's names for its parameters
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import tracemalloc
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from itertools import count
+from math import ceil
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from versioned_storage.build.manifest import Asset, Manifest
+from versioned_storage.origin import record
+from versioned_storage.origin.prune import Pruned, Pruner
+from versioned_storage.origin.publish import Publisher
+from versioned_storage.origin.record import Record, State
+from versioned_storage.origin.s3 import S3Origin
+
+#: Of one large build, and of all the small ones together.
+OBJECTS = int(os.environ.get("MANY_OBJECTS", "2500"))
+BUILDS = 50
+PNG = "image/png"
+NOW = datetime.now(timezone.utc)
+
+
+def refused(status, code):
+    said = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(said, "")
+
+
+@dataclass
+class Memory:
+    """The objects of a bucket, in the place of boto3's client and of the transport.
+
+    It counts what is asked by the names of S3's operations. Of a body that is no record it keeps
+    nothing, so that what is measured is not its own.
+    """
+
+    objects: dict[str, tuple[str, int, bytes]] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+    etags: Any = field(default_factory=lambda: count(1))
+
+    def get_object(self, *, Bucket, Key, Range=None):
+        self.asked["GetObject"] += 1
+        if Key not in self.objects:
+            raise refused(404, "NoSuchKey")
+        etag, _, body = self.objects[Key]
+        return {"ETag": etag, "Body": io.BytesIO(body[: record._HEAD] if Range else body)}
+
+    def get_paginator(self, _):
+        return self
+
+    def paginate(self, *, Bucket, Prefix):
+        keys = sorted(key for key in self.objects if key.startswith(Prefix))
+        for begin in range(0, len(keys) or 1, 1000):
+            self.asked["ListObjectsV2"] += 1
+            yield {"Contents": [self._listed(key) for key in keys[begin : begin + 1000]]}
+
+    def delete_objects(self, *, Bucket, Delete):
+        self.asked["DeleteObjects"] += 1
+        assert len(Delete["Objects"]) <= 1000
+        for one in Delete["Objects"]:
+            del self.objects[one["Key"]]
+        return {}
+
+    def put(self, key, body, size, sha256, parameters):
+        self.asked["PutObject"] += 1
+        etag = self.objects[key][0].strip('"') if key in self.objects else None
+        if etag != parameters.get("IfMatch"):
+            raise refused(412, "PreconditionFailed")
+        body = body if isinstance(body, bytes) else body.read()
+        return self._kept(key, len(body), body if key.startswith("builds/") else b"")
+
+    def copy(self, key, source, etag, parameters):
+        self.asked["CopyObject"] += 1
+        found, size, _ = self.objects[source]
+        assert found == etag
+        return self._kept(key, size, b"")
+
+    def _kept(self, key, size, body):
+        etag = f'"{next(self.etags)}"'
+        self.objects[key] = (etag, size, body)
+        return etag
+
+    def _listed(self, key):
+        etag, size, _ = self.objects[key]
+        return {"Key": key, "ETag": etag, "Size": size, "LastModified": NOW}
+
+
+class Origin(S3Origin):
+    """The origin on such a bucket, with all that it does itself."""
+
+    def __init__(self):
+        super().__init__({"bucket_name": "bucket"})
+        self.memory = Memory()
+
+    client = transport = property(lambda self: self.memory)
+
+    @contextmanager
+    def counted(self):
+        """What is asked meanwhile; the origin's own number is held against it."""
+        self.memory.asked.clear()
+        before, asked = self.requests, Counter()
+        yield asked
+        asked.update(self.memory.asked)
+        assert self.requests - before == asked.total()
+
+
+@pytest.fixture
+def origin():
+    return Origin()
+
+
+def built(directory, objects, build="b1", body=b"png", changed=()):
+    """A build of so many objects, each file under two names."""
+    assets = []
+    for number in range(objects // 2):
+        hashed_name = f"{number:05}.{'new' if number in changed else 'old'}.png"
+        (directory / hashed_name).write_bytes(body)
+        integrity = f"sha384-{hashed_name}"
+        assets.append(Asset(f"{number:05}.png", hashed_name, build, len(body), integrity, PNG))
+    return Manifest(
+        paths={one.name: one.hashed_name for one in assets},
+        build=build,
+        content=f"content of {build}",
+        assets={one.hashed_name: one for one in assets},
+    )
+
+
+def publish(origin, manifest, directory):
+    return Publisher(origin, "static/", 8).publish(manifest, directory)
+
+
+def seed(origin, objects, builds=BUILDS):
+    """Builds that were published, one a day, and have so many objects each."""
+    names = [f"{number:05}.png" for number in range(objects)]
+    for day in range(builds):
+        build, since = f"b{day:02}", NOW - timedelta(days=builds - day)
+        assets = {
+            name: Asset(name, name, build, 3, "sha384-x", PNG, sha256={"identity": "0" * 64})
+            for name in names
+        }
+        manifest = Manifest(dict(zip(names, names, strict=True)), build=build, assets=assets)
+        made = Record(build, State.PUBLISHING, "red", since).published(manifest, since)
+        record.write(origin, made, None)
+        for name in names:
+            origin.memory._kept(f"static/{build}/{name}", 3, b"")
+
+
+# Requests
+
+
+def test_a_first_publish_takes_a_request_an_object_and_six_more(origin, tmp_path):
+    manifest = built(tmp_path, OBJECTS)
+    with origin.counted() as asked:
+        publish(origin, manifest, tmp_path)
+    # The record; are there builds to copy from, is there something of this one; the claim, the
+    # same again to see that it is refused, the commit.
+    assert asked == {"GetObject": 1, "ListObjectsV2": 2, "PutObject": OBJECTS + 3}
+
+
+def test_the_same_again_takes_two(origin, tmp_path):
+    manifest = built(tmp_path, OBJECTS)
+    publish(origin, manifest, tmp_path)
+    with origin.counted() as asked:
+        publish(origin, manifest, tmp_path)
+    assert asked == {"GetObject": 1, "PutObject": 1}
+
+
+def test_the_next_build_copies_what_stayed_and_lists_the_last_one(origin, tmp_path):
+    publish(origin, built(tmp_path, OBJECTS), tmp_path)
+    manifest = built(tmp_path, OBJECTS, "b2", changed={7})
+    with origin.counted() as asked:
+        publish(origin, manifest, tmp_path)
+    assert asked == {
+        "GetObject": 3,
+        "ListObjectsV2": 2 + ceil(OBJECTS / 1000),
+        "PutObject": 2 + 3,
+        "CopyObject": OBJECTS - 2,
+    }
+
+
+def test_the_base_is_found_without_reading_every_record(origin, tmp_path):
+    seed(origin, 2)
+    with origin.counted() as asked:
+        Publisher(origin, "static/", 8).begin("b99")
+    assert asked["ListObjectsV2"] == 1
+    # Here all were written in the same second; else it is the head of the last one alone.
+    assert asked["GetObject"] <= BUILDS + 2
+
+
+def test_a_list_takes_a_request_a_build_whatever_is_in_it(origin):
+    seed(origin, OBJECTS // BUILDS)
+    with origin.counted() as asked:
+        assert len(record.heads(origin, 8)) == BUILDS
+    assert asked == {"ListObjectsV2": 1, "GetObject": BUILDS}
+
+
+def test_a_prune_takes_two_requests_for_a_thousand_objects_and_three_for_a_build(origin):
+    objects = OBJECTS // BUILDS
+    seed(origin, objects)
+    pruner = Pruner(origin, "static/", 8)
+    with origin.counted() as asked:
+        plan = pruner.plan(keep=5, older_than=timedelta(days=1))
+        pruned = list(pruner.execute(plan))
+    gone = BUILDS - 5
+    assert pruned == [Pruned(f"b{day:02}", objects) for day in range(gone)]
+    thousands = ceil(objects / 1000)
+    assert asked == {
+        "ListObjectsV2": 1 + gone * thousands,
+        "GetObject": BUILDS + gone,
+        "PutObject": 2 * gone,
+        "DeleteObjects": gone * thousands,
+    }
+
+
+# Memory
+
+
+def transient(work):
+    """The bytes that some work needs for itself: what it leaves behind does not count."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        work()
+        gc.collect()
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return peak - kept
+
+
+@pytest.fixture
+def publishing(tmp_path):
+    """What publishing so many objects of such a body needs, with two connections."""
+
+    def needed(objects, body=b"png"):
+        directory = tmp_path / f"{objects} of {len(body)}"
+        directory.mkdir()
+        manifest = built(directory, objects, body=body)
+        return transient(
+            lambda: Publisher(Origin(), "static/", 2, base=False).publish(manifest, directory)
+        )
+
+    # What is imported and learnt once is not of the builds.
+    needed(2)
+    return needed
+
+
+def test_the_memory_of_a_publish_does_not_grow_with_the_bytes(publishing):
+    body = b"png" * 30_000
+    # Nothing like the 18 MB that are put: each connection has a file, or a piece of one.
+    assert publishing(400, body) - publishing(400) < 400 * len(body) / 2 / 4
+
+
+def test_a_publish_needs_two_kilobytes_more_for_an_object_more(publishing):
+    few = OBJECTS // 5
+    assert publishing(OBJECTS) - publishing(few) < 2500 * (OBJECTS - few)
+
+
+def test_a_list_needs_no_more_memory_for_builds_of_more_objects():
+    needed = []
+    for objects in (OBJECTS // BUILDS // 10, OBJECTS // BUILDS):
+        origin = Origin()
+        seed(origin, objects)
+        needed.append(transient(lambda: record.heads(origin, 8)))  # noqa: B023  # called at once
+    assert needed[1] < needed[0] * 1.5
+
+
+def test_a_prune_needs_memory_for_one_build_at_a_time():
+    """Its manifest, and a page of the listing of its objects."""
+    needed = []
+    for builds in (5, BUILDS):
+        origin = Origin()
+        seed(origin, OBJECTS // BUILDS, builds)
+        pruner = Pruner(origin, "static/", 8)
+        plan = pruner.plan(keep=1, older_than=timedelta(hours=1))
+        needed.append(transient(lambda: list(pruner.execute(plan))))  # noqa: B023  # called at once
+    assert needed[1] < needed[0] * 1.5
