@@ -24,7 +24,7 @@ from botocore.config import Config
 from tests.s3 import Answer, Front, Request, refusal
 
 #: Seconds that a client waits for an answer, and that a request is under way which is too late.
-PATIENCE, TOO_LONG = 0.3, 0.4
+PATIENCE, TOO_LONG = 0.8, 1.0
 
 
 class Fault(Enum):
