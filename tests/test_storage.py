@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import django
@@ -907,6 +908,15 @@ def test_a_complete_build_loses_no_file_but_to_clear(tmp_path):
         assert (one.root / "b1" / "a.css").read_text() == "a{}"
         one.collect(link=True, clear=True)
         assert (one.root / "b1" / "a.css").is_symlink()
+
+
+def test_a_source_from_the_future_is_no_change(tmp_path):
+    """A clock that was wrong when a file was written, or another machine's."""
+    with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as one:
+        later = time.time() + 3600
+        os.utime(one.sources / "a.css", (later, later))
+        one.collect()
+        assert "0 static files copied" in one.collect()
 
 
 # Regressions that only a second run in one process shows

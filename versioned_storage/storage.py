@@ -165,7 +165,10 @@ class VersionedStaticFilesStorage(ManifestOnDemand):
         collectstatic then leaves it alone. A complete build is immutable, and whether the sources
         still are what it was made of is for `post_process` to say, by their content.
         """
-        return timezone.now() if self._complete_manifest() else super().get_modified_time(name)
+        if self._complete_manifest():
+            # Aware or naive as Django's are; also newer than a source from the future.
+            return datetime.max.replace(tzinfo=timezone.now().tzinfo)
+        return super().get_modified_time(name)
 
     def delete(self, name: str) -> None:
         """As Django's, but of a complete build only the manifest, which `--clear` deletes first.

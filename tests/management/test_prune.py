@@ -9,6 +9,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError
 
+from tests.helpers import write
 from tests.management.command import staticbuilds
 from versioned_storage.management.subcommands.prune import NotConfirmed, TooMany
 from versioned_storage.origin import record
@@ -121,6 +122,16 @@ def test_builds_on_disk_are_pruned_by_the_same_rules(builds, bucket):
     assert sorted(path.name for path in builds.root.iterdir()) == ["b2", "b3", "not-a-build"]
     assert answer.said.endswith("Deleted 1 build, 7 files\n")
     assert bucket.listed() == before
+
+
+def test_what_only_looks_like_a_build_is_not_deleted_from_the_disk(builds):
+    """Another site that collects into a directory below, with Django's own storage."""
+    other = builds.root / "other-site"
+    write(other, {"staticfiles.json": json.dumps({"version": "1.1", "paths": {"a.css": "a.css"}})})
+    os.utime(other / "staticfiles.json", (0, 0))
+    answer = staticbuilds("prune", "--local", "--keep", "1", "--older-than", "0d", "--noinput")
+    assert sorted(path.name for path in builds.root.iterdir()) == ["b3", "other-site"]
+    assert "other-site" not in answer.said
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ def manifest(build):
 
 def publish(origin, build, days, state=State.PUBLISHED, **changes):
     """A build that was published so many days ago, with its objects."""
-    made = Record(build, State.PUBLISHING, "red", NOW).published(manifest(build), NOW)
+    claimed = Record(build, State.PUBLISHING, "red", NOW, effort="some")
+    made = claimed.published(manifest(build), NOW)
     since = NOW - timedelta(days=days)
     record.write(origin, replace(made, state=state, since=since, **changes), None)
     for name in ("a.css", "a.0123.css"):
@@ -175,7 +176,28 @@ def test_an_object_that_s3_keeps_is_an_error_and_the_next_prune_goes_on(bucket, 
         prune(S3Origin(bucket.options(endpoint_url=s3.url)))
     url = f"s3://{bucket.name}/static/b1/a.css"
     assert failed.value.errors == ((url, "InternalError", "Sorry"),)
-    assert states(origin)["b1"] == "pruning"
+    assert "static/b1/a.css" in bucket.listed()
+    [doomed] = pruner(origin).plan(**PLAN).doomed
+    assert doomed.reason == "something of it may be left"
+    assert prune(origin) == [Pruned("b1", 2)]
+    assert "static/b1/a.css" not in bucket.listed()
+    assert pruner(origin).plan(**PLAN).doomed == ()
+
+
+def test_a_build_that_s3_keeps_an_object_of_can_come_back_at_once(bucket, origin):
+    publish(origin, "b1", 90)
+    publish(origin, "b2", 60)
+
+    def keeps_all(request):
+        if request.method != "POST":
+            return None
+        text = "<Error><Key>static/b1/a.css</Key><Code>AccessDenied</Code></Error>"
+        return replace(refusal(200, "", ""), body=f"<DeleteResult>{text}</DeleteResult>".encode())
+
+    with front(bucket.endpoint, keeps_all) as s3, pytest.raises(NotDeleted):
+        prune(S3Origin(bucket.options(endpoint_url=s3.url)))
+    assert states(origin)["b1"] == "retired"
+    assert claim.take(origin, manifest("b1"), record.read(origin, "b1")) is not None
 
 
 def test_a_location_is_the_border_of_what_is_pruned(bucket):

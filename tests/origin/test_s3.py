@@ -20,6 +20,10 @@ UNREACHABLE = (
     "Nothing was lost: see that the server can be reached (endpoint_url, network, proxy) and run "
     "the same command again."
 )
+REFUSED = (
+    "The same again would be refused too: see what it says, and the docs on other stores than AWS "
+    "where it is none of AWS."
+)
 OK = Answer(200, b"", {"ETag": '"0"'})
 
 
@@ -196,6 +200,33 @@ def test_a_refusal_says_what_s3_said_and_what_mends_it(tmp_path, status, code, s
     )
     assert (put.value.status, put.value.code, put.value.attempts) == (status, code, 1)
     assert isinstance(put.value, CommandError)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "advice"),
+    [
+        (400, "AuthorizationHeaderMalformed", "Correct region_name in the origin option."),
+        (400, "InvalidRequest", REFUSED),
+        (405, "MethodNotAllowed", REFUSED),
+        (400, "RequestTimeout", UNREACHABLE),
+    ],
+)
+def test_who_answers_with_a_refusal_is_not_said_to_be_out_of_reach(status, code, advice):
+    with front(answer=lambda _: refusal(status, code, "No.")) as s3:
+        with pytest.raises(OriginError) as refused:
+            S3Origin(options(s3.url, "bucket")).get("a")
+    assert str(refused.value) == f"GetObject s3://bucket/a failed: {status} {code}, No. {advice}"
+
+
+def test_a_head_that_is_denied_is_said_to_lack_a_permission():
+    """The answer to a HEAD has no body, so there is no code in it but the status."""
+    with front(answer=lambda _: Answer(403)) as s3:
+        with pytest.raises(OriginError) as denied:
+            S3Origin(options(s3.url, "bucket")).find("a")
+    assert str(denied.value) == (
+        "HeadObject s3://bucket/a failed: 403 Forbidden. "
+        "These credentials lack the permission for it."
+    )
 
 
 def test_a_refusal_without_a_full_stop_gets_one():

@@ -18,6 +18,7 @@ from ..options import Options
 from ..origin import record
 from ..origin.record import Record
 from ..origin.s3 import S3Origin
+from ..progress import logger
 from ..static_url import StaticURL
 from ..storage import VersionedStaticFilesStorage
 
@@ -175,6 +176,14 @@ class Site:
         if manifest.build != build:
             raise UnreadableManifest(str(path), f"it says that it is that of {manifest.build!r}")
         return manifest
+
+    def readable_manifest(self, build: str) -> Manifest | None:
+        """What a build in STATIC_ROOT has; None, and a warning, where that cannot be read."""
+        try:
+            return self.manifest_on_disk(build)
+        except UnreadableManifest as error:
+            logger.warning("%s", error)
+            return None
 
     def find(self, build: str) -> KnownBuild:
         """What is in a build: as STATIC_ROOT has it, else as its record on the origin has it.

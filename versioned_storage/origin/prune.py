@@ -11,7 +11,7 @@ from . import claim, record, retention
 from .claim import Claim
 from .record import Held, State
 from .retention import Activated, Verdict
-from .s3 import S3Origin
+from .s3 import NotDeleted, S3Origin
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ class Pruner:
     def execute(self, plan: Plan) -> Iterator[Pruned]:
         """Delete what the plan says; yields each build when it is gone.
 
-        Raises `NotDeleted` when S3 keeps an object, `ClaimLost`, `OriginError`. Whatever was begun
-        stays marked as being pruned, and the next prune goes on with it.
+        Raises `NotDeleted` when S3 keeps an object, and the next prune goes on with that build;
+        `ClaimLost` and `OriginError`, after which it is marked as being pruned, and a prune goes on
+        with it once that claim is dead.
         """
         for doomed in plan.doomed:
             yield self._prune(doomed)
@@ -94,7 +95,13 @@ class Pruner:
         if taken is None:
             return Pruned(doomed.build, 0, changed=True)
         paths = (one.path for one in self.origin.list(f"{self.prefix}{doomed.build}/"))
-        objects = sum(self.origin.delete(_while_held(paths, taken, doomed.held)))
+        try:
+            objects = sum(self.origin.delete(_while_held(paths, taken, doomed.held)))
+        except NotDeleted:
+            # Every deletion was answered, so nothing is under way: whoever comes next, to prune or
+            # to publish it, need not wait until the claim is dead.
+            taken.settle(taken.record.given_up(self.origin.now()))
+            raise
         taken.settle(taken.record.given_up(self.origin.now(), empty=True))
         return Pruned(doomed.build, objects)
 
@@ -122,8 +129,10 @@ def _bases_in_use(held: Iterable[Held], now: datetime) -> dict[str, str]:
 def _leftovers(held: Iterable[Held], now: datetime, older_than: timedelta) -> Iterator[Doomed]:
     for one in held:
         found = one.record
-        if found.state in (State.ABANDONED, State.RETIRED) and found.effort:
+        if found.state is State.ABANDONED and found.effort:
             yield Doomed(one, "its publish was abandoned")
+        elif found.state is State.RETIRED and found.effort:
+            yield Doomed(one, "something of it may be left")
         elif not claim.is_dead(found, now):
             continue
         elif found.state is State.PRUNING:

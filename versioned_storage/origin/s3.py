@@ -39,14 +39,22 @@ _GONE = ("404", "NoSuchKey")
 # 412: it is not as expected. 409: somebody else is writing it in this very moment.
 _CONDITION_FAILED = (409, 412)
 
+_DENIED = "These credentials lack the permission for it."
+_OTHER_REGION = "Correct region_name in the origin option."
+# S3 says these with a 400 or a 429, and another attempt may succeed.
+_PASSING = ("RequestTimeout", "RequestTimeoutException", "TooManyRequests", "429", "408")
 _ADVICE = {
-    "AccessDenied": "These credentials lack the permission for it.",
+    # What a HEAD has for a code.
+    "403": _DENIED,
+    "AccessDenied": _DENIED,
+    "AuthorizationHeaderMalformed": _OTHER_REGION,
     "ExpiredToken": "The credentials have expired: get new ones.",
     "InvalidAccessKeyId": "S3 does not know these credentials: correct access_key, or "
     "AWS_ACCESS_KEY_ID.",
     "InvalidAccessPoint": "Correct bucket_name.",
     "NoSuchBucket": "Create the bucket, or correct bucket_name in the origin option.",
     "NotImplemented": "This store lacks what that takes: see the docs on other stores than AWS.",
+    "PermanentRedirect": _OTHER_REGION,
     "ParamValidationError": "Correct bucket_name or object_parameters in the origin option.",
     "RequestTimeTooSkewed": "Set the clock of this machine: S3 refuses a request whose time is 15 "
     "minutes off.",
@@ -54,6 +62,10 @@ _ADVICE = {
     "NoCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key and "
     "secret_key in the origin option, or give the machine a role.",
 }
+_REFUSED = (
+    "The same again would be refused too: see what it says, and the docs on other stores than AWS "
+    "where it is none of AWS."
+)
 _UNREACHABLE = (
     "Nothing was lost: see that the server can be reached (endpoint_url, network, proxy) and run "
     "the same command again."
@@ -89,9 +101,11 @@ class OriginError(VersionedStorageError):
             self.attempts = getattr(error, "kwargs", {}).get("attempts", 1)
         status = f" {self.status}" if self.status else ""
         tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
-        advice = _ADVICE.get(self.code, _UNREACHABLE)
-        # Not every S3 server has words for its codes; radosgw has none.
-        said = sentence(f"{self.code}, {reason}" if reason else self.code)
+        refused = self.status in range(400, 500) and self.code not in _PASSING
+        advice = _ADVICE.get(self.code, _REFUSED if refused else _UNREACHABLE)
+        # Not every S3 server has words for its codes; radosgw has none, and a HEAD no codes.
+        codes = [self.code] if self.code != str(self.status) else []
+        said = sentence(", ".join([*codes, reason] if reason else [self.code]))
         super().__init__(f"{operation} {url} failed{tried}:{status} {said} {advice}")
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from ...build.manifest import Manifest, UnreadableManifest
+from ...build.manifest import Manifest
 from ...builds import completed_at
 from ...origin import claim, record, retention
 from ...origin.record import Record, State, Totals
 from ...origin.retention import Activated
-from ...progress import bytes_text, logger
+from ...progress import bytes_text
 from ..site import Site
 from ..table import NOTHING, table, time_text
 
@@ -126,7 +126,7 @@ def run(site: Site, options: Mapping[str, Any]) -> Listing:
         places.append(site.origin.url(record.PREFIX))
     if site.storage.root is not None:
         places.append(str(site.root))
-    on_disk = {build: _manifest(site, build) for build in site.builds_on_disk()}
+    on_disk = {build: site.readable_manifest(build) for build in site.builds_on_disk()}
     rows = {build: _of_record(one, now) for build, one in records.items()}
     for build, manifest in on_disk.items():
         rows[build] = _also_on_disk(rows.get(build), build, manifest)
@@ -161,15 +161,6 @@ def _activated(
         for build, manifest in on_disk.items()
         if manifest is not None
     ]
-
-
-def _manifest(site: Site, build: str) -> Manifest | None:
-    """The manifest of a build in STATIC_ROOT; None where it cannot be read."""
-    try:
-        return site.manifest_on_disk(build)
-    except UnreadableManifest as error:
-        logger.warning("%s", error)
-        return None
 
 
 def _of_record(found: Record, now: datetime) -> Row:

@@ -167,6 +167,8 @@ def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any
             [
                 Activated(build, builds.completed_at(root, build, manifest_name))
                 for build in site.builds_on_disk()
+                # What is no build of this site is not its to delete.
+                if site.readable_manifest(build) is not None
             ],
             now=datetime.now(timezone.utc),
             **rules,
