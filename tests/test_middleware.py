@@ -76,6 +76,17 @@ def test_manifests_and_dotfiles_are_not_served(deployed: Site, url: str) -> None
         assert served(url)[0] == 404
 
 
+@pytest.mark.parametrize("name", [".well-known/x.json", "a/.b/x.json", "staticfiles.json"])
+def test_a_build_s_file_of_a_private_name_is_neither_served_nor_redirected_to(
+    tmp_path: Path, name: str
+) -> None:
+    """As at the edge, which refuses these names too."""
+    with site(tmp_path, {name: "{}"}, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect(use_default_ignore_patterns=False)
+        for url in (f"/static/b1/{name}", f"/static/b1/{name}.br", f"/static/{name}"):
+            assert served(url)[0] == 404
+
+
 # What is served
 
 
