@@ -27,7 +27,7 @@ from versioned_storage.middleware import VersionedWhiteNoiseMiddleware
 from versioned_storage.origin.plan import CACHE_CONTROL
 from versioned_storage.storage import VersionedStaticFilesStorage
 
-from .helpers import Site, site
+from .helpers import Site, site, write
 from .pulled import FILES, MIDDLEWARE, served
 
 
@@ -249,6 +249,20 @@ def test_where_the_current_build_is_on_s3_alone_its_manifest_is_asked(
     found = VersionedStorageError("the origin does not answer")
     assert served("/static/css/app.css")[0] == 404
     assert "No redirect for css/app.css: the origin does not answer" in caplog.text
+
+
+@pytest.mark.parametrize("manifest", [b"{", b"\xff\xfe", None])
+def test_a_manifest_that_cannot_be_read_makes_a_miss_no_fault(
+    tmp_path: Path, manifest: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with site(tmp_path, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        if manifest is None:
+            write(one.root, {"b1": "a file in the place of the directory"})
+        else:
+            write(one.root, {"b1/staticfiles.json": manifest})
+        status, headers, _ = served("/static/css/app.css")
+        assert (status, headers["Cache-Control"]) == (404, "no-store")
+        assert "No redirect for css/app.css: " in caplog.text
 
 
 # Under ASGI

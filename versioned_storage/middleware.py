@@ -135,7 +135,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
             return None
         try:
             hashed_name = storage.hashed_files.get(name)
-        except VersionedStorageError as error:
+        except (OSError, VersionedStorageError) as error:
             logger.warning("No redirect for %s: %s", name, error)
             return None
         build = self._builds.get(storage.build_version)
