@@ -27,7 +27,7 @@ from versioned_storage.middleware import VersionedWhiteNoiseMiddleware
 from versioned_storage.origin.plan import CACHE_CONTROL
 from versioned_storage.storage import VersionedStaticFilesStorage
 
-from .helpers import Site, site
+from .helpers import Site, site, write
 from .pulled import FILES, MIDDLEWARE, served
 
 
@@ -74,6 +74,17 @@ def test_manifests_and_dotfiles_are_not_served(deployed: Site, url: str) -> None
     assert served(url)[0] == 404
     with override_settings(WHITENOISE_AUTOREFRESH=True):
         assert served(url)[0] == 404
+
+
+@pytest.mark.parametrize("name", [".well-known/x.json", "a/.b/x.json", "staticfiles.json"])
+def test_a_build_s_file_of_a_private_name_is_neither_served_nor_redirected_to(
+    tmp_path: Path, name: str
+) -> None:
+    """As at the edge, which refuses these names too."""
+    with site(tmp_path, {name: "{}"}, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect(use_default_ignore_patterns=False)
+        for url in (f"/static/b1/{name}", f"/static/b1/{name}.br", f"/static/{name}"):
+            assert served(url)[0] == 404
 
 
 # What is served
@@ -238,6 +249,20 @@ def test_where_the_current_build_is_on_s3_alone_its_manifest_is_asked(
     found = VersionedStorageError("the origin does not answer")
     assert served("/static/css/app.css")[0] == 404
     assert "No redirect for css/app.css: the origin does not answer" in caplog.text
+
+
+@pytest.mark.parametrize("manifest", [b"{", b"\xff\xfe", None])
+def test_a_manifest_that_cannot_be_read_makes_a_miss_no_fault(
+    tmp_path: Path, manifest: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with site(tmp_path, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        if manifest is None:
+            write(one.root, {"b1": "a file in the place of the directory"})
+        else:
+            write(one.root, {"b1/staticfiles.json": manifest})
+        status, headers, _ = served("/static/css/app.css")
+        assert (status, headers["Cache-Control"]) == (404, "no-store")
+        assert "No redirect for css/app.css: " in caplog.text
 
 
 # Under ASGI

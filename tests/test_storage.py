@@ -582,7 +582,9 @@ def test_a_new_build_version_is_the_way_on(tmp_path):
         assert tree(it.root / "b1") == first
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": "9"}', '{"version": "1.1"}x'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"version": "9"}', '{"version": "1.1"}x', b"\xff"]
+)
 @pytest.mark.parametrize("build", [None, "b1"])
 def test_a_broken_manifest_is_said_and_collectstatic_mends_it(tmp_path, build, text):
     with site(tmp_path, FILES, BUILD_VERSION=build) as it:

@@ -194,6 +194,28 @@ def test_manifests_and_dotfiles_are_not_served_there_either(tmp_path: Path, name
         assert served(f"/static/{name}")[0] == 404
 
 
+@pytest.mark.parametrize("autorefresh", [False, True])
+def test_at_the_root_of_a_site_the_files_of_whitenoise_root_are_nobody_s_secrets(
+    tmp_path: Path, autorefresh: bool
+) -> None:
+    """With STATIC_URL = "/" they are below the static prefix too."""
+    write(tmp_path / "public", {".well-known/security.txt": "Contact: x"})
+    settings = {
+        "STATIC_ROOT": str(tmp_path / "sources" / ".." / "static_root"),
+        "STATIC_URL": "/",
+        "MEDIA_URL": "/media/",
+        "MIDDLEWARE": MIDDLEWARE,
+        "WHITENOISE_ROOT": str(tmp_path / "public"),
+        "WHITENOISE_AUTOREFRESH": autorefresh,
+    }
+    with site(tmp_path, FILES, **settings) as one:
+        one.collect()
+        write(one.root, {".env": ""})
+        assert served("/.well-known/security.txt")[0] == 200
+        for private in ("/.env", "/staticfiles.json"):
+            assert served(private)[0] == 404
+
+
 def test_a_hashed_name_has_the_tag_of_its_content_there_too(tmp_path: Path) -> None:
     with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE) as one:
         one.collect()

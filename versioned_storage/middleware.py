@@ -131,9 +131,11 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
         storage = self._storage
         if storage is None or storage.build_version is None or site.debug():
             return None
+        if self._is_private(self.static_prefix + name):
+            return None
         try:
             hashed_name = storage.hashed_files.get(name)
-        except VersionedStorageError as error:
+        except (OSError, VersionedStorageError) as error:
             logger.warning("No redirect for %s: %s", name, error)
             return None
         build = self._builds.get(storage.build_version)

@@ -13,7 +13,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import Storage
 
 from .build.directory import BuildDirectory
-from .build.manifest import Manifest
+from .build.manifest import Manifest, UnreadableManifest
 from .errors import VersionedStorageError
 from .options import Options
 
@@ -81,10 +81,16 @@ class ManifestOnDemand(ManifestStaticFilesStorage):
         return self._manifest
 
     def read_manifest(self) -> str | None:  # type: ignore[override]  # as it is, not as stubbed
-        """The text of the manifest on disk; None where there is none."""
+        """The text of the manifest on disk; None where there is none.
+
+        Raises `UnreadableManifest` for what is no text, and OSError.
+        """
         if self.manifest_storage is self and not self.location:
             return None
-        text: str | None = super().read_manifest()
+        try:
+            text: str | None = super().read_manifest()
+        except UnicodeDecodeError as error:
+            raise UnreadableManifest(self.manifest_name, f"it is not UTF-8 ({error})") from error
         return text
 
     def load_manifest(self) -> tuple[dict[str, str], str]:  # type: ignore[override]  # likewise

@@ -11,7 +11,7 @@ from wsgiref.headers import Headers
 
 from django.contrib.staticfiles.storage import staticfiles_storage
 from whitenoise.middleware import WhiteNoiseMiddleware
-from whitenoise.responders import StaticFile
+from whitenoise.responders import MissingFileError, StaticFile
 
 from . import options as site
 from .apps import configured_options
@@ -56,12 +56,14 @@ class WhiteNoiseWithBuilds(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships
         self, url: str, path: str, stat_cache: Mapping[str, Any] | None = None
     ) -> None:
         """Take a file up at start, if it may be served and is not of a build."""
-        if not self._is_private(url) and self._build_of(url) is None:
+        if not self._is_private(url, path) and self._build_of(url) is None:
             super().add_file_to_dictionary(url, path, stat_cache=stat_cache)
 
-    def find_file(self, url: str) -> Any:
+    def find_file_at_path(self, path: str, url: str) -> Any:
         """Look for a file when it is asked for (WHITENOISE_AUTOREFRESH), if it may be served."""
-        return None if self._is_private(url) else super().find_file(url)
+        if self._is_private(url, path):
+            raise MissingFileError(path)
+        return super().find_file_at_path(path, url)
 
     @staticmethod
     def is_compressed_variant(path: str, stat_cache: Mapping[str, Any] | None = None) -> bool:
@@ -165,11 +167,21 @@ class WhiteNoiseWithBuilds(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships
 
     # Names
 
-    def _is_private(self, url: str) -> bool:
+    def _is_private(self, url: str, path: str | None = None) -> bool:
         below = self._below_static(url)
+        # With STATIC_URL = "/" the files of WHITENOISE_ROOT, at ``path``, are below it too.
+        if self.static_prefix == "/" and path and not self._is_in_static_root(path):
+            return False
         directory, _, name = below.rpartition("/")
         is_manifest = name == self._builds.manifest_name and directory.count("/") == 0
         return is_manifest or is_hidden(below)
+
+    def _is_in_static_root(self, path: str) -> bool:
+        if not self.static_root:
+            return False
+        # As WhiteNoise makes the paths from it, without ".." and with links as they are.
+        root = os.path.abspath(self.static_root)  # noqa: PTH100 - Path has no such thing
+        return Path(path).is_relative_to(root)
 
     def _build_of(self, url: str) -> Build | None:
         name, _, below = self._below_static(url).partition("/")

@@ -131,16 +131,18 @@ class Catalogue:
             inside=os.path.realpath(path.parent),
             completed_at=int(found.st_mtime),
             identity=identity,
-            assets=_by_name(manifest),
+            assets=_by_name(manifest, self.manifest_name),
         )
 
 
-def _by_name(manifest: Manifest) -> dict[str, Asset]:
+def _by_name(manifest: Manifest, manifest_name: str) -> dict[str, Asset]:
     found = {}
     for asset in manifest.assets.values():
         found[asset.hashed_name] = asset
         if manifest.keep_originals:
             found[asset.name] = asset
+    # An asset of the manifest's name has its hashed one alone: on disk the manifest is there.
+    found.pop(manifest_name, None)
     return {name: asset for name, asset in found.items() if not is_hidden(name)}
 
 
