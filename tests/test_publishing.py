@@ -20,8 +20,8 @@ from tests.helpers import site
 from tests.s3 import ACCESS_KEY, HANGS_UP, SECRET_KEY, front, options, refusal
 from versioned_storage.errors import MissingManifest
 from versioned_storage.origin.claim import BuildIsPublished
+from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.record import Record, State
-from versioned_storage.origin.s3 import OriginError
 from versioned_storage.origin.transfer import PublishFailed
 
 FILES = {
