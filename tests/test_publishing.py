@@ -96,6 +96,14 @@ def test_the_record_has_the_manifest_of_the_build_directory(bucket, tmp_path):
     assert stored["manifest"] == on_disk
 
 
+def test_a_site_without_static_files_has_an_empty_build(bucket, tmp_path):
+    publish(tmp_path, bucket.options(), files={})
+    assert bucket.listed() == {"builds/b1.json"}
+    record = json.loads(bucket.get("builds/b1.json")["Body"])
+    assert (record["build"], record["state"]) == ("b1", "published")
+    assert json.loads((tmp_path / "static_root/b1/staticfiles.json").read_text())["build"] == "b1"
+
+
 def test_the_record_comes_after_every_object(bucket, tmp_path):
     with front(bucket.endpoint) as s3:
         publish(tmp_path, bucket.options(endpoint_url=s3.url))
