@@ -20,8 +20,8 @@ from tests.helpers import site
 from tests.s3 import ACCESS_KEY, HANGS_UP, SECRET_KEY, front, options, refusal
 from versioned_storage.errors import MissingManifest
 from versioned_storage.origin.claim import BuildIsPublished
+from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.record import Record, State
-from versioned_storage.origin.s3 import OriginError
 from versioned_storage.origin.transfer import PublishFailed
 
 FILES = {
@@ -94,6 +94,14 @@ def test_the_record_has_the_manifest_of_the_build_directory(bucket, tmp_path):
     for kept in stored["manifest"]["assets"].values():
         assert kept.pop("sha256").keys() == {"identity", *kept["encodings"]}
     assert stored["manifest"] == on_disk
+
+
+def test_a_site_without_static_files_has_an_empty_build(bucket, tmp_path):
+    publish(tmp_path, bucket.options(), files={})
+    assert bucket.listed() == {"builds/b1.json"}
+    record = json.loads(bucket.get("builds/b1.json")["Body"])
+    assert (record["build"], record["state"]) == ("b1", "published")
+    assert json.loads((tmp_path / "static_root/b1/staticfiles.json").read_text())["build"] == "b1"
 
 
 def test_the_record_comes_after_every_object(bucket, tmp_path):

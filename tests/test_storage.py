@@ -912,6 +912,13 @@ def test_a_complete_build_loses_no_file_but_to_clear(tmp_path):
         assert (one.root / "b1" / "a.css").is_symlink()
 
 
+def test_an_empty_build_has_a_manifest_and_lacks_the_file(tmp_path):
+    with site(tmp_path, {}, BUILD_VERSION="b1") as one:
+        one.collect()
+        with pytest.raises(MissingEntry):
+            one.storage.url("a.css")
+
+
 def test_a_source_from_the_future_is_no_change(tmp_path):
     """A clock that was wrong when a file was written, or another machine's."""
     with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as one:

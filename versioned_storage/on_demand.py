@@ -106,7 +106,8 @@ class ManifestOnDemand(ManifestStaticFilesStorage):
 
     def save_manifest(self) -> None:
         """Write the manifest of `hashed_files`, whole or not at all."""
-        paths = dict(sorted(self.hashed_files.items()))
+        # Not the property, which looks for a manifest where a build has no files.
+        paths = dict(sorted(self._hashed_files.items()))
         listed = json.dumps(list(paths.items())).encode()
         self.manifest_hash = self.file_hash("", ContentFile(listed)) or ""
         manifest = self._manifest or Manifest({})

@@ -79,6 +79,6 @@ def preload(storage: VersionedStaticFilesStorage) -> None:
 
 def _may_pass(error: VersionedStorageError) -> bool:
     # Imported late, as in storage.py: boto3 is not for processes that have their manifest on disk.
-    from .origin.s3 import OriginError
+    from .origin.problems import OriginError
 
     return isinstance(error, OriginError) and (error.status is None or error.status >= 500)

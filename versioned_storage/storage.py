@@ -99,7 +99,7 @@ class VersionedStaticFilesStorage(CollectsBuilds):
             return super().stored_name(name)
         if not self.manifest_strict:
             return unquote(name)
-        if not self.hashed_files:
+        if self.manifest is None and not self.hashed_files:
             raise MissingManifest(clean_name, self.manifest_places())
         raise MissingEntry(clean_name, self.hashed_files)
 

@@ -13,9 +13,10 @@ import pytest
 from tests.builds import FILES, PREFIX, collected, state
 from tests.faults import FAULTS, Fault, Plan, faulty, impatient
 from versioned_storage.errors import VersionedStorageError
+from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.prune import Pruner
 from versioned_storage.origin.publish import Publisher
-from versioned_storage.origin.s3 import OriginError, S3Origin
+from versioned_storage.origin.s3 import S3Origin
 
 SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
 

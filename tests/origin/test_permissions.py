@@ -16,10 +16,11 @@ from tests.s3 import ACCESS_KEY, Bucket
 from versioned_storage.origin import record
 from versioned_storage.origin.doctor import Doctor
 from versioned_storage.origin.finding import Level
+from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.prune import Pruner
 from versioned_storage.origin.publish import Publisher
 from versioned_storage.origin.repair import Repairer
-from versioned_storage.origin.s3 import OriginError, S3Origin
+from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.transfer import PublishFailed
 from versioned_storage.origin.verify import Verifier
 

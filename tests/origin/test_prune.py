@@ -6,9 +6,10 @@ import pytest
 from tests.s3 import front, refusal
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import claim, record
+from versioned_storage.origin.problems import NotDeleted
 from versioned_storage.origin.prune import Pruned, Pruner
 from versioned_storage.origin.record import Record, State
-from versioned_storage.origin.s3 import NotDeleted, S3Origin
+from versioned_storage.origin.s3 import S3Origin
 
 NOW = datetime.now(timezone.utc)
 PLAN = {"keep": 1, "older_than": timedelta(days=30)}

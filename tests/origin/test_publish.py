@@ -14,9 +14,10 @@ from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import record
 from versioned_storage.origin.claim import BuildIsPublished, ClaimLost
 from versioned_storage.origin.plan import Action
+from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.publish import Published, Publisher
 from versioned_storage.origin.record import Record, State, Totals
-from versioned_storage.origin.s3 import OriginError, S3Origin
+from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.transfer import PublishFailed
 
 CSS, PNG = "text/css; charset=utf-8", "image/png"

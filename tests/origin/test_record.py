@@ -11,8 +11,9 @@ import pytest
 from tests.s3 import front, options, refusal
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import record
+from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.record import Record, State, UnreadableRecord
-from versioned_storage.origin.s3 import OriginError, S3Origin
+from versioned_storage.origin.s3 import S3Origin
 
 
 def manifest(content="c0ffee"):

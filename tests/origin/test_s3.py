@@ -14,7 +14,8 @@ from django.test import override_settings
 from tests.s3 import ACCESS_KEY, HANGS_UP, ONCE, SECRET_KEY, Answer, front, nobody, options, refusal
 from versioned_storage.origin.connection import LENT, UnusableOrigin
 from versioned_storage.origin.plan import sha256_of
-from versioned_storage.origin.s3 import OriginError, S3Origin
+from versioned_storage.origin.problems import OriginError
+from versioned_storage.origin.s3 import S3Origin
 
 UNREACHABLE = (
     "Nothing was lost: see that the server can be reached (endpoint_url, network, proxy) and run "

@@ -12,8 +12,8 @@ from ..edge.pages import Page
 from ..edge.questions import Question
 from ..errors import ConfigurationError
 from ..origin import record
+from ..origin.problems import OriginError
 from ..origin.record import State
-from ..origin.s3 import OriginError
 from ..progress import logger
 from .site import Site
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..errors import VersionedStorageError
-from .s3 import NotDeleted, OriginError
+from .problems import NotDeleted, OriginError
 
 #: What is found where a store lacks what was looked for, and can do without.
 NOT_AVAILABLE = "not available here"

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .finding import NOT_AVAILABLE, Finding, Level, is_denied
-from .s3 import OriginError, S3Origin
+from .problems import OriginError
+from .s3 import S3Origin
 
 # What stores say that know a bucket, and not what AWS has to say of one.
 _UNKNOWN_TO_STORE = ("NotImplemented", "MethodNotAllowed", "InvalidRequest", "ResponseParserError")

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from ..progress import track
 from . import claim, record, retention
 from .claim import Claim
+from .problems import NotDeleted
 from .record import Held, State
 from .retention import Activated, Verdict
-from .s3 import NotDeleted, S3Origin
+from .s3 import S3Origin
 
 
 @dataclass(frozen=True)

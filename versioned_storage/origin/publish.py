@@ -14,8 +14,9 @@ from ..errors import VersionedStorageError
 from ..progress import bytes_text, count_text, logger
 from . import claim, record
 from .plan import Action, Content, Plan, Source, plan, sources
+from .problems import OriginError
 from .record import Held, State, UnreadableRecord
-from .s3 import Found, OriginError, S3Origin
+from .s3 import Found, S3Origin
 from .transfer import Done, Provide, Transfer
 
 

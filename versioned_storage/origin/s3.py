@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -22,8 +22,8 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from ..errors import VersionedStorageError
-from .connection import Connection, sentence
+from .connection import Connection
+from .problems import NotDeleted, OriginError
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -38,91 +38,6 @@ _DELETED_AT_ONCE = 1000
 _GONE = ("404", "NoSuchKey")
 # 412: it is not as expected. 409: somebody else is writing it in this very moment.
 _CONDITION_FAILED = (409, 412)
-
-_DENIED = "These credentials lack the permission for it."
-_OTHER_REGION = "Correct region_name in the origin option."
-# S3 says these with a 400 or a 429, and another attempt may succeed.
-_PASSING = ("RequestTimeout", "RequestTimeoutException", "TooManyRequests", "429", "408")
-_ADVICE = {
-    # What a HEAD has for a code.
-    "403": _DENIED,
-    "AccessDenied": _DENIED,
-    "AuthorizationHeaderMalformed": _OTHER_REGION,
-    "ExpiredToken": "The credentials have expired: get new ones.",
-    "InvalidAccessKeyId": "S3 does not know these credentials: correct access_key, or "
-    "AWS_ACCESS_KEY_ID.",
-    "InvalidAccessPoint": "Correct bucket_name.",
-    "NoSuchBucket": "Create the bucket, or correct bucket_name in the origin option.",
-    "NotImplemented": "This store lacks what that takes: see the docs on other stores than AWS.",
-    "PermanentRedirect": _OTHER_REGION,
-    "ParamValidationError": "Correct bucket_name or object_parameters in the origin option.",
-    "RequestTimeTooSkewed": "Set the clock of this machine: S3 refuses a request whose time is 15 "
-    "minutes off.",
-    "SignatureDoesNotMatch": "Correct secret_key, or AWS_SECRET_ACCESS_KEY.",
-    "NoCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key and "
-    "secret_key in the origin option, or give the machine a role.",
-}
-_REFUSED = (
-    "The same again would be refused too: see what it says, and the docs on other stores than AWS "
-    "where it is none of AWS."
-)
-_UNREACHABLE = (
-    "Nothing was lost: see that the server can be reached (endpoint_url, network, proxy) and run "
-    "the same command again."
-)
-
-
-class OriginError(VersionedStorageError):
-    """S3 refused a request, or could not be reached.
-
-    ``code`` is S3's own error code, or the name of botocore's exception where there was no
-    answer (urllib3's where it broke off: botocore lets that one through); ``status`` is the HTTP
-    status, None without an answer; ``attempts`` counts the requests that were made for it.
-    """
-
-    def __init__(
-        self, operation: str, url: str, error: ClientError | BotoCoreError | HTTPError
-    ) -> None:
-        self.operation = operation
-        self.url = url
-        self.status: int | None = None
-        self.code = type(error).__name__
-        self.attempts = 1
-        reason = str(error)
-        if isinstance(error, ClientError):
-            answer = error.response
-            self.code = answer.get("Error", {}).get("Code", "Unknown")
-            reason = answer.get("Error", {}).get("Message", "")
-            metadata = answer.get("ResponseMetadata", {})
-            self.status = metadata.get("HTTPStatusCode")
-            self.attempts = metadata.get("RetryAttempts", 0) + 1
-        else:
-            # The transport counts them there; urllib3's own errors have no such place.
-            self.attempts = getattr(error, "kwargs", {}).get("attempts", 1)
-        status = f" {self.status}" if self.status else ""
-        tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
-        refused = self.status in range(400, 500) and self.code not in _PASSING
-        advice = _ADVICE.get(self.code, _REFUSED if refused else _UNREACHABLE)
-        # Not every S3 server has words for its codes; radosgw has none, and a HEAD no codes.
-        codes = [self.code] if self.code != str(self.status) else []
-        said = sentence(", ".join([*codes, reason] if reason else [self.code]))
-        super().__init__(f"{operation} {url} failed{tried}:{status} {said} {advice}")
-
-
-class NotDeleted(VersionedStorageError):
-    """S3 answered a deletion and did not delete some of the objects.
-
-    ``errors`` has the URL, S3's code and S3's message of each.
-    """
-
-    def __init__(self, errors: Sequence[tuple[str, str, str]]) -> None:
-        self.errors = tuple(errors)
-        listed = "\n".join(f"  {url}: {code}, {said}" for url, code, said in self.errors[:10])
-        more = f"\n  and {len(self.errors) - 10} more" if len(self.errors) > 10 else ""
-        super().__init__(
-            f"S3 did not delete {len(self.errors)} objects:\n{listed}{more}\n"
-            "Run the same command again when it is mended: it goes on with what is left."
-        )
 
 
 @dataclass(frozen=True)

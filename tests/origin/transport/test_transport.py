@@ -13,7 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.origin.transport.wire import authority, client_of, raw, sha256_of, tunnel
 from tests.s3 import HANGS_UP, Answer, front, nobody, options, refusal
 from versioned_storage.origin import transport as module
-from versioned_storage.origin.s3 import OriginError, S3Origin
+from versioned_storage.origin.problems import OriginError
+from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.transport import IN_MEMORY, Transport
 
 OK = Answer(200, b"", {"ETag": '"0"'})

@@ -21,7 +21,7 @@ from ...edge.functions import Compressed, Constants, shared
 from ...edge.yaml import dump
 from ...errors import ConfigurationError
 from ...origin import record
-from ...origin.s3 import OriginError
+from ...origin.problems import OriginError
 from ...progress import count_text, logger, say
 from ..site import Site
 
