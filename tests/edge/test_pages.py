@@ -98,6 +98,12 @@ def test_a_file_of_another_build_is_found(page, path, found):
     assert "BUILD_VERSION" in outcome.faults[0].remedy
 
 
+def test_a_link_without_a_build_is_found(page):
+    outcome = page('<link href="/static/css/app.css">')
+    assert [(fault.what, fault.found) for fault in outcome.faults] == [("its build", "none")]
+    assert outcome.faults[0].remedy == "Write {% static 'css/app.css' %} in the template."
+
+
 def test_a_wrong_integrity_is_found(page, build):
     path = build.path("js/app.js")
     outcome = page(f'<script src="{path}" integrity="sha384-wrong" crossorigin></script>')

@@ -10,7 +10,7 @@ import yaml
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from tests.helpers import site
+from tests.helpers import site, write
 from tests.s3 import Bucket, moto, nobody, options
 from versioned_storage.build.encodings import SKIP_COMPRESS_EXTENSIONS
 from versioned_storage.edge.functions import (
@@ -237,6 +237,17 @@ def test_the_functions_ask_for_what_the_builds_on_disk_have_too(tmp_path, capsys
 def s3_server():
     with moto() as url:
         yield url
+
+
+@pytest.mark.parametrize("vendors", [{"version": "1.1", "paths": {}}, {"other": "format"}])
+def test_a_manifest_that_an_app_brought_along_is_no_build(tmp_path, capsys, vendors):
+    """The middleware serves nothing below it as a build either."""
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        write(shop.root, {"vendor/staticfiles.json": json.dumps(vendors)})
+    made = template(tmp_path, BUILD_VERSION="b1")
+    assert request_function(made) == rendered(VIEWER_REQUEST, Constants())
+    assert "the settings and 1 build share" in capsys.readouterr().err
 
 
 def test_the_functions_ask_for_what_the_published_builds_have_too(tmp_path, s3_server, capsys):

@@ -32,7 +32,8 @@ class Named:
 class Page(Question):
     """A page of the site, which has to name the files of one build and of no other.
 
-    ``static_urls`` are where builds are: behind the CDN and, by the same path, on the page's host.
+    Builds are at ``cdn_url`` and, by ``static_path``, on the page's own host. ``known`` names the
+    assets by their integrity.
     """
 
     url: str
@@ -72,6 +73,10 @@ class Page(Question):
         build, _, name = path.partition("/")
         if not path or path.endswith("/"):
             # A place and no file: what {% get_static_prefix %} gives to a script.
+            return
+        if self.manifest.asset(path) is not None:
+            remedy = f"Write {{% static '{path}' %}} in the template."
+            yield Outcome((fault("its build", "none", repr(self.manifest.build), remedy),))
             return
         if build != self.manifest.build:
             remedy = "The page is of another deploy: run its application with this BUILD_VERSION."

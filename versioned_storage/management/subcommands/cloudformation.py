@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...build.manifest import Manifest
+from ...build.manifest import Manifest, UnreadableManifest
 from ...edge import policies
 from ...edge.cloudformation import Stack, Template, alarms
 from ...edge.distribution import Distribution, Domain, Kind
@@ -195,13 +195,19 @@ def _constants(site: Site) -> Constants:
 
 
 def _on_disk(site: Site) -> dict[str, Compressed]:
-    """What each build in STATIC_ROOT has."""
-    name = site.storage.manifest_name
-    texts = {build: (site.root / build / name).read_text() for build in site.builds_on_disk()}
-    return {
-        build: Compressed.of(Manifest.from_json(text, name=f"{build}/{name}"))
-        for build, text in texts.items()
-    }
+    """What each build in STATIC_ROOT has that the middleware would serve."""
+    name, found = site.storage.manifest_name, {}
+    for build in site.builds_on_disk():
+        text = (site.root / build / name).read_text(encoding="utf-8")
+        try:
+            manifest = Manifest.from_json(text, name=f"{build}/{name}")
+        except UnreadableManifest as error:
+            logger.warning("What %s has is not considered: %s", build, error)
+            continue
+        # A staticfiles.json that an app brought along says that it is nobody's.
+        if manifest.build == build:
+            found[build] = Compressed.of(manifest)
+    return found
 
 
 def _on_s3(site: Site) -> dict[str, Compressed]:
