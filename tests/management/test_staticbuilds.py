@@ -68,6 +68,10 @@ def test_an_error_is_one_message_on_stderr_and_the_exit_code_is_1(manage):
         (("compress",), "invalid choice: 'compress' (choose from"),
         (("show", "../b1"), "'../b1' is no build version: it has 1 to 64 letters"),
         (("version", "--nonsense"), "unrecognized arguments: --nonsense"),
+        (("verify", "--wait", "soon"), "'soon' is not a number of seconds above 0"),
+        (("verify", "--timeout", "0"), "'0' is not a number of seconds above 0"),
+        (("verify", "--sample", "few"), "'few' is not a whole number from 1 on"),
+        (("verify", "--sample", "0"), "'0' is not a whole number from 1 on"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(manage, arguments, said):
