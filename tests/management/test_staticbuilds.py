@@ -90,6 +90,21 @@ def test_djangos_traceback_argument_shows_where_an_error_is_from(manage):
     assert "Traceback" in manage("show", "b7", "--traceback").stderr
 
 
+def test_ctrl_c_ends_it_with_one_line_and_the_exit_code_of_a_shell(tmp_path, monkeypatch, capsys):
+    def run(site, options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(version, "run", run)
+    with site(tmp_path), pytest.raises(SystemExit) as end:
+        command.Command().run_from_argv(["manage.py", "staticbuilds", "version"])
+    assert end.value.code == 130
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (
+        "",
+        "Interrupted. Nothing half done is in use: run the same command again.\n",
+    )
+
+
 def test_a_finding_is_exit_code_1_and_the_answer_is_printed(tmp_path, monkeypatch):
     monkeypatch.setattr(version.Version, "ok", False)
     with site(tmp_path):
