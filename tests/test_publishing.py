@@ -255,6 +255,28 @@ def test_other_content_under_the_same_build_version_is_refused(bucket, tmp_path)
     assert {key: stored["Body"] for key, stored in bucket.objects().items()} == before
 
 
+@pytest.fixture
+def refused(bucket, tmp_path):
+    """The origin of a site whose build is published, with another content of it on the disk."""
+    publish(tmp_path, bucket.options())
+    files = {**FILES, "js/app.js": "other();"}
+    with site(tmp_path, files, options=origin(bucket.options()), BUILD_VERSION="b1") as shop:
+        with pytest.raises(BuildIsPublished):
+            shop.collect(clear=True)
+    return bucket
+
+
+def test_a_page_does_not_take_a_build_that_was_refused_for_the_published_one(refused, tmp_path):
+    published = json.loads(refused.get("builds/b1.json")["Body"])["manifest"]["paths"]
+    with site(tmp_path, options=origin(refused.options()), BUILD_VERSION="b1") as shop:
+        assert shop.storage.url("js/app.js") == f"/static/b1/{published['js/app.js']}"
+
+
+def test_the_published_content_can_be_collected_after_another_was_refused(refused, tmp_path):
+    publish(tmp_path, refused.options())
+    assert (tmp_path / "static_root/b1/staticfiles.json").exists()
+
+
 def test_a_new_build_version_leaves_the_old_build_alone(bucket, tmp_path):
     publish(tmp_path, bucket.options())
     before = bucket.objects()

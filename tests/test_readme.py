@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 BEFORE = """
-import os, sys
+import os
 from pathlib import Path
 BASE_DIR = Path(__file__).resolve().parent
 SECRET_KEY = "only for tests"

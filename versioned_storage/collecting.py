@@ -25,7 +25,7 @@ from .build.references.scanning import Scanners
 from .build.sources import Sources
 from .build.targets import Targets
 from .builds import base_build, complete_builds
-from .errors import MissingBuildVersion, SourceError
+from .errors import MissingBuildVersion, OtherContent, SourceError
 from .on_demand import ManifestOnDemand
 from .progress import logger, say
 from .static_url import StaticURL
@@ -152,7 +152,14 @@ class CollectsBuilds(ManifestOnDemand):
         say(built.summary(self.location))
         if publisher is not None:
             directory = Path(self.location)
-            say(str(publisher.publish(self._manifest, directory, begun, self.provide)))
+            try:
+                published = publisher.publish(self._manifest, directory, begun, self.provide)
+            except OtherContent:
+                # The files here are not those of the build that pages get: without their manifest
+                # nobody takes them for it.
+                self.manifest_storage.delete(self.manifest_name)
+                raise
+            say(str(published))
 
     def provide(self, file: BuildFile) -> None:
         """Make an encoding that this disk lacks, because S3 had it when the build was made."""

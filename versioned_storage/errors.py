@@ -30,6 +30,10 @@ class SourceError(VersionedStorageError):
         super().__init__(*args)
 
 
+class OtherContent(VersionedStorageError):
+    """The origin has, or is being given, another content under this build version."""
+
+
 class MissingBuildVersion(ConfigurationError):
     """A CDN or an origin is configured and no build version."""
 

@@ -68,6 +68,10 @@ def test_an_error_is_one_message_on_stderr_and_the_exit_code_is_1(manage):
         (("compress",), "invalid choice: 'compress' (choose from"),
         (("show", "../b1"), "'../b1' is no build version: it has 1 to 64 letters"),
         (("version", "--nonsense"), "unrecognized arguments: --nonsense"),
+        (("verify", "--wait", "soon"), "'soon' is not a number of seconds above 0"),
+        (("verify", "--timeout", "0"), "'0' is not a number of seconds above 0"),
+        (("verify", "--sample", "few"), "'few' is not a whole number from 1 on"),
+        (("verify", "--sample", "0"), "'0' is not a whole number from 1 on"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(manage, arguments, said):
@@ -84,6 +88,21 @@ def test_djangos_own_arguments_are_taken_after_the_subcommand_too(manage):
 
 def test_djangos_traceback_argument_shows_where_an_error_is_from(manage):
     assert "Traceback" in manage("show", "b7", "--traceback").stderr
+
+
+def test_ctrl_c_ends_it_with_one_line_and_the_exit_code_of_a_shell(tmp_path, monkeypatch, capsys):
+    def run(site, options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(version, "run", run)
+    with site(tmp_path), pytest.raises(SystemExit) as end:
+        command.Command().run_from_argv(["manage.py", "staticbuilds", "version"])
+    assert end.value.code == 130
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (
+        "",
+        "Interrupted. Nothing half done is in use: run the same command again.\n",
+    )
 
 
 def test_a_finding_is_exit_code_1_and_the_answer_is_printed(tmp_path, monkeypatch):

@@ -173,7 +173,7 @@ class _Body:
 
 
 def _no_answer(url: str, error: exceptions.HTTPError, timeout: float) -> NoAnswer:
-    wait = "A new distribution takes minutes: --wait 600 keeps asking."
+    wait = "A new distribution takes minutes: 'verify --edge --wait 600' keeps asking."
     match error:
         case exceptions.NameResolutionError():
             reason, remedy = "its host has no address", f"Correct cdn_domain. {wait}"

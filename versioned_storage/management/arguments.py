@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, ArgumentTypeError
 from urllib.parse import urlsplit
 
@@ -40,7 +41,7 @@ def count(text: str) -> int:
 
 def seconds(text: str) -> float:
     """An argument that is a number of seconds, more than 0."""
-    number = float(text)
+    number = float(text) if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) else 0.0
     if not 0 < number < 1e6:
         message = f"{text!r} is not a number of seconds above 0"
         raise ArgumentTypeError(message)
@@ -58,8 +59,7 @@ def page_url(text: str) -> str:
 
 def at_least_one(text: str) -> int:
     """An argument that is a whole number from 1."""
-    number = int(text)
-    if number < 1:
-        message = f"{text!r} is not a number from 1"
+    if not text.isdecimal() or int(text) < 1:
+        message = f"{text!r} is not a whole number from 1 on"
         raise ArgumentTypeError(message)
-    return number
+    return int(text)

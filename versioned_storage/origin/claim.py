@@ -13,7 +13,7 @@ from typing import TypeGuard
 from uuid import uuid4
 
 from ..build.manifest import Differences, Manifest, differences
-from ..errors import VersionedStorageError
+from ..errors import OtherContent, VersionedStorageError
 from . import record
 from .record import Held, Record, State
 from .s3 import S3Origin
@@ -27,7 +27,7 @@ DEAD_AFTER = timedelta(minutes=15)
 _ATTEMPTS = 10
 
 
-class BuildIsPublished(VersionedStorageError):
+class BuildIsPublished(OtherContent):
     """Another content is, or was, published under this build version."""
 
     def __init__(self, build: str, url: str, differ: Differences, *, pruned: bool = False) -> None:
@@ -43,7 +43,7 @@ class BuildIsPublished(VersionedStorageError):
         )
 
 
-class ClaimedElsewhere(VersionedStorageError):
+class ClaimedElsewhere(OtherContent):
     """Somebody else is publishing another content under this build version."""
 
     def __init__(self, build: str, url: str, since: datetime) -> None:

@@ -41,6 +41,9 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "invalidate": invalidate,
 }
 
+#: What a shell says of a process that Ctrl-C ended: 128 and the number of SIGINT.
+_INTERRUPTED = 130
+
 
 class Command(BaseCommand):
     """Parses, calls and prints; what there is to do is in the modules of ``subcommands``."""
@@ -59,6 +62,16 @@ class Command(BaseCommand):
             )
             _accept_djangos_arguments(subparser)
             subcommand.add_arguments(subparser)
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        except KeyboardInterrupt:
+            # Every subcommand can be run again after its process died, so a traceback helps nobody.
+            self.stderr.write(
+                "Interrupted. Nothing half done is in use: run the same command again."
+            )
+            sys.exit(_INTERRUPTED)
 
     def handle(self, *args: Any, **options: Any) -> None:
         result = SUBCOMMANDS[options["subcommand"]].run(Site.configured(), options)
