@@ -142,7 +142,7 @@ class CollectsBuilds(ManifestOnDemand):
             self._take_back(collected, complete)
             raise
         if dry_run:
-            say(f"Would build: {built.summary(self.location)}")
+            say(built.forecast(self.location))
             return
         self._manifest = built.manifest
         self.hashed_files = dict(built.manifest.paths)

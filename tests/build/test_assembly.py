@@ -172,7 +172,9 @@ def test_a_run_is_summed_up_in_one_line(tmp_path, capfd, version, says):
 def test_a_dry_run_says_what_it_would_build(tmp_path, capfd):
     with site(tmp_path, {"a.css": PLAIN}, BUILD_VERSION="b1") as made:
         made.collect(dry_run=True)
-    assert capfd.readouterr().err.startswith("Would build: Build b1 in ")
+    assert capfd.readouterr().err == (
+        f"Would build: Build b1 in {made.root / 'b1'}: 1 asset ({len(PLAIN)} B), 1 to be written\n"
+    )
     assert not made.root.exists()
 
 

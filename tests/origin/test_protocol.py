@@ -238,6 +238,9 @@ def check_published_builds(bucket: Bucket) -> None:
             assert stored.sha256 == file.variant.sha256, f"{key} has other bytes"
             assert stored.size == file.variant.size
             assert stored.headers == headers(file)
+        own = {f"static/{file.path}" for file in found.manifest.files()}
+        there = {key for key in bucket.objects if key.startswith(f"static/{found.build}/")}
+        assert there <= own, "there is a mix of two builds"
 
 
 @pytest.fixture
@@ -245,7 +248,6 @@ def machines(tmp_path, monkeypatch):
     """The builds on the disks of the machines that publish them."""
     for module in (publish, record, transfer):
         monkeypatch.setattr(module, "ThreadPoolExecutor", Inline)
-    monkeypatch.setattr(transfer, "AHEAD", 0)
     return {
         (version, content, encoder): build(tmp_path, version, content, encoder)
         for version in ("b1", "b2")

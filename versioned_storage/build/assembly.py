@@ -116,14 +116,30 @@ class Built:
         for name in manifest.encoders:
             encoded = sum(asset.encodings.get(name, 0) for asset in assets)
             sizes.append(f"{name} {bytes_text(encoded)}")
-        written = sum(one.written for one in self.done)
         reused = sum(len(one.reused) for one in self.compressed)
         made = sum(len(one.sizes) for one in self.compressed) - reused
-        which = "Static files" if manifest.build is None else f"Build {manifest.build}"
         return (
-            f"{which} in {place}: {count_text(len(assets), 'asset')} ({', '.join(sizes)}), "
-            f"{written:,} written, {made:,} compressed, {reused:,} reused, {self.seconds:.1f} s"
+            f"{self._which} in {place}: {count_text(len(assets), 'asset')} ({', '.join(sizes)}), "
+            f"{self._written:,} written, {made:,} compressed, {reused:,} reused, "
+            f"{self.seconds:.1f} s"
         )
+
+    def forecast(self, place: object) -> str:
+        """The same for a dry run, which compresses nothing and so knows no sizes of encodings."""
+        assets = self.manifest.assets.values()
+        size = bytes_text(sum(asset.size for asset in assets))
+        return (
+            f"Would build: {self._which} in {place}: {count_text(len(assets), 'asset')} ({size}), "
+            f"{self._written:,} to be written"
+        )
+
+    @property
+    def _which(self) -> str:
+        return f"Build {self.manifest.build}" if self.manifest.build else "Static files"
+
+    @property
+    def _written(self) -> int:
+        return sum(one.written for one in self.done)
 
 
 def assemble(

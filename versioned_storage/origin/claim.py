@@ -140,6 +140,14 @@ class Claim:
             return True
         return self._replace(self.record) is not None
 
+    def check_fresh(self) -> None:
+        """Raise `ClaimLost` if somebody may think by now that we are dead; asks nobody.
+
+        For what cannot be written on a condition, in the moment before it is asked for.
+        """
+        if time.monotonic() - self.renewed > DEAD_AFTER.total_seconds() / 2:
+            raise ClaimLost(self.record.build, self.origin.url(record.path(self.record.build)))
+
     def settle(self, wanted: Record) -> None:
         """Leave the record in the state that the work was for. Raises `ClaimLost`."""
         self._replace(wanted)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..build.manifest import IDENTITY, Manifest
-from ..errors import VersionedStorageError
+from ..errors import OtherContent, VersionedStorageError
 from ..progress import bytes_text, count_text, logger
 from . import claim, record
 from .plan import Action, Content, Plan, Source, plan, sources
@@ -30,6 +30,23 @@ class BaseNotPublished(VersionedStorageError):
             f"The base build {base} is not published ({url}). Name one that 'python manage.py "
             "staticbuilds list' shows as published, or leave the option base_build out, to copy "
             "from the current one."
+        )
+
+
+class NotOfThisBuild(OtherContent):
+    """Below the prefix of a build there is what the build has not."""
+
+    def __init__(self, build: str, urls: Sequence[str]) -> None:
+        self.build = build
+        self.urls = tuple(urls)
+        listed = "\n".join(f"  {url}" for url in self.urls[:10])
+        more = f"\n  and {len(self.urls) - 10:,} more" if len(self.urls) > 10 else ""
+        super().__init__(
+            f"Build {build} is not published: S3 has {count_text(len(self.urls), 'object')} below "
+            f"its prefix that it has not, and visitors would get a mix of two builds.\n{listed}"
+            f"{more}\nAn earlier publish with other content has left them. Set a new BUILD_VERSION, "
+            f"or delete them: 'python manage.py staticbuilds publish --abandon {build}', then "
+            "'python manage.py staticbuilds prune', then publish again."
         )
 
 
@@ -110,15 +127,21 @@ class Publisher:
 
     def plan(self, manifest: Manifest, directory: Path, begun: Begun | None = None) -> Plan:
         """What `publish` would do; nothing is written. Raises what is in the way of it."""
-        begun = begun or self.begin(str(manifest.build))
+        build = str(manifest.build)
+        begun = begun or self.begin(build)
         claim.check(self.origin, manifest, begun.held)
-        return plan(
+        there = self._there(build)
+        planned = plan(
             manifest,
             directory,
             self.prefix,
-            there=self._there(str(manifest.build)),
+            there=there,
             copyable=self._copyable(manifest, begun.base),
         )
+        foreign = there.keys() - {step.path for step in planned.steps}
+        if foreign:
+            raise NotOfThisBuild(build, [self.origin.url(path) for path in sorted(foreign)])
+        return planned
 
     def publish(
         self,
@@ -145,7 +168,9 @@ class Publisher:
             if not claimed.renew_if_due():
                 raise _PublishedMeanwhile
 
-        transfer = Transfer(self.origin, manifest, self.connections, still_ours, provide)
+        transfer = Transfer(
+            self.origin, manifest, self.connections, still_ours, claimed.check_fresh, provide
+        )
         try:
             done = list(transfer.run(self.plan(manifest, directory, replace(begun, held=None))))
         except _PublishedMeanwhile:
@@ -184,7 +209,8 @@ class Publisher:
         """What S3 has under the prefix of a build, of this or of an earlier attempt."""
         prefix = f"{self.prefix}{build}/"
         with _without_permission_to_look():
-            paths = [one.path for one in self.origin.list(prefix)]
+            # What ends with a slash is a folder that somebody made in a console.
+            paths = [one.path for one in self.origin.list(prefix) if not one.path.endswith("/")]
             with ThreadPoolExecutor(min(self.connections, len(paths)) or 1) as pool:
                 found = zip(paths, pool.map(self.origin.find, paths), strict=True)
                 return {path: one for path, one in found if one is not None}

@@ -68,12 +68,17 @@ class Done:
 
 @dataclass
 class Transfer:
-    """Carries out the plan of one build. ``still_ours`` looks after the claim, and raises."""
+    """Carries out the plan of one build.
+
+    ``still_ours`` looks after the claim, and raises; ``check_fresh`` is asked, by any thread,
+    before what cannot be written on a condition.
+    """
 
     origin: S3Origin
     manifest: Manifest
     connections: int
     still_ours: Callable[[], None]
+    check_fresh: Callable[[], None]
     provide: Provide | None = None
     _hashed: dict[str, Done] = field(default_factory=dict)
 
@@ -190,6 +195,7 @@ class Transfer:
         )
 
     def _copied(self, step: Step, source: str, etag: str, sha256: str) -> str | None:
+        self.check_fresh()
         return self.origin.copy(
             source,
             step.path,
