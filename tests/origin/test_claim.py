@@ -201,6 +201,15 @@ def test_who_began_anew_after_a_prune_is_no_help(origin, clock):
         ours.renew_if_due()
 
 
+def test_a_claim_that_others_may_think_dead_is_known_without_asking(origin, clock):
+    ours = take(origin)
+    clock.now = 7 * 60
+    ours.check_fresh()
+    clock.now = 8 * 60
+    with pytest.raises(ClaimLost):
+        ours.check_fresh()
+
+
 # Given up
 
 

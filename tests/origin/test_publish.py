@@ -5,17 +5,18 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from tests.s3 import HANGS_UP, SECRET_KEY, front, nobody, options, refusal
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import record
-from versioned_storage.origin.claim import BuildIsPublished, ClaimLost
+from versioned_storage.origin.claim import BuildIsPublished, ClaimLost, abandon
 from versioned_storage.origin.plan import Action
 from versioned_storage.origin.problems import OriginError
-from versioned_storage.origin.publish import Published, Publisher
+from versioned_storage.origin.prune import Pruner
+from versioned_storage.origin.publish import NotOfThisBuild, Published, Publisher
 from versioned_storage.origin.record import Record, State, Totals
 from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.transfer import PublishFailed
@@ -266,6 +267,34 @@ def test_who_took_the_claim_over_keeps_the_record(bucket, directory):
         with pytest.raises(ClaimLost, match="abandoned or taken over"):
             publisher(bucket.options(endpoint_url=s3.url)).publish(manifest(), directory)
     assert bucket.get("builds/b1.json")["Body"] == faster
+
+
+def test_what_other_content_left_below_the_prefix_is_no_part_of_the_build(bucket, directory):
+    bucket.put("static/b1/only/of.the-other.css", b"a{}")
+    bucket.put("static/b1/", b"")  # a folder of the console's
+    with pytest.raises(NotOfThisBuild) as refused:
+        publisher(bucket.options()).publish(manifest(), directory)
+    assert str(refused.value) == (
+        "Build b1 is not published: S3 has 1 object below its prefix that it has not, and visitors "
+        "would get a mix of two builds.\n"
+        f"  s3://{bucket.name}/static/b1/only/of.the-other.css\n"
+        "An earlier publish with other content has left them. Set a new BUILD_VERSION, or delete "
+        "them: 'python manage.py staticbuilds publish --abandon b1', then 'python manage.py "
+        "staticbuilds prune', then publish again."
+    )
+    assert state(bucket) == "publishing"
+
+
+def test_the_way_out_of_what_other_content_left_is_the_one_that_is_said(bucket, directory):
+    bucket.put("static/b1/only/of.the-other.css", b"a{}")
+    origin = S3Origin(bucket.options())
+    with pytest.raises(NotOfThisBuild):
+        publisher(bucket.options()).publish(manifest(), directory)
+    abandon(origin, "b1")
+    pruner = Pruner(origin, "static/", 4)
+    list(pruner.execute(pruner.plan(keep=1, older_than=timedelta(days=30))))
+    publisher(bucket.options()).publish(manifest(), directory)
+    assert bucket.listed() == EXPECTED.keys() | {"builds/b1.json"}
 
 
 # What goes wrong
