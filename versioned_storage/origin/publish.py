@@ -45,8 +45,8 @@ class NotOfThisBuild(OtherContent):
             f"Build {build} is not published: S3 has {count_text(len(self.urls), 'object')} below "
             f"its prefix that it has not, and visitors would get a mix of two builds.\n{listed}"
             f"{more}\nAn earlier publish with other content has left them. Set a new "
-            f"BUILD_VERSION, or delete them: 'python manage.py staticbuilds publish --abandon {build}', then "
-            "'python manage.py staticbuilds prune', then publish again."
+            "BUILD_VERSION, or delete them: 'python manage.py staticbuilds publish --abandon "
+            f"{build}', then 'python manage.py staticbuilds prune', then publish again."
         )
 
 
