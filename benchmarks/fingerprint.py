@@ -87,7 +87,7 @@ def collect(tree: Path, name: str, root: str) -> None:
     ours = name != "django"
     settings.configure(
         SECRET_KEY="for a benchmark",
-        INSTALLED_APPS=["django.contrib.staticfiles"],
+        INSTALLED_APPS=[*(["versioned_storage"] if ours else []), "django.contrib.staticfiles"],
         STATIC_URL="/static/",
         STATIC_ROOT=root,
         STATICFILES_DIRS=[str(tree.resolve())],

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from io import StringIO
 
@@ -103,6 +104,18 @@ def test_it_asks_before_it_deletes(builds, bucket, monkeypatch, capsys, typed, g
 
 def test_nothing_to_delete_asks_nothing(builds):
     assert staticbuilds("prune").said.endswith("Deleted 0 builds, 0 files\n")
+
+
+def test_a_build_that_another_process_prunes_is_named(builds, bucket):
+    origin = S3Origin(bucket.options())
+    held = record.read(origin, "b1")
+    now = datetime.now(timezone.utc)
+    record.write(origin, replace(held.record, state=record.State.PRUNING, since=now), held.etag)
+    said = staticbuilds("prune", "--noinput").said
+    assert (
+        f"Left alone: b1 is being pruned since {now:%Y-%m-%d %H:%M:%S} UTC. If that process is "
+        "dead, the first prune 15 minutes later goes on with it\n"
+    ) in said
 
 
 def test_json_is_for_programs(builds):

@@ -129,7 +129,7 @@ class Origin:
         data = file.read_bytes()
         assert hashlib.sha256(data).hexdigest() == sha256
         return self.process.request(
-            "put", lambda: self._put(path, data, replacing, metadata or {}, headers)
+            "write", lambda: self._put(path, data, replacing, metadata or {}, headers)
         )
 
     def copy(self, source, path, *, etag, sha256, metadata=None, **headers):
@@ -319,9 +319,9 @@ def test_no_published_build_ever_lacks_an_object_or_has_a_wrong_one(
         if not living:
             break
         process, event = living[number % len(living)], number // len(living)
-        if event == 7 and not any(one.pending in ("copy", "delete") for one in living):
-            # A claim can die meanwhile. A request that is not conditional cannot be under way for
-            # so long: it has a timeout.
+        if event == 7 and not any(one.pending in ("write", "copy", "delete") for one in living):
+            # A claim can die meanwhile. A request that writes an object, which is made only for a
+            # claim that is fresh, cannot be under way for so long: it has a timeout.
             bucket.now += timedelta(minutes=20)
         doomed = {5: "before", 6: "after"}.get(event, "")
         current = _current(bucket)

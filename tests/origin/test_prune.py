@@ -157,9 +157,10 @@ def test_a_prune_that_died_is_finished(bucket, origin):
     assert states(origin) == {"b1": "retired"}
 
 
-def test_a_prune_that_runs_is_left_to_itself(origin):
+def test_a_prune_that_runs_is_left_to_itself_and_named(origin):
     publish(origin, "b1", 0, State.PRUNING)
     assert prune(origin) == []
+    assert pruner(origin).plan(**PLAN).busy == {"b1": NOW}
 
 
 def test_an_object_that_s3_keeps_is_an_error_and_the_next_prune_goes_on(bucket, origin):

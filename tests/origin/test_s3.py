@@ -478,6 +478,12 @@ def test_a_profile_that_is_not_there_is_named(echo):
     )
 
 
+def test_an_endpoint_with_a_password_in_it_is_refused_without_a_word_of_it():
+    with pytest.raises(UnusableOrigin, match="keys belong into access_key") as refused:
+        S3Origin(options("https://me:hush@s3.example.com", "bucket"))
+    assert "hush" not in str(refused.value)
+
+
 def test_an_endpoint_that_is_no_url_is_named():
     with pytest.raises(UnusableOrigin) as wrong:
         S3Origin(options("localhost", "static")).get("a")

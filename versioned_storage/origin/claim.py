@@ -143,7 +143,8 @@ class Claim:
     def check_fresh(self) -> None:
         """Raise `ClaimLost` if somebody may think by now that we are dead; asks nobody.
 
-        For what cannot be written on a condition, in the moment before it is asked for.
+        For the moment before a request that writes: a copy cannot be conditional, and of other
+        content even a new object would be one too many.
         """
         if time.monotonic() - self.renewed > DEAD_AFTER.total_seconds() / 2:
             raise ClaimLost(self.record.build, self.origin.url(record.path(self.record.build)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
@@ -115,6 +116,10 @@ class Connection:
         if bool(self._storage.access_key) != bool(self._storage.secret_key):
             missing = "secret_key" if self._storage.access_key else "access_key"
             reason = f"it has one half of a pair of keys, {missing} is missing"
+            raise UnusableOrigin(reason)
+        if "@" in urlsplit(self._storage.endpoint_url or "").netloc:
+            # It would be in every message about the endpoint, and S3 takes no such password.
+            reason = "endpoint_url has a user in it; keys belong into access_key and secret_key"
             raise UnusableOrigin(reason)
         self.bucket: str = self._storage.bucket_name
         self.location: str = self._storage.location.strip("/")

@@ -32,11 +32,12 @@ class Plan:
     """What a prune will do: the verdict on each published build, and all that is to go.
 
     ``doomed`` has the published builds that may go, and what publishes and prunes that died have
-    left.
+    left. ``busy`` says since when others are pruned by somebody who may still be at it.
     """
 
     verdicts: tuple[Verdict, ...]
     doomed: tuple[Doomed, ...]
+    busy: Mapping[str, datetime]
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,13 @@ class Pruner:
             for one in _in(State.PUBLISHED, held)
             if one.record.build in may_go
         ]
-        return Plan(tuple(verdicts), (*published, *_leftovers(held, now, older_than)))
+        busy = {
+            one.record.build: one.record.since
+            for one in _in(State.PRUNING, held)
+            if not claim.is_dead(one.record, now)
+        }
+        doomed = (*published, *_leftovers(held, now, older_than))
+        return Plan(tuple(verdicts), doomed, busy)
 
     def execute(self, plan: Plan) -> Iterator[Pruned]:
         """Delete what the plan says; yields each build when it is gone.

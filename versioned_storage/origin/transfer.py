@@ -71,7 +71,7 @@ class Transfer:
     """Carries out the plan of one build.
 
     ``still_ours`` looks after the claim, and raises; ``check_fresh`` is asked, by any thread,
-    before what cannot be written on a condition.
+    before each request that writes.
     """
 
     origin: S3Origin
@@ -185,6 +185,7 @@ class Transfer:
         raise Contended(self.origin.url(step.path))
 
     def _put(self, step: Step, sha256: str, found: Found | None) -> str | None:
+        self.check_fresh()
         return self.origin.put_file(
             step.path,
             step.local,

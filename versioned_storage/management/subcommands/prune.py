@@ -10,13 +10,14 @@ import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ... import builds
 from ...errors import VersionedStorageError
 from ...origin import retention
+from ...origin.claim import DEAD_AFTER
 from ...origin.prune import Pruned, Pruner
 from ...origin.retention import Activated, Verdict
 from ...progress import count_text
@@ -47,12 +48,16 @@ class NotConfirmed(VersionedStorageError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was decided, and what was done about it; nothing of it with ``dry_run``."""
+    """What was decided, and what was done about it; nothing of it with ``dry_run``.
+
+    ``busy`` says since when another process is pruning a build.
+    """
 
     verdicts: tuple[Verdict, ...]
     doomed: Mapping[str, str]
     pruned: tuple[Pruned, ...]
     dry_run: bool
+    busy: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -68,6 +73,12 @@ class Outcome:
             f"{'delete':<7} {build:<24} {reason}"
             for build, reason in self.doomed.items()
             if build not in known
+        ]
+        minutes = DEAD_AFTER.seconds // 60
+        lines += [
+            f"Left alone: {build} is being pruned since {since:%Y-%m-%d %H:%M:%S} UTC. If that "
+            f"process is dead, the first prune {minutes} minutes later goes on with it"
+            for build, since in self.busy.items()
         ]
         lines += [
             f"Left alone: {one.build} was published or taken by another process meanwhile"
@@ -91,7 +102,7 @@ class Outcome:
             ],
             "delete": dict(self.doomed),
             "deleted": {one.build: one.objects for one in self.pruned if not one.changed},
-            "left_alone": [one.build for one in self.pruned if one.changed],
+            "left_alone": [*self.busy, *(one.build for one in self.pruned if one.changed)],
         }
 
     def _summary(self) -> str:
@@ -154,10 +165,11 @@ def run(site: Site, options: Mapping[str, Any]) -> Outcome:
         return _prune_local(site, options, rules)
     pruner = Pruner(site.origin, site.prefix, site.options.connections)
     plan = pruner.plan(**rules)
-    outcome = Outcome(plan.verdicts, {one.build: one.reason for one in plan.doomed}, (), True)
+    doomed = {one.build: one.reason for one in plan.doomed}
+    outcome = Outcome(plan.verdicts, doomed, (), True, plan.busy)
     if not _go_ahead(outcome, options):
         return outcome
-    return Outcome(outcome.verdicts, outcome.doomed, tuple(pruner.execute(plan)), False)
+    return replace(outcome, pruned=tuple(pruner.execute(plan)), dry_run=False)
 
 
 def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any]) -> Outcome:
@@ -182,7 +194,7 @@ def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any
     pruned = tuple(
         Pruned(build, builds.remove(root, build, manifest_name)) for build in outcome.doomed
     )
-    return Outcome(verdicts, outcome.doomed, pruned, False)
+    return replace(outcome, pruned=pruned, dry_run=False)
 
 
 def _go_ahead(outcome: Outcome, options: Mapping[str, Any]) -> bool:
