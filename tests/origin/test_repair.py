@@ -241,7 +241,7 @@ def test_a_prune_meanwhile_is_an_error_that_says_what_is_left(built, bucket):
         if request.method == "PUT":
             beside = S3Origin(bucket.options())
             doomed = Doomed(record.read(beside, "b1"), "a test says so")
-            list(Pruner(beside, PREFIX, 4).execute(Plan((), (doomed,))))
+            list(Pruner(beside, PREFIX, 4).execute(Plan((), (doomed,), {})))
 
     with front(bucket.endpoint, prune_first) as s3:
         origin = S3Origin({**bucket.options(), "endpoint_url": s3.url})

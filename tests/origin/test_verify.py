@@ -246,7 +246,7 @@ def test_a_build_that_is_pruned_meanwhile_has_no_faults(built, bucket):
             pruned.append(True)
             beside = S3Origin(bucket.options())
             doomed = Doomed(record.read(beside, "b1"), "a test says so")
-            list(Pruner(beside, PREFIX, 4).execute(Plan((), (doomed,))))
+            list(Pruner(beside, PREFIX, 4).execute(Plan((), (doomed,), {})))
         return
 
     with front(bucket.endpoint, prune_first) as s3:
