@@ -34,7 +34,7 @@ lint: $(VENV)/.installed-lint
 	@$(RUN) -m mypy
 
 matrix: $(VENV)/.installed-matrix
-	@$(RUN) -m nox
+	@$(RUN) -m nox $(SESSIONS)
 
 clean:
 	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache

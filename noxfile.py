@@ -19,15 +19,37 @@ MATRIX = [
 WITHOUT_SYSTEM_PACKAGES = ("-m", "not radosgw", "--ignore=tests/e2e")
 
 
-@nox.session
-@nox.parametrize(
+on_each_django = nox.parametrize(
     ("python", "django"),
     [nox.param(python, django, id=f"django{django}") for python, django in MATRIX],
 )
+nox.options.sessions = ["tests"]
+
+
+@nox.session
+@on_each_django
 def tests(session: nox.Session, django: str) -> None:
-    """The test suite; then Django's own and WhiteNoise's, with our classes in their places."""
-    session.install("-e", ".[test]", f"django=={django}.*")
+    """The test suite, and then what the other session runs."""
+    install(session, django)
     chosen = session.posargs or WITHOUT_SYSTEM_PACKAGES
     session.run("python", "-m", "pytest", "-n", "auto", "--dist", "loadfile", *chosen)
+    run_others_tests(session)
+
+
+@nox.session
+@on_each_django
+def conformance(session: nox.Session, django: str) -> None:
+    """Django's own tests of staticfiles and WhiteNoise's own, with our classes in their places."""
+    install(session, django)
+    run_others_tests(session)
+
+
+def install(session: nox.Session, django: str) -> None:
+    """This package and what its tests need, with one Django."""
+    session.install("-e", ".[test]", f"django=={django}.*")
+
+
+def run_others_tests(session: nox.Session) -> None:
+    """Django's and WhiteNoise's suites."""
     session.run("python", "-m", "tests.conformance.django_suite")
     session.run("python", "-m", "tests.conformance.whitenoise_suite")
