@@ -14,10 +14,14 @@ from .progress import logger
 
 
 def complete_builds(root: str | None, manifest_name: str) -> list[str]:
-    """The names of the directories below ``root`` that hold a manifest, sorted."""
+    """The names of the directories below ``root`` that hold the manifest of that build, sorted.
+
+    One that cannot be read may be a build's, and counts: it is not for others to delete.
+    """
     if root is None or not Path(root).is_dir():
         return []
-    return sorted(manifest.parent.name for manifest in Path(root).glob(f"*/{manifest_name}"))
+    found = sorted(Path(root).glob(f"*/{manifest_name}"))
+    return [path.parent.name for path in found if _is_of_build(path)]
 
 
 def base_build(root: str | None, manifest_name: str, *, apart_from: str) -> Base | None:
@@ -28,7 +32,7 @@ def base_build(root: str | None, manifest_name: str, *, apart_from: str) -> Base
     latest = max((Path(root, name, manifest_name) for name in names), key=_written_at)
     try:
         manifest = Manifest.from_json(latest.read_text(), name=str(latest))
-    except (OSError, UnreadableManifest) as error:
+    except (OSError, UnicodeDecodeError, UnreadableManifest) as error:
         logger.warning("Nothing of %s is used again: %s", latest.parent, error)
         return None
     return Base(manifest, BuildDirectory(latest.parent))
@@ -50,6 +54,14 @@ def remove(root: Path, build: str, manifest_name: str) -> int:
         files = 1 + sum(len(names) for _, _, names in os.walk(directory))
         shutil.rmtree(directory)
     return files
+
+
+def _is_of_build(path: Path) -> bool:
+    # An application may bring along a directory with a staticfiles.json of its own.
+    try:
+        return Manifest.from_json(path.read_text(), name=str(path)).build == path.parent.name
+    except (OSError, UnicodeDecodeError, UnreadableManifest):
+        return True
 
 
 def _written_at(path: Path) -> float:
