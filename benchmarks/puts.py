@@ -364,17 +364,20 @@ def awscrt_s3_client(url, ca, files, threads):
 
 
 def transport(url, ca, files, threads):
+    from versioned_storage.origin.body import Body
     from versioned_storage.origin.transport import Transport
 
     sending = Transport(client_of(url, ca, threads), BUCKET, threads)
 
     def put(file):
-        with file.open("rb") as body:
-            data = body.read()
-            sha256, size = hashlib.sha256(data).hexdigest(), len(data)
-            body.seek(0)
-            parameters = {**HEADERS, "Metadata": {"sha256": sha256}}
-            sending.put(f"static/b1/{file.name}", body, size, sha256, parameters)
+        body = Body.of(file)
+        parameters = {**HEADERS, "Metadata": {"sha256": body.sha256}}
+        key, known = f"static/b1/{file.name}", (body.size, body.sha256, parameters)
+        if body.data is not None:
+            sending.put(key, body.data, *known)
+            return
+        with file.open("rb") as stream:
+            sending.put(key, stream, *known)
 
     in_threads(put, files, threads)
 

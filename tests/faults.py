@@ -19,6 +19,7 @@ from random import Random
 from threading import Condition, Thread
 from urllib.parse import urlsplit
 
+from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
 from tests.s3 import Answer, Front, Request, refusal
@@ -152,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
             if len(body) < length:  # a client that gave up
                 self.close_connection = True
                 return
-            self.answer(fault, Request(self.command, path, dict(self.headers), body))
+            self.answer(fault, Request(self.command, path, HeadersDict(self.headers), body))
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = asked  # noqa: N815  # of the base class
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import boto3
+from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
@@ -105,11 +106,11 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Request:
-    """What arrived; ``path`` is without the query."""
+    """What arrived; ``path`` is without the query, the names of headers are in any case."""
 
     method: str
     path: str
-    headers: dict[str, str]
+    headers: HeadersDict
     body: bytes
     query: str = ""
 
@@ -221,7 +222,7 @@ def front(
                 self.close_connection = True
                 return
             url = urlsplit(self.path)
-            request = Request(self.command, url.path, dict(self.headers), body, url.query)
+            request = Request(self.command, url.path, HeadersDict(self.headers), body, url.query)
             answer = standing.handle(request, self.path)
             if not answer.status:
                 self.close_connection = True

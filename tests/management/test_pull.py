@@ -36,6 +36,20 @@ def test_the_manifest_is_all_that_a_page_needs(published, shop, bucket):
     assert s3.requests == []
 
 
+def test_a_pulled_build_is_the_current_one_again_once_it_is_published(published, shop, bucket):
+    """A rollback, from a machine that has no file of the build."""
+    with shop("b2", {**FILES, "js/new.js": "1"}, machine="another") as one:
+        one.collect()
+    with shop(None, machine="third") as here:
+        staticbuilds("pull", "b1")
+        before = bucket.listed()
+        assert "nothing to upload" in staticbuilds("publish", "b1").said
+        listed = staticbuilds("list", "--json").data
+        assert [one.name for one in (here.root / "b1").iterdir()] == ["staticfiles.json"]
+    assert bucket.listed() == before
+    assert [one["build"] for one in listed["builds"] if one["current"]] == ["b1"]
+
+
 def test_the_build_of_the_settings_needs_no_name(published, shop):
     with shop() as here:
         assert staticbuilds("pull", "--json").data == {

@@ -125,11 +125,9 @@ class Origin:
     def put(self, path, data, *, replacing=None, **headers):
         return self.process.request("put", lambda: self._put(path, data, replacing, {}, headers))
 
-    def put_file(self, path, file, *, sha256, replacing=None, metadata=None, **headers):
-        data = file.read_bytes()
-        assert hashlib.sha256(data).hexdigest() == sha256
+    def put_file(self, path, body, *, replacing=None, metadata=None, **headers):
         return self.process.request(
-            "write", lambda: self._put(path, data, replacing, metadata or {}, headers)
+            "write", lambda: self._put(path, body.data, replacing, metadata or {}, headers)
         )
 
     def copy(self, source, path, *, etag, sha256, metadata=None, **headers):

@@ -12,8 +12,8 @@ from django.core.management.base import CommandError
 from django.test import override_settings
 
 from tests.s3 import ACCESS_KEY, HANGS_UP, ONCE, SECRET_KEY, Answer, front, nobody, options, refusal
+from versioned_storage.origin.body import Body
 from versioned_storage.origin.connection import LENT, UnusableOrigin
-from versioned_storage.origin.plan import sha256_of
 from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.s3 import S3Origin
 
@@ -43,7 +43,7 @@ def credential(request):
 
 def put_file(origin, path, file, **headers):
     """Store a file with the sha256 that it has."""
-    return origin.put_file(path, file, sha256=sha256_of(file), **headers)
+    return origin.put_file(path, Body.of(file), **headers)
 
 
 # What is put and got

@@ -7,6 +7,7 @@ was not the first. A claim is renewed while it is used; one that is not renewed 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeGuard
@@ -184,12 +185,17 @@ class Claim:
 
 
 def take(
-    origin: S3Origin, manifest: Manifest, held: Held | None, base: str | None = None
+    origin: S3Origin,
+    manifest: Manifest,
+    held: Held | None,
+    base: str | None = None,
+    before: Callable[[], None] | None = None,
 ) -> Claim | None:
     """Claim a build; None when this very build is published, which renews its activation.
 
     ``held`` is the record as it was read last, ``base`` the build that will be copied from.
-    Raises `BuildIsPublished`, `ClaimedElsewhere`, `BeingPruned` for what is in the way,
+    ``before`` is called before a claim is made, and may raise; renewing takes no claim. Raises
+    `BuildIsPublished`, `ClaimedElsewhere`, `BeingPruned` for what is in the way,
     `ConditionsIgnored` for a store that cannot keep a claim, `Unsettled`, `OriginError`.
     """
     build = str(manifest.build)
@@ -199,6 +205,8 @@ def take(
             if record.write(origin, replace(held.record, since=origin.now()), held.etag):
                 return None
         else:
+            if before is not None:
+                before()
             claimed = _claimed(manifest, held, origin.now(), base)
             ours = hold(origin, claimed, held.etag if held else None)
             if ours is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from ..build.manifest import BuildFile, Manifest
 from ..progress import bytes_text, count_text
+from .body import Body
 from .s3 import LARGEST_COPY, Found
 
 #: Ten years, as WhiteNoise has it: what is under a build prefix never changes.
@@ -162,15 +162,6 @@ def fits(found: Found, file: BuildFile, sha256: str | None, manifest: Manifest) 
     return found.sha256 == sha256 or (bool(made_of) and made_of.items() <= found.metadata.items())
 
 
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hex. Raises OSError."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _hashed(
     file: BuildFile,
     prefix: str,
@@ -181,7 +172,7 @@ def _hashed(
 ) -> Step:
     step = partial(Step, path=prefix + file.path, file=file, local=local, found=found)
     if found is not None:
-        sha256 = sha256_of(local) if local.is_file() else None
+        sha256 = Body.of(local).sha256 if local.is_file() else None
         if fits(found, file, sha256, manifest):
             return step(Action.SKIP, "is there", size=found.size)
     if source is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -149,18 +149,20 @@ class Publisher:
         directory: Path,
         begun: Begun | None = None,
         provide: Provide | None = None,
+        before: Callable[[], None] | None = None,
     ) -> Published:
         """Bring the build in ``directory`` to S3; it is published when this returns.
 
-        Raises what `claim.take` raises when another content has that build version,
-        `PublishFailed` when objects do not get there, `OriginError` when the record does not.
+        ``before`` is called when it is known that there is something to upload. Raises what
+        `claim.take` raises when another content has that build version, `PublishFailed` when
+        objects do not get there, `OriginError` when the record does not.
         """
         started, asked = time.monotonic(), self.origin.requests
         build = str(manifest.build)
         place = self.origin.url(f"{self.prefix}{build}/")
         begun = begun or self.begin(build)
         base = str(begun.base.build) if begun.base else None
-        claimed = claim.take(self.origin, manifest, begun.held, base)
+        claimed = claim.take(self.origin, manifest, begun.held, base, before)
         if claimed is None:
             return Published(build, place)
 

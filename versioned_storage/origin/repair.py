@@ -12,7 +12,8 @@ from pathlib import Path
 from ..build.manifest import BuildFile, Manifest
 from ..errors import VersionedStorageError
 from ..progress import track
-from .plan import headers, metadata, sha256_of
+from .body import Body
+from .plan import headers, metadata
 from .s3 import LARGEST_COPY, Found
 from .transfer import Provide
 from .verification import Repair, Verification, Wrong
@@ -85,8 +86,9 @@ class Repairer:
                 return repaired("has its headers again", done=True)
             return repaired(_CHANGED, done=False)
         local = self._local(wrong.file)
-        if local is not None and sha256_of(local) == wrong.file.variant.sha256:
-            if self._put(wrong, local, manifest):
+        body = Body.of(local) if local is not None else None
+        if body is not None and body.sha256 == wrong.file.variant.sha256:
+            if self._put(wrong, body, manifest):
                 return repaired("was put back from the build directory", done=True)
             return repaired(_CHANGED, done=False)
         for path, source in self._other_names(wrong):
@@ -95,11 +97,10 @@ class Repairer:
                 return repaired(f"was copied from {url}", done=True)
         return repaired(self._why_not(wrong.file), done=False)
 
-    def _put(self, wrong: Wrong, local: Path, manifest: Manifest) -> bool:
+    def _put(self, wrong: Wrong, body: Body, manifest: Manifest) -> bool:
         etag = self.verifier.origin.put_file(
             wrong.path,
-            local,
-            sha256=str(wrong.file.variant.sha256),
+            body,
             replacing=wrong.found.etag if wrong.found else None,
             metadata=metadata(wrong.file, manifest),
             **headers(wrong.file),

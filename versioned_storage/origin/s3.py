@@ -6,7 +6,6 @@ Whatever is written is written on a condition, so that no writer undoes what it 
 from __future__ import annotations
 
 import hashlib
-import os
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from itertools import islice
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -22,6 +20,7 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
+from .body import Body
 from .connection import Connection
 from .problems import NotDeleted, OriginError
 from .transport import Transport
@@ -216,21 +215,22 @@ class S3Origin:
     def put_file(
         self,
         path: str,
-        file: Path,
+        body: Body,
         *,
-        sha256: str,
         replacing: str | None = None,
         metadata: Mapping[str, str] | None = None,
         **headers: str,
     ) -> str | None:
         """Store a file; as `put`.
 
-        S3 refuses a body that does not have this sha256 (in hex), which stays with the object,
-        beside ``metadata``.
+        S3 refuses other bytes than those of the body's sha256, which stays with the object, beside
+        ``metadata``.
         """
-        with file.open("rb") as body:
-            size = os.fstat(body.fileno()).st_size
-            return self._put(path, body, size, sha256, replacing, headers, metadata)
+        known = (body.size, body.sha256, replacing, headers, metadata)
+        if body.data is not None:
+            return self._put(path, body.data, *known)
+        with body.file.open("rb") as stream:
+            return self._put(path, stream, *known)
 
     def copy(
         self,

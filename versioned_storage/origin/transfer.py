@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
-from queue import Empty, SimpleQueue
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
+from threading import Event
 
 from ..build.manifest import BuildFile, Manifest
 from ..errors import VersionedStorageError
 from ..progress import track
-from .plan import Action, Plan, Step, fits, headers, metadata, sha256_of
+from .body import Body
+from .plan import Action, Plan, Step, fits, headers, metadata
 from .s3 import Found, S3Origin
 
 # How often an object that somebody else writes too is looked at again.
 _ATTEMPTS = 5
-#: How many steps wait for a thread, so that no thread waits for a step.
-AHEAD = 8
-# Seconds without an answer until the claim is looked after.
-_PATIENCE = 10.0
+# Seconds between two looks at what the threads have done, and after the claim.
+_LOOK = 0.05
 
 #: Makes a file of the build that is not on this machine, because the base build has it.
 Provide = Callable[[BuildFile], None]
@@ -102,42 +101,39 @@ class Transfer:
         self, bring: Callable[[Step], Done], steps: Sequence[Step], total: int
     ) -> Iterator[Done]:
         failures: list[VersionedStorageError | OSError] = []
+        answers: SimpleQueue[Done] = SimpleQueue()
+        # All threads take from this one; a tuple's iterator gives each step once.
+        remaining, stopped = iter(steps), Event()
+
+        def work() -> None:
+            for step in remaining:
+                if stopped.is_set():
+                    return
+                try:
+                    answers.put(bring(step))
+                except (VersionedStorageError, OSError) as error:
+                    failures.append(error)
+                    stopped.set()
+                except BaseException:
+                    stopped.set()
+                    raise
+
         threads = min(self.connections, len(steps)) or 1
-        answers: SimpleQueue[Future[Done]] = SimpleQueue()
-        waiting = iter(steps)
-        under_way: set[Future[Done]] = set()
         with ThreadPoolExecutor(threads) as pool:
-
-            def begin(some: Iterable[Step]) -> None:
-                for step in some:
-                    future = pool.submit(bring, step)
-                    under_way.add(future)
-                    future.add_done_callback(answers.put)
-
             try:
                 self.still_ours()
-                begin(islice(waiting, threads + AHEAD))
-                while under_way:
-                    try:
-                        future = answers.get(timeout=_PATIENCE)
-                    except Empty:
-                        continue
-                    finally:
-                        self.still_ours()
-                    under_way.discard(future)
-                    if future.cancelled():
-                        continue
-                    try:
-                        done = future.result()
-                    except (VersionedStorageError, OSError) as error:
-                        failures.append(error)
-                        _cancel(under_way)
-                    else:
-                        if not failures:
-                            begin(islice(waiting, 1))
-                        yield done
+                workers = {pool.submit(work) for _ in range(threads)}
+                while workers:
+                    # A look now and then: to be woken for each answer would be a thread more that
+                    # wants the GIL.
+                    done, workers = wait(workers, timeout=_LOOK, return_when=FIRST_EXCEPTION)
+                    self.still_ours()
+                    while not answers.empty():
+                        yield answers.get()
+                    for worker in done:
+                        worker.result()
             finally:
-                _cancel(under_way)
+                stopped.set()
         if failures:
             raise PublishFailed(str(self.manifest.build), failures, total)
 
@@ -161,7 +157,9 @@ class Transfer:
             if found is not None and _is(found, step, hashed):
                 return _is_there(step, found)
             if hashed.action is Action.UPLOAD:
-                etag = self._put(step, hashed.sha256, found)
+                # Should the file be another one by now, S3 is to refuse it.
+                body = replace(Body.of(step.local), sha256=hashed.sha256)
+                etag = self._put(step, body, found)
             else:
                 etag = self._copied(step, hashed.step.path, hashed.etag, hashed.sha256)
             if etag is not None:
@@ -170,26 +168,24 @@ class Transfer:
         raise Contended(self.origin.url(step.path))
 
     def _uploaded(self, step: Step) -> Done:
-        if not step.local.exists() and self.provide is not None:
+        if self.provide is not None and not step.local.exists():
             self.provide(step.file)
-        sha256, found = sha256_of(step.local), step.found
-        size = step.local.stat().st_size
+        body, found = Body.of(step.local), step.found
         for _ in range(_ATTEMPTS):
-            etag = self._put(step, sha256, found)
+            etag = self._put(step, body, found)
             if etag is not None:
-                return Done(step, Action.UPLOAD, size, etag, sha256)
+                return Done(step, Action.UPLOAD, body.size, etag, body.sha256)
             # Another publisher of this build was faster, or the first attempt's answer was lost.
             found = self.origin.find(step.path)
-            if found is not None and fits(found, step.file, sha256, self.manifest):
+            if found is not None and fits(found, step.file, body.sha256, self.manifest):
                 return _is_there(step, found)
         raise Contended(self.origin.url(step.path))
 
-    def _put(self, step: Step, sha256: str, found: Found | None) -> str | None:
+    def _put(self, step: Step, body: Body, found: Found | None) -> str | None:
         self.check_fresh()
         return self.origin.put_file(
             step.path,
-            step.local,
-            sha256=sha256,
+            body,
             replacing=found.etag if found else None,
             metadata=metadata(step.file, self.manifest),
             **headers(step.file),
@@ -217,8 +213,3 @@ def _is(found: Found, step: Step, hashed: Done) -> bool:
 
 def _done_by(hashed: Done) -> Action:
     return Action.UPLOAD if hashed.action is Action.UPLOAD else Action.COPY
-
-
-def _cancel(futures: Iterable[Future[Done]]) -> None:
-    for future in list(futures):
-        future.cancel()

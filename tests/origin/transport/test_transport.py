@@ -13,9 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.origin.transport.wire import authority, client_of, raw, sha256_of, tunnel
 from tests.s3 import HANGS_UP, Answer, front, nobody, options, refusal
 from versioned_storage.origin import transport as module
+from versioned_storage.origin.body import IN_MEMORY, Body
 from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.s3 import S3Origin
-from versioned_storage.origin.transport import IN_MEMORY, Transport
+from versioned_storage.origin.transport import Transport
 
 OK = Answer(200, b"", {"ETag": '"0"'})
 COPIED = Answer(200, b'<CopyObjectResult><ETag>"0"</ETag></CopyObjectResult>')
@@ -218,13 +219,14 @@ def test_an_answer_that_is_cut_off_is_none(cut_off):
     assert s3.bodies == [BODY, BODY]
 
 
-def test_a_connection_that_the_server_closed_meanwhile_is_no_failure():
+def test_a_connection_that_the_server_closed_meanwhile_is_no_failure(waits):
     whole = b'HTTP/1.1 200 OK\r\nETag: "0"\r\nContent-Length: 0\r\n\r\n'
     with raw(whole) as s3:
         to = transport(s3.url)
         for _ in range(5):
             assert put(to) == '"0"'
     assert s3.bodies == [BODY] * 5
+    assert waits == []
 
 
 def test_a_server_that_does_not_answer_in_time_is_asked_again():
@@ -278,7 +280,7 @@ def test_a_refusal_is_the_exception_that_boto3_would_raise():
 def test_after_five_attempts_it_is_given_up_and_counted(tmp_path, waits):
     (tmp_path / "a.css").write_bytes(BODY)
     with front(answer=lambda _: SLOW_DOWN) as s3, pytest.raises(OriginError) as failed:
-        S3Origin(patient(s3.url)).put_file("a.css", tmp_path / "a.css", sha256=sha256_of(BODY))
+        S3Origin(patient(s3.url)).put_file("a.css", Body.of(tmp_path / "a.css"))
     assert len(s3.requests) == failed.value.attempts == 5
     assert "s3://bucket/a.css failed after 5 attempts: 503 SlowDown" in str(failed.value)
     # "attempt=1; max=5" with a newer botocore.
@@ -291,7 +293,7 @@ def test_after_five_attempts_it_is_given_up_and_counted(tmp_path, waits):
 def test_without_an_answer_the_attempts_are_counted_too(tmp_path):
     (tmp_path / "a.css").write_bytes(BODY)
     with nobody() as url, pytest.raises(OriginError) as failed:
-        S3Origin(patient(url)).put_file("a.css", tmp_path / "a.css", sha256=sha256_of(BODY))
+        S3Origin(patient(url)).put_file("a.css", Body.of(tmp_path / "a.css"))
     assert (failed.value.attempts, failed.value.code) == (5, "EndpointConnectionError")
     assert "s3://bucket/a.css failed after 5 attempts: EndpointConnectionError" in str(failed.value)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...build.compression import encode_file
 from ...build.damage import DamagedBuild, damages
+from ...build.directory import BuildDirectory
 from ...build.manifest import Manifest
 from ...errors import VersionedStorageError
 from ...origin import claim
@@ -170,23 +171,33 @@ def run(site: Site, options: Mapping[str, Any]) -> Outcome | Rehearsal | Abandon
     manifest = _manifest(site, build)
     begun = publisher.begin(build)
     directory = site.directory(build)
+    check = partial(_check, manifest, directory)
     if options["dry_run"]:
+        published = _is_published(begun)
+        if not published:
+            check()
         plan = publisher.plan(manifest, directory.root, begun)
         place = site.origin.url(f"{site.prefix}{build}/")
-        return Rehearsal(plan, place, _is_published(begun), options["verbosity"] > 1)
+        return Rehearsal(plan, place, published, options["verbosity"] > 1)
     provide = partial(encode_file, directory)
-    return Outcome(publisher.publish(manifest, directory.root, begun, provide))
+    return Outcome(publisher.publish(manifest, directory.root, begun, provide, check))
 
 
 def _manifest(site: Site, build: str) -> Manifest:
-    """The manifest of the build, whose files are as it says. Raises `NotBuilt`, `DamagedBuild`."""
+    """The manifest of the build. Raises `NotBuilt`."""
     manifest = site.manifest_on_disk(build)
     if manifest is None:
         raise NotBuilt(build, str(site.manifest_path(build)), site.builds_on_disk())
-    directory = site.directory(build)
-    if found := list(damages(manifest, directory)):
-        raise DamagedBuild(build, str(directory.root), found)
     return manifest
+
+
+def _check(manifest: Manifest, directory: BuildDirectory) -> None:
+    """Raise `DamagedBuild` if a file is not as it was built.
+
+    To publish again what is published takes the manifest alone, as it does after a `pull`.
+    """
+    if found := list(damages(manifest, directory)):
+        raise DamagedBuild(str(manifest.build), str(directory.root), found)
 
 
 def _is_published(begun: Begun) -> bool:

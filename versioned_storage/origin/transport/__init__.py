@@ -1,8 +1,8 @@
 """The two requests that a build makes thousands of, PUT and copy, without boto3's cost.
 
-They are boto3's own requests (see `rehearsal`), sent by its own HTTP session, so that credentials,
-endpoint, proxies, TLS and timeouts are those of the client. What is not boto3's is when to try
-again, and how many at once.
+They are boto3's own requests (see `rehearsal`), sent by its own HTTP session or as that would send
+them (see `direct`), so that credentials, endpoint, proxies, TLS and timeouts are those of the
+client. What is not boto3's is when to try again, and how many at once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
@@ -26,8 +26,6 @@ from .template import Template, split
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-#: Bodies up to this size, in bytes, are read at once; larger ones are streamed.
-IN_MEMORY = 1 << 18
 #: The longest wait before the second attempt, in seconds; it doubles with each one, to the longest.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 20.0
 
@@ -69,8 +67,6 @@ class Transport:
         given = {**parameters, "Bucket": self._bucket, "Key": key}
         if not isinstance(body, bytes) and size >= THRESHOLD:
             return self._parts.put(given, body, size)
-        if not isinstance(body, bytes) and size <= IN_MEMORY:
-            body = body.read()
         given["ChecksumSHA256"] = b64encode(bytes.fromhex(sha256)).decode()
         return self._done("PutObject", given, body, size, sha256)
 
@@ -120,7 +116,8 @@ class Transport:
         sha256: str,
     ) -> Answer:
         """Ask until there is an answer that stays: done, or elsewhere. Raises all others."""
-        invocation = str(uuid4())
+        # uuid4 asks the system for each, and hands the GIL over meanwhile.
+        invocation = str(UUID(int=random.getrandbits(128), version=4))
         attempt = 0
         while True:
             attempt += 1
@@ -134,7 +131,7 @@ class Transport:
             )
             with self.limiter.place() as begun:
                 try:
-                    answer = read(self._client, operation, template.session.send(request))
+                    answer = read(self._client, operation, template.send(request, attempt=attempt))
                 except NO_ANSWER as error:
                     answer = Answer(error=error)
             if answer.throttled:

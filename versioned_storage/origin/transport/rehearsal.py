@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from botocore import xform_name
@@ -27,6 +28,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
 from botocore.signers import RequestSigner
 
+from .direct import Content, Direct
 from .signature import Credentials, Scheme
 from .template import ATTEMPT, BODY, ENCODED, MOMENTARY, Template, joined, split, with_holes
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 OPERATIONS = ("PutObject", "CopyObject")
 
 _SIGNATURES = ("v4", "s3v4")
+# An answer to a rehearsal that both operations take for a success.
+_COPIED = b'<CopyObjectResult><ETag>"0"</ETag></CopyObjectResult>'
 _HOLE = re.compile(r"[\w .-]+", re.ASCII)
 
 
@@ -46,6 +50,7 @@ class Rehearsals:
     def __init__(self, client: S3Client) -> None:
         self._client = client
         self._templates: dict[str, Template | None] = {}
+        self._directs: dict[tuple[str, str], Direct | None] = {}
         self._lock = threading.Lock()
         self._here = threading.local()
         handlers: Mapping[str, Callable[..., Any]] = {
@@ -80,10 +85,19 @@ class Rehearsals:
     def _learn(
         self, operation: str, kind: Mapping[str, Any], names: Iterable[str]
     ) -> Template | None:
-        template = self._rehearse(operation, kind, names).template()
+        rehearsed = self._rehearse(operation, kind, names)
+        template = rehearsed.template(self._direct(rehearsed))
         if template is None or not self._rehearse(operation, kind, names).bears_out(template):
             return None
         return template
+
+    def _direct(self, rehearsed: _Rehearsed) -> Direct | None:
+        """The connections to a server, the same ones for all kinds of requests."""
+        server = urlsplit(rehearsed.url)[:2]
+        if server not in self._directs and rehearsed.session is not None:
+            config = self._client.meta.config
+            self._directs[server] = Direct.beside(rehearsed.session, rehearsed.url, config)
+        return self._directs.get(server)
 
     def _rehearse(
         self, operation: str, kind: Mapping[str, Any], names: Iterable[str]
@@ -132,7 +146,7 @@ class Rehearsals:
             for name, text in headers.items()
         }
         none: Any = {}
-        return AWSResponse(request.url, 200, none, _Success())
+        return AWSResponse(request.url, 200, none, Content(_COPIED))
 
     def _see_session(self, endpoint: Any, **_: object) -> None:
         if self._rehearsed is not None:
@@ -150,7 +164,7 @@ class _Rehearsed:
     session: URLLib3Session | None = None
     credentials: Callable[[], Credentials] | None = None
 
-    def template(self) -> Template | None:
+    def template(self, direct: Direct | None) -> Template | None:
         """The kind of this request; None when it is not signed as a template can sign."""
         scheme = Scheme.of(self.headers.get("Authorization", ""))
         if scheme is None or self.session is None or self.credentials is None:
@@ -161,6 +175,7 @@ class _Rehearsed:
             headers=dict(self._headers_with_holes()),
             scheme=scheme,
             session=self.session,
+            direct=direct,
             credentials=self.credentials,
         )
 
@@ -184,13 +199,6 @@ class _Rehearsed:
                 yield name, text.replace("attempt=1", f"attempt=%({ATTEMPT})s")
             elif lower != "authorization":
                 yield name, with_holes(text, self.sentinels)
-
-
-class _Success:
-    """The body of the answer to a rehearsal, in the way that `AWSResponse` reads it."""
-
-    def stream(self) -> Iterator[bytes]:
-        yield b'<CopyObjectResult><ETag>"0"</ETag></CopyObjectResult>'
 
 
 def _fits(name: str, value: object) -> bool:

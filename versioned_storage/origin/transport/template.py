@@ -8,9 +8,10 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from botocore.awsrequest import AWSPreparedRequest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
 
+from .direct import Direct
 from .signature import Credentials, Scheme
 
 #: The parameters that differ from object to object; the values of Metadata are the others.
@@ -57,6 +58,8 @@ class Template:
     headers: Mapping[str, str]
     scheme: Scheme
     session: URLLib3Session
+    #: The same server without botocore's session, where that is all the same.
+    direct: Direct | None
     #: The credentials of this moment: a role's are renewed while a build is published.
     credentials: Callable[[], Credentials]
 
@@ -93,6 +96,12 @@ class Template:
         encoded = {name: text.encode() for name, text in headers.items()}
         # The stubs want a class here that botocore itself does not use.
         return AWSPreparedRequest(self.method, url, encoded, body, False)  # type: ignore[arg-type]
+
+    def send(self, request: AWSPreparedRequest, *, attempt: int) -> AWSResponse:
+        """Send a request. Raises what botocore's session raises."""
+        if self.direct is not None and attempt == 1 and isinstance(request.body, bytes):
+            return self.direct.send(request)
+        return self.session.send(request)
 
     def filled(self, holes: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         """The URL and the signed headers with these values in the holes."""
