@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -179,8 +180,8 @@ class Django:
             },
         )
 
-    def collect(self, **how) -> Ran:
-        return self.run("collectstatic", "--noinput", "-v0", **how)
+    def collect(self, verbosity: int = 0, **how) -> Ran:
+        return self.run("collectstatic", "--noinput", f"-v{verbosity}", **how)
 
     def publish(self, build: str) -> Ran:
         return self.run("staticbuilds", "publish", build, "--json", build=build)
@@ -254,13 +255,14 @@ def uploads(server: Server, site: Django, with_aws: bool, best: Best) -> None:
     }
     if with_aws:
         candidates["aws s3 sync"] = lambda _: aws(server, directory)
+    server.ask("/empty")
+    collected = site.collect(build="b1", verbosity=1)
+    within = float(re.findall(r"requests, ([\d.]+) s", collected.said)[-1])
+    best.keep(COLD, "ours, within collectstatic", replace(collected, seconds=within))
     for who, upload in candidates.items():
         server.ask("/empty")
         ran = upload("cp")
         best.keep(COLD, who, ran)
-        if who == "ours":
-            within = json.loads(ran.said)["seconds"]
-            best.keep(COLD, "ours, within collectstatic", replace(ran, seconds=within))
         best.keep(AGAIN, who, upload("sync"))
         touch(directory)
         best.keep(TOUCHED, who, upload("sync"))

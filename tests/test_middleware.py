@@ -224,6 +224,13 @@ def test_a_link_without_a_build_leads_behind_the_cdn(tmp_path: Path) -> None:
         assert served("/static/.hidden")[0] == 404
 
 
+def test_only_who_asks_for_a_file_is_redirected(deployed: Site) -> None:
+    middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(b"the rest of the site"))
+    for method, status in (("GET", 302), ("HEAD", 302), ("POST", 405), ("OPTIONS", 405)):
+        response = middleware(RequestFactory().generic(method, "/static/css/app.css"))
+        assert (method, response.status_code) == (method, status)
+
+
 def test_the_name_in_a_redirect_is_encoded(tmp_path: Path) -> None:
     files = {"img/a b+ü%.png": b"x"}
     with site(tmp_path, files, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:

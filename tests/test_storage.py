@@ -976,3 +976,14 @@ def test_text_is_saved_once_and_as_it_is(tmp_path):
     with site(tmp_path, BUILD_VERSION="b1") as one:
         one.storage.save("note.txt", ContentFile("first\nsecond\n"))
         assert (one.root / "b1" / "note.txt").read_text() == "first\nsecond\n"
+
+
+def test_dotfiles_that_nobody_will_serve_are_named(tmp_path, caplog):
+    dotfiles = {f".well-known/{number:02}": "x" for number in range(11)}
+    with site(tmp_path, {"a.css": "a{}", "b.x.css": "b{}", **dotfiles}, BUILD_VERSION="b1") as it:
+        it.collect()
+        assert "begin with a dot" not in caplog.text
+        it.collect(use_default_ignore_patterns=False, clear=True)
+    assert "begin with a dot: .well-known/00, .well-known/01" in caplog.text
+    assert ".well-known/09 and 1 more. collectstatic leaves them out" in caplog.text
+    assert "b.x.css" not in caplog.text

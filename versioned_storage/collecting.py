@@ -150,6 +150,7 @@ class CollectsBuilds(ManifestOnDemand):
         for one in built.done:
             yield names[one.name], one.hashed_name, one.written or self._counts_as_processed(one)
         say(built.summary(self.location))
+        self._warn_of_dotfiles(built.manifest)
         if publisher is not None:
             directory = Path(self.location)
             try:
@@ -160,6 +161,17 @@ class CollectsBuilds(ManifestOnDemand):
                 self.manifest_storage.delete(self.manifest_name)
                 raise
             say(str(published))
+
+    def _warn_of_dotfiles(self, manifest: Manifest) -> None:
+        dotfiles = sorted(name for name in manifest.paths if "/." in f"/{name}")
+        if self.build_version is not None and dotfiles:
+            more = f" and {len(dotfiles) - 10} more" if len(dotfiles) > 10 else ""
+            logger.warning(
+                "Neither the CDN nor the middleware serves files or directories whose names begin "
+                "with a dot: %s%s. collectstatic leaves them out without --no-default-ignore.",
+                ", ".join(dotfiles[:10]),
+                more,
+            )
 
     def provide(self, file: BuildFile) -> None:
         """Make an encoding that this disk lacks, because S3 had it when the build was made."""

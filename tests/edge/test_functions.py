@@ -22,6 +22,7 @@ from versioned_storage.edge.functions import (
     shared,
     source,
 )
+from versioned_storage.serving.negotiation import NotAcceptable, choose
 
 CSS = "/static/2f1c9ab/css/app.3f2a9c1b7d10.css"
 ANYONE = {"value": "*"}
@@ -63,9 +64,17 @@ def uris(js, events, code=None):
 
 def picked(js, accepts, code=None):
     """The suffix that is picked for a style sheet, for each Accept-Encoding."""
-    return [
-        uri.removeprefix(CSS) for uri in uris(js, [asked(CSS, value) for value in accepts], code)
-    ]
+    found = uris(js, [asked(CSS, value) for value in accepts], code)
+    return [uri if uri == 406 else uri.removeprefix(CSS) for uri in found]
+
+
+def of_middleware(accept):
+    """The suffix of what the middleware sends."""
+    try:
+        chosen = choose(accept, tuple(ENCODINGS))
+    except NotAcceptable:
+        return 406
+    return ENCODINGS[chosen].suffix if chosen in ENCODINGS else ""
 
 
 def vary(js, events, code=None):
@@ -111,16 +120,17 @@ PICKED = {
     "identity, br": ".br",
     "identity;q=0.6, br;q=0.5, gzip;q=0.6": ".gz",
     "identity;q=0, gzip;q=0.1": ".gz",
-    "identity;q=0": ".br",
-    "identity;q=0, br;q=0": ".gz",
-    "identity;q=0, br;q=0, gzip;q=0": "",
+    "identity;q=0": 406,
+    "identity;q=0, br;q=0": 406,
+    "identity;q=0, br;q=0, gzip;q=0": 406,
     # Any
-    "*": ".br",
-    "*;q=0": "",
-    "*;q=0.5": ".br",
-    "br;q=0, *": ".gz",
-    "br;q=0.5, *": ".gz",
+    "*": "",
+    "*;q=0": 406,
+    "*;q=0.5": "",
+    "br;q=0, *": "",
+    "br;q=0.5, *": "",
     "br;q=0.5, gzip;q=0.5, *": "",
+    "identity;q=0, br;q=0, *": ".gz",
     "gzip, *;q=0": ".gz",
     "gzip;q=0.5, *;q=0": ".gz",
     "identity;q=0, *;q=0.1": ".br",
@@ -163,17 +173,28 @@ def test_no_header_makes_it_fail(js):
     chance = random.Random(6)
     parts = ["br", "gzip", "identity", "*", ";", "q=", "0", ".5", "1", ",", ", ", " ", "\t", "é"]
     accepts = ["".join(chance.choices(parts, k=n % 40)) for n in range(5000)]
-    assert set(picked(js, accepts)) == {"", ".br", ".gz"}
+    assert set(picked(js, accepts)) <= {"", ".br", ".gz", 406}
+
+
+def test_the_edge_picks_what_the_middleware_picks(js):
+    chance = random.Random(9)
+    codings = ["br", "gzip", "x-gzip", "identity", "*", "deflate", "BR"]
+    weights = ["", ";q=0", ";q=0.5", ";q=1", "; q=0.501", ";q=2", ";q="]
+    accepts = list(PICKED)
+    for number in range(5000):
+        members = chance.sample(codings, k=number % 6)
+        accepts.append(", ".join(one + chance.choice(weights) for one in members))
+    assert picked(js, accepts) == [of_middleware(accept) for accept in accepts]
 
 
 def test_only_what_the_builds_have_is_asked_for(js):
     for encodings, suffixes in [
         (("br",), [".br", "", ".br"]),
         (("gzip",), ["", ".gz", ".gz"]),
-        ((), ["", "", ""]),
+        ((), ["", "", 406]),
     ]:
         code = rendered(VIEWER_REQUEST, site(encodings=encodings))
-        assert picked(js, ["br", "gzip", "*"], code) == suffixes
+        assert picked(js, ["br", "gzip", "*, identity;q=0"], code) == suffixes
 
 
 def test_all_else_of_the_request_stays_as_it_is(js):

@@ -186,6 +186,8 @@ class Inline:
 
     def __exit__(self, *_: object) -> None: ...
 
+    def shutdown(self, *, wait: bool) -> None: ...
+
     def submit(self, work, *args):
         future: Future[Any] = Future()
         try:

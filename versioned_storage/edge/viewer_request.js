@@ -11,6 +11,9 @@ const SITE = {"prefix": "/static/", "manifest": "staticfiles.json", "encodings":
 // One member of an Accept-Encoding header, in lower case: a coding, and its weight if it has one.
 const MEMBER = /^[ \t]*([^ \t;]+)[ \t]*(?:;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*)?$/;
 
+// Of identity where the header does not name it: acceptable, and below every weight.
+const LEAST = 0.0005;
+
 function handler(event) {
     const request = event.request;
     const names = namesBelowPrefix(request.uri);
@@ -27,7 +30,11 @@ function handler(event) {
     // S3 obeys parameters such as response-content-type, which are not for a viewer to set.
     request.querystring = {};
     if (isEligible(names[names.length - 1])) {
-        request.uri += preferredSuffix(weightsIn(request.headers['accept-encoding']));
+        const suffix = preferredSuffix(weightsIn(request.headers['accept-encoding']));
+        if (suffix === null) {
+            return answer(406, 'Not Acceptable', {'cache-control': {value: 'no-store'}});
+        }
+        request.uri += suffix;
     }
     return request;
 }
@@ -72,34 +79,28 @@ function weightsIn(header) {
         lines.map((line) => line.value).join(',').toLowerCase().split(',').forEach((member) => {
             const parts = MEMBER.exec(member);
             if (parts) {
-                weights[parts[1]] = parts[2] === undefined ? 1 : Number(parts[2]);
+                const coding = parts[1] === 'x-gzip' ? 'gzip' : parts[1];
+                weights[coding] = parts[2] === undefined ? 1 : Number(parts[2]);
             }
         });
     }
     return weights;
 }
 
-// The suffix of the encoding with the highest weight; of equal ones, the first in SITE. Identity
-// is acceptable without being named, and then comes last.
+// The suffix of what has the highest weight, null where nothing has one: as `choose` decides it in
+// serving/negotiation.py. Of equal ones an encoding that is named comes first, in the order of SITE,
+// and identity before what only '*' allows: who says no more has not said what it can decode.
 function preferredSuffix(weights) {
-    const identity = weightOf('identity', weights);
-    let best = {suffix: ''};
-    let highest = 0;
+    const any = weights['*'];
+    const unnamed = any === undefined ? LEAST : any;
+    const identity = weights.identity === undefined ? unnamed : weights.identity;
+    let best = {suffix: '', weight: identity, named: false};
     SITE.encodings.forEach((encoding) => {
-        const weight = weightOf(encoding.name, weights);
-        if (weight > highest) {
-            best = encoding;
-            highest = weight;
+        const named = weights[encoding.name] !== undefined;
+        const weight = named ? weights[encoding.name] : any;
+        if (weight > best.weight || (weight === best.weight && named && !best.named)) {
+            best = {suffix: encoding.suffix, weight: weight, named: named};
         }
     });
-    if (highest === 0 && identity === 0) {
-        // Neither is acceptable: better an encoding that was not refused than what was.
-        best = SITE.encodings.find((one) => weightOf(one.name, weights) === undefined) || best;
-    }
-    return identity > highest ? '' : best.suffix;
-}
-
-// undefined for a coding that the header says nothing about.
-function weightOf(coding, weights) {
-    return weights[coding] === undefined ? weights['*'] : weights[coding];
+    return best.weight > 0 ? best.suffix : null;
 }

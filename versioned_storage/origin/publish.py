@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,10 +52,16 @@ class NotOfThisBuild(OtherContent):
 
 @dataclass(frozen=True)
 class Begun:
-    """What S3 had to say before the build: its record, and the build to copy from."""
+    """What S3 had to say before the build: its record, and the build to copy from.
+
+    ``etags`` are those of the base build's objects by their paths, which are being listed while
+    the build is made; ``asked`` is how many requests had been made before all of it.
+    """
 
     held: Held | None
     base: Manifest | None
+    etags: Future[dict[str, str]]
+    asked: int
 
     def encoded(self, encoders: Mapping[str, object]) -> dict[str, dict[str, int]]:
         """The sizes of the encodings that need not be made, by the integrity of their asset."""
@@ -117,13 +123,16 @@ class Publisher:
         Raises `OriginError` and `BaseNotPublished`. Access denied is none: without permission to
         list the bucket S3 says it of every key that is not there.
         """
-        held = None
+        held, asked = None, self.origin.requests
         with _without_permission_to_look():
             held = record.read(self.origin, build)
-        if held is not None and held.record.state is State.PUBLISHED:
-            # It has all of itself: no other build is asked for.
-            return Begun(held, held.record.manifest)
-        return Begun(held, self._base(apart_from=build))
+        # What is published has all of itself: no other build is asked for.
+        published = held is not None and held.record.state is State.PUBLISHED
+        base = held.record.manifest if held and published else self._base(apart_from=build)
+        pool = ThreadPoolExecutor(1)
+        etags = pool.submit(self._etags, None if published else base)
+        pool.shutdown(wait=False)
+        return Begun(held, base, etags, asked)
 
     def plan(self, manifest: Manifest, directory: Path, begun: Begun | None = None) -> Plan:
         """What `publish` would do; nothing is written. Raises what is in the way of it."""
@@ -136,7 +145,7 @@ class Publisher:
             directory,
             self.prefix,
             there=there,
-            copyable=self._copyable(manifest, begun.base),
+            copyable=self._copyable(manifest, begun),
         )
         foreign = there.keys() - {step.path for step in planned.steps}
         if foreign:
@@ -157,7 +166,7 @@ class Publisher:
         `claim.take` raises when another content has that build version, `PublishFailed` when
         objects do not get there, `OriginError` when the record does not.
         """
-        started, asked = time.monotonic(), self.origin.requests
+        started = time.monotonic()
         build = str(manifest.build)
         place = self.origin.url(f"{self.prefix}{build}/")
         begun = begun or self.begin(build)
@@ -184,7 +193,7 @@ class Publisher:
             place=place,
             objects={action: sum(one.action is action for one in done) for action in Action},
             uploaded_size=sum(one.size for one in done if one.action is Action.UPLOAD),
-            requests=self.origin.requests - asked,
+            requests=self.origin.requests - begun.asked,
             seconds=time.monotonic() - started,
         )
 
@@ -218,11 +227,17 @@ class Publisher:
                 return {path: one for path, one in found if one is not None}
         return {}
 
-    def _copyable(self, manifest: Manifest, base: Manifest | None) -> dict[Content, Source]:
+    def _etags(self, build: Manifest | None) -> dict[str, str]:
+        if build is None:
+            return {}
+        return {one.path: one.etag for one in self.origin.list(f"{self.prefix}{build.build}/")}
+
+    def _copyable(self, manifest: Manifest, begun: Begun) -> dict[Content, Source]:
+        base = begun.base
         if base is None or base.build == manifest.build:
             return {}
         wanted = {asset.integrity for asset in manifest.assets.values()}
-        etags = {one.path: one.etag for one in self.origin.list(f"{self.prefix}{base.build}/")}
+        etags = begun.etags.result()
         return {
             content: replace(source, etag=etags[source.path])
             for content, source in sources(base, self.prefix, manifest.encoders)

@@ -31,16 +31,18 @@ class Answer(NamedTuple):
     body: bytes = b""
 
 
+NOT_ALLOWED = Answer(HTTPStatus.METHOD_NOT_ALLOWED, (("Allow", "GET, HEAD"), EMPTY))
+
+
 class Fixed(NamedTuple):
-    """What answers every request alike."""
+    """What answers every request alike; a redirect only those that ask for what is there."""
 
     answer: Answer
 
     def get_response(self, method: str, request: Mapping[str, str]) -> Answer:
+        if self.answer.status is HTTPStatus.FOUND and method not in ("GET", "HEAD"):
+            return NOT_ALLOWED
         return self.answer
-
-
-NOT_ALLOWED = Answer(HTTPStatus.METHOD_NOT_ALLOWED, (("Allow", "GET, HEAD"), EMPTY))
 
 
 def moved_for_now(url: str, common: Headers) -> Fixed:

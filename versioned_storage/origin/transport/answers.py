@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
-from botocore.parsers import ResponseParserError, create_parser
+from botocore.parsers import create_parser
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -103,7 +104,7 @@ def read(client: S3Client, operation: str, response: AWSResponse) -> Answer:
     if status < 300:
         etag = response.headers.get("ETag", "")
         if operation == "CopyObject":
-            etag, status = _copied(client, response)
+            etag, status = _copied(response.content)
         if _is_whole(etag):
             return Answer(etag)
         if status < 300:
@@ -114,17 +115,18 @@ def read(client: S3Client, operation: str, response: AWSResponse) -> Answer:
     return Answer(error=kind(parsed, operation), wait=seconds)
 
 
-def _copied(client: S3Client, response: AWSResponse) -> tuple[str, int]:
+def _copied(content: bytes) -> tuple[str, int]:
     """The ETag of a copy, and 200; no ETag, and 500 when there is an error in the body."""
     try:
-        parsed = _parsed(client, "CopyObject", response, 200)
-    except ResponseParserError:
+        # As botocore reads it, at a tenth of the cost: a build can have thousands of them.
+        root = ET.fromstring(content.lstrip())  # noqa: S314 - S3 is trusted
+    except ET.ParseError:
         # Not XML, or only a part of it.
         return "", 200
-    etag: str = parsed.get("CopyObjectResult", {}).get("ETag", "")
+    etag = root.findtext("{*}ETag", "")
     # Ceph's server leaves out the quotes, here alone.
     etag = f'"{etag}"' if etag and '"' not in etag else etag
-    return etag, 500 if b"<Error>" in response.content else 200
+    return etag, 500 if root.tag.endswith("Error") else 200
 
 
 def _parsed(client: S3Client, operation: str, response: AWSResponse, status: int) -> dict[str, Any]:
