@@ -109,7 +109,7 @@ def _compress_one(work: Work, directory: BuildDirectory, table: list[Encoding]) 
         if _is_there(work, directory, encoding, names) or _take(work, directory, encoding, names):
             reused.add(encoding.name)
         elif encoding.name in work.elsewhere:
-            for name in names:
+            for name in filter(directory.exists, names):
                 directory.remove(name)
             sizes[encoding.name] = work.elsewhere[encoding.name]
             reused.add(encoding.name)
@@ -124,8 +124,9 @@ def _compress_one(work: Work, directory: BuildDirectory, table: list[Encoding]) 
 
 
 def _is_there(work: Work, directory: BuildDirectory, encoding: Encoding, names: list[str]) -> bool:
-    first = directory.path(names[0])
-    return not first.is_symlink() and decodes_to(lambda: first.open("rb"), encoding, work.digest)
+    if not directory.exists(names[0]) or directory.is_symlink(names[0]):
+        return False
+    return decodes_to(lambda: directory.path(names[0]).open("rb"), encoding, work.digest)
 
 
 def _take(work: Work, directory: BuildDirectory, encoding: Encoding, names: list[str]) -> bool:
