@@ -10,8 +10,8 @@ from django.test import override_settings
 
 from versioned_storage.build.encodings import SKIP_COMPRESS_EXTENSIONS
 from versioned_storage.errors import MissingBuildVersion
+from versioned_storage.option_values import InvalidOption
 from versioned_storage.options import (
-    InvalidOption,
     Options,
     UnknownOption,
     debug,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..build.encodings import ENCODINGS
 from ..build.manifest import Asset, Manifest, UnreadableManifest
-from ..options import is_build_version
+from ..option_values import is_build_version
 from ..progress import logger
 
 #: Seconds for which a build that was not there is not looked for again.

@@ -1,0 +1,197 @@
+"""What each option may be, and what is said of what it cannot be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from .build.encodings import ENCODINGS
+from .edge.functions import RESPONSE_HEADERS
+from .errors import ConfigurationError
+
+_BUILD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# RFC 9110, 5.1 and 5.5.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?")
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+
+
+class InvalidOption(ConfigurationError):
+    """An option has a value that it cannot have."""
+
+    def __init__(self, setting: str, found: str, allowed: str, example: str) -> None:
+        self.setting = setting
+        self.found = found
+        self.allowed = allowed
+        self.example = example
+        super().__init__(f"{setting} is {found}. It takes {allowed}, for example {example}.")
+
+
+def is_build_version(value: str) -> bool:
+    """Say whether a string can name a build."""
+    return _BUILD_VERSION.fullmatch(value) is not None
+
+
+def _check_build_version(value: object, setting: str) -> str:
+    if isinstance(value, str) and is_build_version(value):
+        return value
+    allowed = (
+        "1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or a digit "
+        "(it becomes a directory and a part of each URL)"
+    )
+    raise InvalidOption(setting, repr(value), allowed, "'2f1c9ab'")
+
+
+def _check_cdn_domain(value: object, setting: str) -> str:
+    if isinstance(value, str):
+        url = value if "://" in value else f"https://{value}"
+        parts = _parts(url.rstrip("/"))
+        path_is_sound = re.fullmatch(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*", parts.path)
+        dots = {".", ".."} & set(parts.path.split("/"))
+        extras = parts.query or parts.fragment or "?" in url or "#" in url
+        if (
+            parts.scheme in ("http", "https")
+            and _HOST.fullmatch(parts.netloc)
+            and path_is_sound
+            and not dots
+            and not extras
+        ):
+            return parts.geturl()
+    # A URL with a user and a password in it is not for the log.
+    found = repr(value) if "@" not in str(value) else "a URL with a user in it"
+    allowed = (
+        "the domain of the CDN, or its URL with http or https, a port and a path that stands "
+        "before the path of STATIC_URL; no user, no query, no fragment, no '.' or '..'"
+    )
+    raise InvalidOption(setting, found, allowed, "'d111111abcdef8.cloudfront.net'")
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        # A bracket that is never closed: no URL, so nothing of one.
+        return SplitResult("", "", "", "", "")
+
+
+def _check_origin(value: object, setting: str) -> Mapping[str, Any]:
+    example = "{'bucket_name': 'my-site-static', 'region_name': 'eu-west-1'}"
+    allowed = "a dict of django-storages' S3Storage options with a bucket_name"
+    if not isinstance(value, Mapping):
+        raise InvalidOption(setting, f"of type {type(value).__name__}", allowed, example)
+    bucket = value.get("bucket_name")
+    if not isinstance(bucket, str) or not bucket:
+        # The keys alone: the values can be secrets.
+        found = f"a dict with {', '.join(sorted(map(str, value))) or 'nothing in it'}"
+        if "bucket_name" in value:
+            found = f"a dict whose bucket_name is {bucket!r}"
+        raise InvalidOption(setting, found, allowed, example)
+    for name in ("CacheControl", "ContentEncoding", "ContentType"):
+        if name in (value.get("object_parameters") or {}):
+            allowed = f"object_parameters without {name}, which each object gets from its build"
+            raise InvalidOption(setting, f"a dict that sets {name}", allowed, example)
+    return dict(value)
+
+
+def _check_encodings(value: object, setting: str) -> tuple[str, ...]:
+    names = _strings(value)
+    if names is None or not set(names) <= ENCODINGS.keys():
+        allowed = f"a list of encodings, known are {', '.join(ENCODINGS)}; an empty one is for none"
+        raise InvalidOption(setting, repr(value), allowed, str(list(ENCODINGS)))
+    return tuple(name for name in ENCODINGS if name in names)
+
+
+def _check_extensions(value: object, setting: str) -> tuple[str, ...]:
+    names = _strings(value)
+    if names is None:
+        raise InvalidOption(setting, repr(value), "a list of file extensions", "['png', 'woff2']")
+    return tuple(sorted({name.lower().removeprefix(".") for name in names}))
+
+
+def _check_ignore_missing(value: object, setting: str) -> tuple[str, ...]:
+    entries = _strings(value)
+    if entries is None or not all(":" in entry.strip(":") for entry in entries):
+        allowed = "a list of 'file-glob:reference-glob'"
+        raise InvalidOption(setting, repr(value), allowed, "['vendor/*.css:*.htc']")
+    return entries
+
+
+def _check_prehashed(value: object, setting: str) -> Callable[[str], bool]:
+    if callable(value):
+        return value
+    if isinstance(value, (str, re.Pattern)):
+        try:
+            pattern = re.compile(value)
+        except re.error as error:
+            found = f"{value} ({error})"
+        else:
+            return lambda name: pattern.search(name) is not None
+    else:
+        found = repr(value)
+    allowed = "a regular expression or a callable that takes a file's name"
+    raise InvalidOption(setting, found, allowed, r"r'^assets/.+-[\w-]{8}\.\w+$'")
+
+
+def _check_base_build(value: object, setting: str) -> bool | str:
+    return value if isinstance(value, bool) else _check_build_version(value, setting)
+
+
+def _check_connections(value: object, setting: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000:
+        return value
+    raise InvalidOption(setting, repr(value), "a whole number from 1 to 1000", "64")
+
+
+def _check_response_headers(value: object, setting: str) -> Mapping[str, str]:
+    if not isinstance(value, Mapping) or not all(map(_is_header, value.keys(), value.values())):
+        allowed = "a dict of header names and values, None for one that is not to be sent"
+        raise InvalidOption(setting, repr(value), allowed, "{'Timing-Allow-Origin': None}")
+    # The name of a header has no case.
+    named = {name.lower() for name in value}
+    kept = {name: text for name, text in RESPONSE_HEADERS.items() if name.lower() not in named}
+    return kept | {name: text for name, text in value.items() if text is not None}
+
+
+def _is_header(name: object, value: object) -> bool:
+    return (
+        isinstance(name, str)
+        and _HEADER_NAME.fullmatch(name) is not None
+        and (value is None or (isinstance(value, str) and bool(_HEADER_VALUE.fullmatch(value))))
+    )
+
+
+def _check_bool(value: object, setting: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise InvalidOption(setting, repr(value), "True or False", "True")
+
+
+def _strings(value: object) -> tuple[str, ...] | None:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return None
+    items = tuple(value)
+    return items if all(isinstance(item, str) and item for item in items) else None
+
+
+#: What makes an option's value of what was given, by the option; the setting is for the error.
+CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "build_version": _check_build_version,
+    "cdn_domain": _check_cdn_domain,
+    "origin": _check_origin,
+    "encodings": _check_encodings,
+    "skip_compress_extensions": _check_extensions,
+    "keep_originals": _check_bool,
+    "manifest_strict": _check_bool,
+    "js_modules": _check_bool,
+    "strict_source_maps": _check_bool,
+    "ignore_missing": _check_ignore_missing,
+    "prehashed": _check_prehashed,
+    "publish": _check_bool,
+    "base_build": _check_base_build,
+    "preload_manifest": _check_bool,
+    "connections": _check_connections,
+    "conditional_writes": _check_bool,
+    "response_headers": _check_response_headers,
+}
