@@ -43,6 +43,8 @@ def test_a_pulled_build_is_the_current_one_again_once_it_is_published(published,
     with shop(None, machine="third") as here:
         staticbuilds("pull", "b1")
         before = bucket.listed()
+        dry = staticbuilds("publish", "b1", "--dry-run", "--json").data
+        assert (dry["already_published"], dry["steps"]) == (True, [])
         assert "nothing to upload" in staticbuilds("publish", "b1").said
         listed = staticbuilds("list", "--json").data
         assert [one.name for one in (here.root / "b1").iterdir()] == ["staticfiles.json"]

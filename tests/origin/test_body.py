@@ -15,6 +15,13 @@ def test_a_body_is_known_by_its_size_and_its_sha256(tmp_path, size):
     assert body.data == (content if size <= IN_MEMORY else None)
 
 
+@pytest.mark.parametrize("size", [1, IN_MEMORY + 1])
+def test_a_sha256_that_is_known_is_not_computed_again(tmp_path, size):
+    (tmp_path / "a.js").write_bytes(b"x" * size)
+    assert Body.of(tmp_path / "a.js", "known").sha256 == "known"
+    assert Body.of(tmp_path / "a.js", "known").size == size
+
+
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         Body.of(tmp_path / "a.js")

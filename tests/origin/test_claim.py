@@ -127,6 +127,32 @@ def test_a_claim_that_is_lost_to_another_one_is_taken_again_after_a_look(origin)
     assert claim.take(origin, manifest(), looked).record.effort == "theirs"
 
 
+def test_what_is_to_be_done_before_a_claim_is_done_once(origin):
+    """Meanwhile somebody else, with the same content, may have claimed it, and renewed that."""
+    done = []
+
+    def before():
+        done.append(claimed(origin))
+
+    assert claim.take(origin, manifest(), None, before=before) is not None
+    assert len(done) == 1
+
+
+def test_nothing_is_done_before_an_activation_is_renewed(origin):
+    published(origin)
+    held = record.read(origin, "b1")
+    assert claim.take(origin, manifest(), held, before=lambda: pytest.fail("it was")) is None
+
+
+def test_what_fails_before_a_claim_leaves_none(origin):
+    def before():
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011  # it is the one of above
+        claim.take(origin, manifest(), None, before=before)
+    assert record.read(origin, "b1") is None
+
+
 def test_a_store_that_ignores_conditions_is_found_out(moto_bucket):
     def forgets_conditions(request):
         request.headers.pop("If-None-Match", None)

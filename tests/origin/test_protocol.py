@@ -186,8 +186,6 @@ class Inline:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def shutdown(self, *, wait: bool) -> None: ...
-
     def submit(self, work, *args):
         future: Future[Any] = Future()
         try:
@@ -248,6 +246,7 @@ def machines(tmp_path, monkeypatch):
     """The builds on the disks of the machines that publish them."""
     for module in (publish, record, transfer):
         monkeypatch.setattr(module, "ThreadPoolExecutor", Inline)
+    monkeypatch.setattr(publish, "in_background", Inline().submit)
     return {
         (version, content, encoder): build(tmp_path, version, content, encoder)
         for version in ("b1", "b2")

@@ -2,6 +2,7 @@
 # ruff: noqa: SIM117
 
 import hashlib
+import os
 from base64 import b64encode
 from functools import partial
 
@@ -12,7 +13,7 @@ from django.core.management.base import CommandError
 from django.test import override_settings
 
 from tests.s3 import ACCESS_KEY, HANGS_UP, ONCE, SECRET_KEY, Answer, front, nobody, options, refusal
-from versioned_storage.origin.body import Body
+from versioned_storage.origin.body import IN_MEMORY, Body
 from versioned_storage.origin.connection import LENT, UnusableOrigin
 from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.s3 import S3Origin
@@ -552,3 +553,27 @@ def test_a_body_that_ends_before_its_length_is_an_error():
             origin.get("builds/b1.json")
         with pytest.raises(OriginError), origin.open("static/b1/a.css") as body:
             list(iter(partial(body.read, 1), b""))
+
+
+def test_no_secret_is_in_the_error_of_a_header_that_cannot_be(echo):
+    origin = S3Origin(options(echo.url, "static", security_token="the-token\nx"))
+    for ask in (
+        lambda: origin.get("a"),
+        lambda: origin.put("a", b"a"),
+        lambda: list(origin.list("a")),
+    ):
+        with pytest.raises(OriginError, match="InvalidHeader, A value has a line break") as failed:
+            ask()
+        assert "the-token" not in str(failed.value)
+
+
+@pytest.mark.parametrize("size", [1000, IN_MEMORY + 1000])
+def test_a_file_that_was_cut_after_it_was_read_is_not_waited_for(echo, tmp_path, size):
+    (tmp_path / "a.js").write_bytes(b"x" * 2 * size)
+    body = Body.of(tmp_path / "a.js")
+    os.truncate(tmp_path / "a.js", size)
+    S3Origin(options(echo.url, "static")).put_file("a.js", body)
+    (sent,) = echo.requests
+    # Either the bytes that were read, or fewer with the digest of all, which S3 refuses.
+    assert len(sent.body) == (2 * size if body.data else size)
+    assert sent.headers["X-Amz-Content-SHA256"] == body.sha256

@@ -21,15 +21,15 @@ class Body:
     data: bytes | None = None
 
     @classmethod
-    def of(cls, file: Path) -> Body:
-        """Read a file. Raises OSError."""
-        digest, size = hashlib.sha256(), 0
+    def of(cls, file: Path, sha256: str | None = None) -> Body:
+        """Read a file, whose ``sha256`` may be known already. Raises OSError."""
+        digest = hashlib.sha256()
         with file.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_size <= IN_MEMORY:
+            size = os.fstat(stream.fileno()).st_size
+            if size <= IN_MEMORY:
                 data = stream.read()
                 digest.update(data)
-                return cls(file, len(data), digest.hexdigest(), data)
-            while chunk := stream.read(1 << 20):
+                return cls(file, len(data), sha256 or digest.hexdigest(), data)
+            while sha256 is None and (chunk := stream.read(1 << 20)):
                 digest.update(chunk)
-                size += len(chunk)
-        return cls(file, size, digest.hexdigest())
+        return cls(file, size, sha256 or digest.hexdigest())

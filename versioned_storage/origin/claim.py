@@ -194,7 +194,7 @@ def take(
     """Claim a build; None when this very build is published, which renews its activation.
 
     ``held`` is the record as it was read last, ``base`` the build that will be copied from.
-    ``before`` is called before a claim is made, and may raise; renewing takes no claim. Raises
+    ``before`` is called once before a claim is made, and may raise; to renew is none. Raises
     `BuildIsPublished`, `ClaimedElsewhere`, `BeingPruned` for what is in the way,
     `ConditionsIgnored` for a store that cannot keep a claim, `Unsettled`, `OriginError`.
     """
@@ -207,6 +207,7 @@ def take(
         else:
             if before is not None:
                 before()
+                before = None
             claimed = _claimed(manifest, held, origin.now(), base)
             ours = hold(origin, claimed, held.etag if held else None)
             if ours is not None:

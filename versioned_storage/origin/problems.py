@@ -22,6 +22,7 @@ _ADVICE = {
     "ExpiredToken": "The credentials have expired: get new ones.",
     "InvalidAccessKeyId": "S3 does not know these credentials: correct access_key, or "
     "AWS_ACCESS_KEY_ID.",
+    "InvalidHeader": "Look for it in the credentials and in object_parameters.",
     "InvalidAccessPoint": "Correct bucket_name.",
     "NoSuchBucket": "Create the bucket, or correct bucket_name in the origin option.",
     "NotImplemented": "This store lacks what that takes: see the docs on other stores than AWS.",
@@ -47,7 +48,8 @@ class OriginError(VersionedStorageError):
     """S3 refused a request, or could not be reached.
 
     ``code`` is S3's own error code, or the name of botocore's exception where there was no
-    answer (urllib3's where it broke off: botocore lets that one through); ``status`` is the HTTP
+    answer (urllib3's where it broke off: botocore lets that one through; "InvalidHeader" where a
+    request could not be made of the values that it was to have); ``status`` is the HTTP
     status, None without an answer; ``attempts`` counts the requests that were made for it.
     """
 
@@ -68,6 +70,9 @@ class OriginError(VersionedStorageError):
             self.status = metadata.get("HTTPStatusCode")
             self.attempts = metadata.get("RetryAttempts", 0) + 1
         else:
+            if "Invalid header value" in reason:
+                # It says which, and that can be a token.
+                self.code, reason = "InvalidHeader", "A value has a line break or the like in it."
             # The transport counts them there; urllib3's own errors have no such place.
             self.attempts = getattr(error, "kwargs", {}).get("attempts", 1)
         status = f" {self.status}" if self.status else ""

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from threading import Thread
+from typing import TypeVar
 
 from ..build.manifest import IDENTITY, Manifest
 from ..errors import OtherContent, VersionedStorageError
@@ -18,6 +21,8 @@ from .problems import OriginError
 from .record import Held, State, UnreadableRecord
 from .s3 import Found, S3Origin
 from .transfer import Done, Provide, Transfer
+
+Result = TypeVar("Result")
 
 
 class BaseNotPublished(VersionedStorageError):
@@ -129,9 +134,7 @@ class Publisher:
         # What is published has all of itself: no other build is asked for.
         published = held is not None and held.record.state is State.PUBLISHED
         base = held.record.manifest if held and published else self._base(apart_from=build)
-        pool = ThreadPoolExecutor(1)
-        etags = pool.submit(self._etags, None if published else base)
-        pool.shutdown(wait=False)
+        etags = in_background(partial(self._etags, None if published else base))
         return Begun(held, base, etags, asked)
 
     def plan(self, manifest: Manifest, directory: Path, begun: Begun | None = None) -> Plan:
@@ -243,6 +246,20 @@ class Publisher:
             for content, source in sources(base, self.prefix, manifest.encoders)
             if content[0] in wanted and source.path in etags
         }
+
+
+def in_background(work: Callable[[], Result]) -> Future[Result]:
+    """What ``work`` returns or raises, once it has; nobody who ends the process waits for it."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001  # raised again where the result is wanted
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future
 
 
 def as_stored(manifest: Manifest, done: Iterable[Done]) -> Manifest:

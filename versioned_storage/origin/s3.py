@@ -6,6 +6,7 @@ Whatever is written is written on a condition, so that no writer undoes what it 
 from __future__ import annotations
 
 import hashlib
+import os
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -196,7 +197,7 @@ class S3Origin:
                 Bucket=self.bucket, Prefix=self.key(prefix)
             )
             for number, page in enumerate(pages):
-                self._asked += number > 0
+                self._count(number > 0)
                 for one in page.get("Contents", ()):
                     path = one["Key"].removeprefix(self.key(""))
                     yield Listed(path, one["Size"], one["ETag"], one["LastModified"])
@@ -226,11 +227,12 @@ class S3Origin:
         S3 refuses other bytes than those of the body's sha256, which stays with the object, beside
         ``metadata``.
         """
-        known = (body.size, body.sha256, replacing, headers, metadata)
+        known = (body.sha256, replacing, headers, metadata)
         if body.data is not None:
-            return self._put(path, body.data, *known)
+            return self._put(path, body.data, body.size, *known)
         with body.file.open("rb") as stream:
-            return self._put(path, stream, *known)
+            # As it is now, so that a file that changed meanwhile is refused, and not waited for.
+            return self._put(path, stream, os.fstat(stream.fileno()).st_size, *known)
 
     def copy(
         self,
@@ -339,10 +341,13 @@ class S3Origin:
     def _at(self, path: str) -> Any:
         return {"Bucket": self.bucket, "Key": self.key(path)}
 
+    def _count(self, requests: int) -> None:
+        with self._lock:
+            self._asked += requests
+
     @contextmanager
     def _answers(self, operation: str, path: str) -> Iterator[None]:
-        with self._lock:
-            self._asked += 1
+        self._count(1)
         try:
             yield
         except (BotoCoreError, ClientError, HTTPError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Event
 
@@ -158,7 +158,7 @@ class Transfer:
                 return _is_there(step, found)
             if hashed.action is Action.UPLOAD:
                 # Should the file be another one by now, S3 is to refuse it.
-                body = replace(Body.of(step.local), sha256=hashed.sha256)
+                body = Body.of(step.local, hashed.sha256)
                 etag = self._put(step, body, found)
             else:
                 etag = self._copied(step, hashed.step.path, hashed.etag, hashed.sha256)

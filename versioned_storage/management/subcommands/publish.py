@@ -174,9 +174,12 @@ def run(site: Site, options: Mapping[str, Any]) -> Outcome | Rehearsal | Abandon
     check = partial(_check, manifest, directory)
     if options["dry_run"]:
         published = _is_published(begun)
-        if not published:
+        if published:
+            claim.check(site.origin, manifest, begun.held)
+            plan = Plan(build, (), ())
+        else:
             check()
-        plan = publisher.plan(manifest, directory.root, begun)
+            plan = publisher.plan(manifest, directory.root, begun)
         place = site.origin.url(f"{site.prefix}{build}/")
         return Rehearsal(plan, place, published, options["verbosity"] > 1)
     provide = partial(encode_file, directory)

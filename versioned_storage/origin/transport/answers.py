@@ -120,13 +120,14 @@ def _copied(content: bytes) -> tuple[str, int]:
     try:
         # As botocore reads it, at a tenth of the cost: a build can have thousands of them.
         root = ET.fromstring(content.lstrip())  # noqa: S314 - S3 is trusted
-    except ET.ParseError:
-        # Not XML, or only a part of it.
+    except (ET.ParseError, LookupError, ValueError):
+        # Not XML, only a part of it, or in no encoding that there is.
         return "", 200
+    if root.tag.endswith("Error"):
+        return "", 500
     etag = root.findtext("{*}ETag", "")
     # Ceph's server leaves out the quotes, here alone.
-    etag = f'"{etag}"' if etag and '"' not in etag else etag
-    return etag, 500 if root.tag.endswith("Error") else 200
+    return f'"{etag}"' if etag and '"' not in etag else etag, 200
 
 
 def _parsed(client: S3Client, operation: str, response: AWSResponse, status: int) -> dict[str, Any]:

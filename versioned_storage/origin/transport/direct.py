@@ -9,11 +9,14 @@ not verified are botocore's, and so is every request that has to be made again.
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import time
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -21,18 +24,21 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import (
     BotoCoreError,
     ConnectionClosedError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
+    HTTPClientError,
     ReadTimeoutError,
     SSLError,
 )
 from botocore.httpsession import URLLib3Session, create_urllib3_context, get_cert_path
+from urllib3.util.wait import wait_for_read
 
 if TYPE_CHECKING:
     from botocore.config import Config
 
 #: Seconds after which a connection that nobody used is opened anew: S3 may have closed it.
 STALE = 5.0
+
+# What botocore sets on each socket, and http.client too.
+_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 
 
 @dataclass(frozen=True)
@@ -58,21 +64,22 @@ class Direct:
     ) -> None:
         self._server = netloc, context, connect_timeout, read_timeout
         self._idle: list[_Connection] = []
+        self._refused = False
         weakref.finalize(self, _close_all, self._idle)
 
     @classmethod
     def beside(cls, session: URLLib3Session, url: str, config: Config) -> Direct | None:
         """Connections to the server of ``url`` like those of ``session``, a client's.
 
-        None where only botocore knows how to connect. What it keeps to itself is asked for with
-        care: a version of it that has it elsewhere costs speed and nothing else.
+        None where only botocore knows how to connect. What its session keeps to itself is asked
+        for with care: where it is not what is known of it, it sends everything as ever.
         """
         given: Any = config
         proxies = getattr(session, "_proxy_config", None)
         verify = getattr(session, "_verify", None)
         if proxies is None or proxies.proxy_url_for(url) is not None:
             return None
-        if not verify or given.client_cert or given.tcp_keepalive:
+        if not verify or given.client_cert or getattr(session, "_socket_options", None) != _OPTIONS:
             return None
         scheme, netloc, *_ = urlsplit(url)
         context = None
@@ -80,34 +87,61 @@ class Direct:
             # With botocore's versions and ciphers; its pools look at the name of the host later.
             context = create_urllib3_context()
             context.check_hostname = True
+            context.set_alpn_protocols(["http/1.1"])
             try:
                 context.load_verify_locations(get_cert_path(verify))
-            except OSError:
+            except (OSError, TypeError):
                 # Not a file, or none of certificates: botocore has the words for it.
                 return None
         return cls(netloc, context, given.connect_timeout, given.read_timeout)
 
-    def send(self, request: AWSPreparedRequest) -> AWSResponse:
-        """Send a request whose body is bytes. Raises what botocore's session raises."""
+    def send(self, request: AWSPreparedRequest) -> AWSResponse | None:
+        """Send a request whose body is bytes; None where no connection could be opened.
+
+        Nothing was sent then, and botocore may still be let in: it takes certificates that OpenSSL
+        does not, of ``*.internal`` for example. Raises what botocore's session raises.
+        """
+        if self._refused:
+            return None
         try:
             connection = self._idle.pop()
         except IndexError:
             connection = _connection(*self._server)
+        try:
+            connection.make_ready()
+        except OSError as error:
+            connection.close()
+            self._refused = isinstance(error, ssl.SSLError)
+            return None
         answer = connection.exchange(request)
         self._idle.append(connection)
         return answer
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection that opens itself, and sends each request in one piece."""
+    """A connection that sends each request in one piece."""
 
     read_timeout: float
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         self._unsent: list[bytes] = []
-        self._open = False
         self._used = 0.0
+
+    def make_ready(self) -> None:
+        """Be open, anew where the server has closed it or said what nobody asked. Raises OSError.
+
+        A server may close a connection whenever it likes (RFC 9112, 9.5).
+        """
+        stale = time.monotonic() - self._used > STALE
+        if self.sock is not None and (stale or wait_for_read(self.sock, timeout=0)):
+            self.close()
+        if self.sock is None:
+            self.connect()
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(self.read_timeout)
 
     def exchange(self, request: AWSPreparedRequest) -> AWSResponse:
         """Send a request and read the whole answer; after an error it is closed."""
@@ -115,29 +149,18 @@ class _Connection(http.client.HTTPConnection):
         target = f"{path}?{query}" if query else path
         # The stubs' classes are not those that botocore uses.
         body, headers = cast("Any", request.body), cast("Any", request.headers)
-        if time.monotonic() - self._used > STALE:
+        try:
+            self.request(request.method, target, body, headers)
+            answer = self.getresponse()
+            content = Content(answer.read())
+        except Exception as error:
             self.close()
-        while True:
-            reused = self._open = self.sock is not None
-            try:
-                self.request(request.method, target, body, headers)
-                answer = self.getresponse()
-                content = Content(answer.read())
-            except (OSError, http.client.HTTPException) as error:
-                self.close()
-                # A server may close a connection whenever it likes (RFC 9112, 9.5).
-                if reused and isinstance(error, (ConnectionError, ssl.SSLError)):
-                    continue
-                raise _botocores(error, opened=self._open)(
-                    endpoint_url=request.url, error=error
-                ) from error
-            self._used = time.monotonic()
-            return AWSResponse(request.url, answer.status, cast("Any", answer.headers), content)
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock.settimeout(self.read_timeout)
-        self._open = True
+            raise _botocores(error)(endpoint_url=request.url, error=error) from error
+        if answer.status < HTTPStatus.OK:
+            # One that is to be followed by another.
+            self.close()
+        self._used = time.monotonic()
+        return AWSResponse(request.url, answer.status, cast("Any", answer.headers), content)
 
     def close(self) -> None:
         super().close()
@@ -149,7 +172,9 @@ class _Connection(http.client.HTTPConnection):
 
     def getresponse(self) -> http.client.HTTPResponse:
         request, self._unsent = b"".join(self._unsent), []
-        super().send(request)
+        # A server that refuses a request before it has all of it has answered nevertheless.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            super().send(request)
         return super().getresponse()
 
 
@@ -169,13 +194,15 @@ def _connection(
     return connection
 
 
-def _botocores(error: Exception, *, opened: bool) -> type[BotoCoreError]:
+def _botocores(error: Exception) -> type[BotoCoreError]:
     """The class of botocore's that says what went wrong."""
     if isinstance(error, ssl.SSLError):
         return SSLError
     if isinstance(error, TimeoutError):
-        return ReadTimeoutError if opened else ConnectTimeoutError
-    return ConnectionClosedError if opened else EndpointConnectionError
+        return ReadTimeoutError
+    if isinstance(error, (OSError, http.client.HTTPException)):
+        return ConnectionClosedError
+    return HTTPClientError
 
 
 def _close_all(connections: list[_Connection]) -> None:

@@ -99,9 +99,10 @@ class Template:
 
     def send(self, request: AWSPreparedRequest, *, attempt: int) -> AWSResponse:
         """Send a request. Raises what botocore's session raises."""
+        answer = None
         if self.direct is not None and attempt == 1 and isinstance(request.body, bytes):
-            return self.direct.send(request)
-        return self.session.send(request)
+            answer = self.direct.send(request)
+        return self.session.send(request) if answer is None else answer
 
     def filled(self, holes: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         """The URL and the signed headers with these values in the holes."""
