@@ -111,7 +111,9 @@ class S3Origin:
         """What puts and copies objects, one for all threads."""
         with self._lock:
             if self._transport is None:
-                self._transport = Transport(self.client, self.bucket, self._connections)
+                self._transport = Transport(
+                    self.client, self.bucket, self._connections, self._count
+                )
         return self._transport
 
     def key(self, path: str) -> str:

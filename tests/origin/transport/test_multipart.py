@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 from tests.origin.transport.wire import client_of, sha256_of
 from tests.s3 import Answer, Bucket, front, options, refusal
 from versioned_storage.origin import transport
+from versioned_storage.origin.body import Body
+from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.transport import Transport, multipart
 
 # The least that S3, and moto, take for a part that is not the last.
@@ -63,6 +65,14 @@ def test_a_smaller_file_is_put_at_once(bucket, large):
     with front(bucket.endpoint) as s3:
         put(bucket.options(endpoint_url=s3.url), bucket.name, large)
     assert [request.method for request in s3.requests] == ["PUT"]
+
+
+def test_each_part_counts_as_a_request(bucket, large):
+    with front(bucket.endpoint) as s3:
+        origin = S3Origin(bucket.options(endpoint_url=s3.url))
+        origin.put_file("large.mp4", Body.of(large))
+    # Ceph's server is asked for the ETag, too.
+    assert origin.requests == len(s3.requests) >= 5
 
 
 def test_s3_is_sent_the_sha256_of_each_part_to_check(bucket, large):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -38,10 +38,17 @@ class Transport:
     A request is repeated as often as the client's configuration says (5 attempts where it says
     nothing) when the server is busy, when it fails, and when there is no whole answer. It raises
     botocore's `ClientError` and `BotoCoreError`, with the number of attempts: the first in its
-    ResponseMetadata, the second in its ``kwargs``.
+    ResponseMetadata, the second in its ``kwargs``. ``count`` is told of the requests that a put
+    takes beyond one.
     """
 
-    def __init__(self, client: S3Client, bucket: str, connections: int) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        bucket: str,
+        connections: int,
+        count: Callable[[int], None] = lambda _: None,
+    ) -> None:
         config: Any = client.meta.config
         self._client = client
         self._bucket = bucket
@@ -49,7 +56,7 @@ class Transport:
         # The client keeps no more connections open than that; others would be new for each request.
         self.limiter = Limiter(min(connections, config.max_pool_connections))
         self._attempts: int = (config.retries or {}).get("total_max_attempts", 5)
-        self._parts = Parts(client, self._by_boto3)
+        self._parts = Parts(client, self._by_boto3, count)
 
     def put(
         self,

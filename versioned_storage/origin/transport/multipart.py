@@ -28,13 +28,20 @@ _MOST_PARTS = 10_000
 
 
 class Parts:
-    """Puts files in parts, by boto3's own calls: ``call(operation, parameters)`` makes one."""
+    """Puts files in parts, by boto3's own calls: ``call(operation, parameters)`` makes one.
+
+    ``count`` is told of each request but the first one for a file.
+    """
 
     def __init__(
-        self, client: S3Client, call: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+        self,
+        client: S3Client,
+        call: Callable[[str, Mapping[str, Any]], Mapping[str, Any]],
+        count: Callable[[int], None],
     ) -> None:
         self._model = client.meta.service_model
         self._call = call
+        self._count = count
         self._in_memory = threading.Semaphore(AT_ONCE)
 
     def put(self, given: Mapping[str, Any], file: IO[bytes], size: int) -> str:
@@ -104,6 +111,7 @@ class Parts:
         shape = self._model.operation_model(operation).input_shape
         known = shape.members if shape is not None else {}
         taken = {name: value for name, value in given.items() if name in known}
+        self._count(operation != "CreateMultipartUpload")
         return self._call(operation, {**taken, **more})
 
 
