@@ -111,7 +111,9 @@ class Direct:
             connection.make_ready()
         except OSError as error:
             connection.close()
-            self._refused = isinstance(error, ssl.SSLError)
+            if isinstance(error, ssl.SSLCertVerificationError):
+                # It will not be another one the next time.
+                self._refused = True
             return None
         answer = connection.exchange(request)
         self._idle.append(connection)
