@@ -27,7 +27,7 @@ from .build.targets import Targets
 from .builds import base_build, complete_builds
 from .errors import MissingBuildVersion, OtherContent, SourceError
 from .on_demand import ManifestOnDemand
-from .progress import logger, say
+from .progress import logger, names_text, say
 from .static_url import StaticURL
 
 if TYPE_CHECKING:
@@ -165,12 +165,10 @@ class CollectsBuilds(ManifestOnDemand):
     def _warn_of_dotfiles(self, manifest: Manifest) -> None:
         dotfiles = sorted(name for name in manifest.paths if "/." in f"/{name}")
         if self.build_version is not None and dotfiles:
-            more = f" and {len(dotfiles) - 10} more" if len(dotfiles) > 10 else ""
             logger.warning(
                 "Neither the CDN nor the middleware serves files or directories whose names begin "
-                "with a dot: %s%s. collectstatic leaves them out without --no-default-ignore.",
-                ", ".join(dotfiles[:10]),
-                more,
+                "with a dot: %s. collectstatic leaves them out without --no-default-ignore.",
+                names_text(dotfiles),
             )
 
     def provide(self, file: BuildFile) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 logger = logging.getLogger("versioned_storage")
 
 T = TypeVar("T")
+
+# How many of many things are shown.
+_SHOWN = 10
 
 
 def track(items: Iterable[T], *, total: int, doing: str, unit: str) -> Iterator[T]:
@@ -53,3 +56,17 @@ def bytes_text(size: float) -> str:
 def count_text(number: int, noun: str) -> str:
     """``"1 file"``, ``"1,234 files"``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def lines_text(items: Sequence[object]) -> str:
+    """The first ten of many things, a line each, and how many more there are."""
+    lines = [f"  {item}" for item in items[:_SHOWN]]
+    if len(items) > _SHOWN:
+        lines.append(f"  and {len(items) - _SHOWN:,} more")
+    return "\n".join(lines)
+
+
+def names_text(names: Sequence[str]) -> str:
+    """The first ten of many names, on one line, and how many more there are."""
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import VersionedStorageError
+from ..progress import lines_text
 from .compression import available_cores, decodes_to
 from .directory import BuildDirectory, Digest, chunks_of, digest_of
 from .encodings import ENCODINGS
@@ -33,12 +34,10 @@ class DamagedBuild(VersionedStorageError):
         self.build = build
         self.place = place
         self.damages = tuple(damages)
-        listed = "\n".join(f"  {damage}" for damage in self.damages[:10])
-        more = f"\n  and {len(self.damages) - 10:,} more" if len(self.damages) > 10 else ""
         super().__init__(
-            f"Build {build} in {place} is not as it was built:\n{listed}{more}\nBring the whole "
-            f"directory here again, or run collectstatic with BUILD_VERSION={build}, which mends "
-            "it."
+            f"Build {build} in {place} is not as it was built:\n"
+            f"{lines_text(self.damages)}\nBring the whole directory here again, or run "
+            f"collectstatic with BUILD_VERSION={build}, which mends it."
         )
 
 

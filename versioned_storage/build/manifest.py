@@ -15,6 +15,7 @@ from typing import Any
 from whitenoise.media_types import MediaTypes
 
 from ..errors import VersionedStorageError
+from ..progress import names_text
 from .encodings import ENCODINGS
 
 #: What Django calls it; a storage may say otherwise.
@@ -249,8 +250,7 @@ class Differences:
         for kind in ("added", "removed", "changed"):
             names = getattr(self, kind)
             if names:
-                more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
-                lines.append(f"  {kind} ({len(names):,}): {', '.join(names[:10])}{more}")
+                lines.append(f"  {kind} ({len(names):,}): {names_text(names)}")
         return "\n".join(lines) or "  no asset, but the options that shape a build"
 
 

@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from ..errors import VersionedStorageError
+from ..progress import lines_text
 from .connection import sentence
 
 _DENIED = "These credentials lack the permission for it."
@@ -93,9 +94,8 @@ class NotDeleted(VersionedStorageError):
 
     def __init__(self, errors: Sequence[tuple[str, str, str]]) -> None:
         self.errors = tuple(errors)
-        listed = "\n".join(f"  {url}: {code}, {said}" for url, code, said in self.errors[:10])
-        more = f"\n  and {len(self.errors) - 10} more" if len(self.errors) > 10 else ""
+        listed = lines_text([f"{url}: {code}, {said}" for url, code, said in self.errors])
         super().__init__(
-            f"S3 did not delete {len(self.errors)} objects:\n{listed}{more}\n"
+            f"S3 did not delete {len(self.errors)} objects:\n{listed}\n"
             "Run the same command again when it is mended: it goes on with what is left."
         )

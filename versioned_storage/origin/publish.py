@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from ..build.manifest import IDENTITY, Manifest
 from ..errors import OtherContent, VersionedStorageError
-from ..progress import bytes_text, count_text, logger
+from ..progress import bytes_text, count_text, lines_text, logger
 from . import claim, record
 from .plan import Action, Content, Plan, Source, plan, sources
 from .problems import OriginError
@@ -44,13 +44,11 @@ class NotOfThisBuild(OtherContent):
     def __init__(self, build: str, urls: Sequence[str]) -> None:
         self.build = build
         self.urls = tuple(urls)
-        listed = "\n".join(f"  {url}" for url in self.urls[:10])
-        more = f"\n  and {len(self.urls) - 10:,} more" if len(self.urls) > 10 else ""
         super().__init__(
             f"Build {build} is not published: S3 has {count_text(len(self.urls), 'object')} below "
-            f"its prefix that it has not, and visitors would get a mix of two builds.\n{listed}"
-            f"{more}\nAn earlier publish with other content has left them. Set a new "
-            "BUILD_VERSION, or delete them: 'python manage.py staticbuilds publish --abandon "
+            "its prefix that it has not, and visitors would get a mix of two builds.\n"
+            f"{lines_text(self.urls)}\nAn earlier publish with other content has left them. Set a "
+            "new BUILD_VERSION, or delete them: 'python manage.py staticbuilds publish --abandon "
             f"{build}', then 'python manage.py staticbuilds prune', then publish again."
         )
 
@@ -67,6 +65,11 @@ class Begun:
     base: Manifest | None
     etags: Future[dict[str, str]]
     asked: int
+
+    @property
+    def published(self) -> bool:
+        """Say whether the build version is published: with other content it is refused, then."""
+        return self.held is not None and self.held.record.state is State.PUBLISHED
 
     def encoded(self, encoders: Mapping[str, object]) -> dict[str, dict[str, int]]:
         """The sizes of the encodings that need not be made, by the integrity of their asset."""

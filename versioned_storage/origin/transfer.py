@@ -10,7 +10,7 @@ from threading import Event
 
 from ..build.manifest import BuildFile, Manifest
 from ..errors import VersionedStorageError
-from ..progress import track
+from ..progress import lines_text, track
 from .body import Body
 from .plan import Action, Plan, Step, fits, headers, metadata
 from .s3 import Found, S3Origin
@@ -33,13 +33,11 @@ class PublishFailed(VersionedStorageError):
         self.build = build
         self.failures = tuple(failures)
         self.total = total
-        listed = "\n".join(f"  {failure}" for failure in self.failures[:10])
-        more = f"\n  and {len(self.failures) - 10} more" if len(self.failures) > 10 else ""
         super().__init__(
             f"Build {build} is not published: {len(self.failures)} of its {total} objects failed, "
-            f"and the upload was stopped.\n{listed}{more}\nNo page refers to this build yet, and "
-            "the published ones are as they were. Run the same command again when it is mended: "
-            "it goes on with what is left."
+            f"and the upload was stopped.\n{lines_text(self.failures)}\nNo page refers to this "
+            "build yet, and the published ones are as they were. Run the same command again when "
+            "it is mended: it goes on with what is left."
         )
 
 

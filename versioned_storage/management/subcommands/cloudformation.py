@@ -204,9 +204,7 @@ def _on_disk(site: Site) -> dict[str, Compressed]:
         except UnreadableManifest as error:
             logger.warning("What %s has is not considered: %s", build, error)
             continue
-        # A staticfiles.json that an app brought along says that it is nobody's.
-        if manifest.build == build:
-            found[build] = Compressed.of(manifest)
+        found[build] = Compressed.of(manifest)
     return found
 
 

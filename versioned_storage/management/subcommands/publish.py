@@ -20,8 +20,7 @@ from ...build.manifest import Manifest
 from ...errors import VersionedStorageError
 from ...origin import claim
 from ...origin.plan import Action, Plan
-from ...origin.publish import Begun, Published, Publisher
-from ...origin.record import State
+from ...origin.publish import Published, Publisher
 from ...progress import bytes_text
 from ..arguments import add_build, build_version
 from ..site import Site
@@ -173,15 +172,14 @@ def run(site: Site, options: Mapping[str, Any]) -> Outcome | Rehearsal | Abandon
     directory = site.directory(build)
     check = partial(_check, manifest, directory)
     if options["dry_run"]:
-        published = _is_published(begun)
-        if published:
+        if begun.published:
             claim.check(site.origin, manifest, begun.held)
             plan = Plan(build, (), ())
         else:
             check()
             plan = publisher.plan(manifest, directory.root, begun)
         place = site.origin.url(f"{site.prefix}{build}/")
-        return Rehearsal(plan, place, published, options["verbosity"] > 1)
+        return Rehearsal(plan, place, begun.published, options["verbosity"] > 1)
     provide = partial(encode_file, directory)
     return Outcome(publisher.publish(manifest, directory.root, begun, provide, check))
 
@@ -201,8 +199,3 @@ def _check(manifest: Manifest, directory: BuildDirectory) -> None:
     """
     if found := list(damages(manifest, directory)):
         raise DamagedBuild(str(manifest.build), str(directory.root), found)
-
-
-def _is_published(begun: Begun) -> bool:
-    # With the same content: any other was refused.
-    return begun.held is not None and begun.held.record.state is State.PUBLISHED
