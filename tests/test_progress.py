@@ -4,7 +4,7 @@ from io import StringIO
 
 import pytest
 
-from versioned_storage.progress import bytes_text, count_text, say, track
+from versioned_storage.progress import log_summary, track
 
 
 class Terminal(StringIO):
@@ -107,14 +107,14 @@ def test_who_stops_early_leaves_no_bar_and_no_open_source(terminal):
 
 def test_a_summary_goes_to_stderr_where_no_log_takes_it(site_logs, capsys):
     site_logs(logging.INFO)
-    say("2 files written")
+    log_summary("2 files written")
     assert capsys.readouterr() == ("", "2 files written\n")
 
 
 def test_a_summary_goes_to_stderr_where_the_log_is_for_warnings(site_logs, capsys):
     log = StringIO()
     site_logs(logging.WARNING, logging.StreamHandler(log))
-    say("2 files written")
+    log_summary("2 files written")
     assert capsys.readouterr() == ("", "2 files written\n")
     assert log.getvalue() == ""
 
@@ -122,34 +122,6 @@ def test_a_summary_goes_to_stderr_where_the_log_is_for_warnings(site_logs, capsy
 def test_a_summary_goes_to_the_log_where_that_shows_it(site_logs, capsys):
     log = StringIO()
     site_logs(logging.INFO, logging.StreamHandler(log))
-    say("2 files written: 100 %s")
+    log_summary("2 files written: 100 %s")
     assert capsys.readouterr() == ("", "")
     assert log.getvalue() == "2 files written: 100 %s\n"
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (1, "1 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (1549, "1.5 kB"),
-        (999_949, "999.9 kB"),
-        (999_951, "1.0 MB"),
-        (1_500_000, "1.5 MB"),
-        (999_999_999, "1.0 GB"),
-        (70_000_000_000, "70.0 GB"),
-        (1_234_000_000_000, "1234.0 GB"),
-    ],
-)
-def test_bytes_are_in_powers_of_a_thousand(size, text):
-    assert bytes_text(size) == text
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(0, "0 files"), (1, "1 file"), (2, "2 files"), (1234, "1,234 files")],
-)
-def test_things_are_counted_in_the_right_number(number, text):
-    assert count_text(number, "file") == text

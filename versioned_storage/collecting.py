@@ -27,8 +27,9 @@ from .build.targets import Targets
 from .builds import base_build, complete_builds
 from .errors import MissingBuildVersion, OtherContent, SourceError
 from .on_demand import ManifestOnDemand
-from .progress import logger, names_text, say
+from .progress import log_summary, logger
 from .static_url import StaticURL
+from .text import names_text
 
 if TYPE_CHECKING:
     # Imported where it is used: boto3 costs a process a quarter of a second and 20 MB, and a site
@@ -142,14 +143,14 @@ class CollectsBuilds(ManifestOnDemand):
             self._take_back(collected, complete)
             raise
         if dry_run:
-            say(built.forecast(self.location))
+            log_summary(built.forecast(self.location))
             return
         self._manifest = built.manifest
         self.hashed_files = dict(built.manifest.paths)
         self.save_manifest()
         for one in built.done:
             yield names[one.name], one.hashed_name, one.written or self._counts_as_processed(one)
-        say(built.summary(self.location))
+        log_summary(built.summary(self.location))
         self._warn_of_dotfiles(built.manifest)
         if publisher is not None:
             directory = Path(self.location)
@@ -160,7 +161,7 @@ class CollectsBuilds(ManifestOnDemand):
                 # nobody takes them for it.
                 self.manifest_storage.delete(self.manifest_name)
                 raise
-            say(str(published))
+            log_summary(str(published))
 
     def _warn_of_dotfiles(self, manifest: Manifest) -> None:
         dotfiles = sorted(name for name in manifest.paths if "/." in f"/{name}")

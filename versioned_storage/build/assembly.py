@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 from django.core.files.storage import Storage
 
-from ..progress import bytes_text, count_text, track
+from ..progress import track
+from ..text import bytes_text, count_text
 from .compression import Compressed, Opener, Work, compress, decodes_to
 from .directory import BuildDirectory, Digest
 from .encodings import ENCODINGS, eligible

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import VersionedStorageError
-from ..progress import lines_text
+from ..text import lines_text
 from .compression import available_cores, decodes_to
 from .directory import BuildDirectory, Digest, chunks_of, digest_of
 from .encodings import ENCODINGS

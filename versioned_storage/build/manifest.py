@@ -15,7 +15,7 @@ from typing import Any
 from whitenoise.media_types import MediaTypes
 
 from ..errors import VersionedStorageError
-from ..progress import names_text
+from ..text import names_text
 from .encodings import ENCODINGS
 
 #: What Django calls it; a storage may say otherwise.

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from ..errors import VersionedStorageError
 from ..origin.connection import Connection
-from ..progress import count_text
+from ..text import count_text
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudfront import CloudFrontClient

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from ..progress import count_text
+from ..text import count_text
 from .questions import Fault
 
 #: How many faults people get to read; ``--json`` has all of them.

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
-from ..progress import count_text, say, track
+from ..progress import log_summary, track
+from ..text import count_text
 from .client import Client
 from .questions import Outcome, Question
 from .report import EdgeReport
@@ -46,7 +47,7 @@ def verify_edge(
         if not left or elapsed >= wait:
             break
         pause = min(pause, wait - elapsed)
-        say(
+        log_summary(
             f"{subject}: {count_text(len(left), 'question')} of {len(questions):,} still open, "
             f"asking again in {pause:.0f} s; {wait - elapsed:.0f} s are left"
         )

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ..build.manifest import BuildFile, Manifest
-from ..progress import bytes_text, count_text
+from ..text import bytes_text, count_text
 from .body import Body
 from .s3 import LARGEST_COPY, Found
 

@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from ..errors import VersionedStorageError
-from ..progress import lines_text
+from ..text import lines_text
 from .connection import sentence
 
 _DENIED = "These credentials lack the permission for it."

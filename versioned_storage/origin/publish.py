@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from ..build.manifest import IDENTITY, Manifest
 from ..errors import OtherContent, VersionedStorageError
-from ..progress import bytes_text, count_text, lines_text, logger
+from ..progress import logger
+from ..text import bytes_text, count_text, lines_text
 from . import claim, record
 from .plan import Action, Content, Plan, Source, plan, sources
 from .problems import OriginError

@@ -10,7 +10,8 @@ from threading import Event
 
 from ..build.manifest import BuildFile, Manifest
 from ..errors import VersionedStorageError
-from ..progress import lines_text, track
+from ..progress import track
+from ..text import lines_text
 from .body import Body
 from .plan import Action, Plan, Step, fits, headers, metadata
 from .s3 import Found, S3Origin

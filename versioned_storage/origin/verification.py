@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..build.manifest import BuildFile
-from ..progress import bytes_text, count_text
+from ..text import bytes_text, count_text
 from .s3 import Found
 
 #: How many objects people get to read of; ``--json`` has all of them.

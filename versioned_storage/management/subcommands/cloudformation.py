@@ -22,7 +22,8 @@ from ...edge.yaml import dump
 from ...errors import ConfigurationError
 from ...origin import record
 from ...origin.problems import OriginError
-from ...progress import count_text, logger, say
+from ...progress import log_summary, logger
+from ...text import count_text
 from ..site import Site
 
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.IGNORECASE)
@@ -183,8 +184,10 @@ def _constants(site: Site) -> Constants:
     builds = {**_on_s3(site), **_on_disk(site)}
     for build, found in sorted(builds.items()):
         if less := found.less_than(settings):
-            say(f"As long as build {build} is kept, the functions do not ask for {less}")
-    say(f"The functions ask for what the settings and {count_text(len(builds), 'build')} share")
+            log_summary(f"As long as build {build} is kept, the functions do not ask for {less}")
+    log_summary(
+        f"The functions ask for what the settings and {count_text(len(builds), 'build')} share"
+    )
     compressed = shared(settings, builds.values())
     return Constants(
         prefix=site.static_url.path,

@@ -17,9 +17,8 @@ from ...builds import completed_at
 from ...origin import claim, record, retention
 from ...origin.record import Record, State, Totals
 from ...origin.retention import Activated
-from ...progress import bytes_text
+from ...text import NOTHING, bytes_text, table, time_text
 from ..site import Site
-from ..table import NOTHING, table, time_text
 
 # What is on the origin of a build in such a state is nothing, or leftovers.
 _GONE = (State.RETIRED, State.ABANDONED)

@@ -20,7 +20,7 @@ from ...origin import retention
 from ...origin.claim import DEAD_AFTER
 from ...origin.prune import Pruned, Pruner
 from ...origin.retention import Activated, Verdict
-from ...progress import count_text
+from ...text import count_text
 from ..site import Site
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}

@@ -21,7 +21,7 @@ from ...errors import VersionedStorageError
 from ...origin import claim
 from ...origin.plan import Action, Plan
 from ...origin.publish import Published, Publisher
-from ...progress import bytes_text
+from ...text import bytes_text
 from ..arguments import add_build, build_version
 from ..site import Site
 

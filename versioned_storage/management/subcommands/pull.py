@@ -15,7 +15,7 @@ from ...build.manifest import Differences, Manifest, differences
 from ...errors import VersionedStorageError
 from ...origin import record
 from ...origin.record import State
-from ...progress import count_text
+from ...text import count_text
 from ..arguments import add_build
 from ..site import Site
 

@@ -12,10 +12,9 @@ from typing import Any
 
 from ...build.manifest import IDENTITY, Asset
 from ...origin.record import Totals
-from ...progress import bytes_text, count_text
+from ...text import NOTHING, bytes_text, count_text, table
 from ..arguments import add_build, count
 from ..site import KnownBuild, Site
-from ..table import NOTHING, table
 
 
 @dataclass(frozen=True)

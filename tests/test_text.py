@@ -1,10 +1,10 @@
-"""Tables and times for people."""
+"""Sizes, counts, tables and times as people read them."""
 
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from versioned_storage.management.table import age_text, table, time_text
+from versioned_storage.text import age_text, bytes_text, count_text, table, time_text
 
 NOW = datetime(2026, 11, 20, 14, 2, 30, tzinfo=timezone.utc)
 
@@ -39,3 +39,31 @@ def test_an_age_is_told_in_its_largest_whole_unit(ago, said):
 
 def test_a_time_comes_with_its_age():
     assert time_text(NOW - timedelta(hours=18), NOW) == "2026-11-19 20:02, 18 hours ago"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1, "1 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (1549, "1.5 kB"),
+        (999_949, "999.9 kB"),
+        (999_951, "1.0 MB"),
+        (1_500_000, "1.5 MB"),
+        (999_999_999, "1.0 GB"),
+        (70_000_000_000, "70.0 GB"),
+        (1_234_000_000_000, "1234.0 GB"),
+    ],
+)
+def test_bytes_are_in_powers_of_a_thousand(size, text):
+    assert bytes_text(size) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 files"), (1, "1 file"), (2, "2 files"), (1234, "1,234 files")],
+)
+def test_things_are_counted_in_the_right_number(number, text):
+    assert count_text(number, "file") == text
