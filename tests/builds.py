@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tests.helpers import site
 from tests.s3 import Bucket
 from versioned_storage.build.manifest import BuildFile, Manifest
-from versioned_storage.origin.plan import CACHE_CONTROL
+from versioned_storage.constants import CACHE_CONTROL
 
 FILES: Mapping[str, str | bytes] = {
     "css/app.css": "body { background: url(../img/logo.png) }\n" * 20,

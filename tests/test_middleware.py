@@ -22,9 +22,9 @@ from django.test import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from versioned_storage.constants import CACHE_CONTROL
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.middleware import VersionedWhiteNoiseMiddleware
-from versioned_storage.origin.plan import CACHE_CONTROL
 from versioned_storage.storage import VersionedStaticFilesStorage
 
 from .helpers import Site, site, write

@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 from django.test import override_settings
 
-from versioned_storage.build.encodings import SKIP_COMPRESS_EXTENSIONS
+from versioned_storage.constants import SKIP_COMPRESS_EXTENSIONS
 from versioned_storage.errors import MissingBuildVersion
 from versioned_storage.option_values import InvalidOption
 from versioned_storage.options import (

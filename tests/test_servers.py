@@ -19,8 +19,7 @@ from pathlib import Path
 import brotli
 import pytest
 
-from versioned_storage.build.manifest import MANIFEST_NAME
-from versioned_storage.origin.plan import CACHE_CONTROL
+from versioned_storage.constants import CACHE_CONTROL, MANIFEST_NAME
 
 from .helpers import Site, site
 

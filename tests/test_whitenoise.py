@@ -10,7 +10,7 @@ import pytest
 from django.core.files.storage import storages
 from django.test import Client, override_settings
 
-from versioned_storage.origin.plan import CACHE_CONTROL
+from versioned_storage.constants import CACHE_CONTROL
 
 from .helpers import Site, site, write
 from .pulled import FILES, MIDDLEWARE, served

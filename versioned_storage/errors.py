@@ -8,10 +8,29 @@ what was found, what was expected, what mends it.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that a verification, a repair or a diagnosis found wrong; all texts are for people.
+
+    ``what`` names the value that is wrong, ``found`` and ``expected`` are its two values and
+    ``remedy`` is the line that mends it.
+    """
+
+    what: str
+    found: str
+    expected: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """One line, without the remedy."""
+        return f"{self.what} is {self.found}, expected {self.expected}"
 
 
 class VersionedStorageError(CommandError):

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from .build.encodings import ENCODINGS
-from .edge.functions import RESPONSE_HEADERS
+from .constants import ENCODINGS, RESPONSE_HEADERS
 from .errors import ConfigurationError
 
 _BUILD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -14,9 +14,7 @@ from typing import Any
 from django.conf import UserSettingsHolder, settings
 
 from . import static_url
-from .build.encodings import ENCODINGS, SKIP_COMPRESS_EXTENSIONS
-from .build.manifest import MEDIA_TYPES
-from .edge.functions import RESPONSE_HEADERS
+from .constants import ENCODINGS, MEDIA_TYPES, RESPONSE_HEADERS, SKIP_COMPRESS_EXTENSIONS
 from .errors import ConfigurationError
 from .option_values import CHECKS, InvalidOption
 

@@ -13,10 +13,10 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.files.storage import Storage
 
 from .build.directory import chunks_of
-from .build.encodings import ENCODINGS
 from .build.manifest import FORMAT
 from .build.problems import UnreadableSource
 from .build.sources import Sources
+from .constants import ENCODINGS
 from .storage import VersionedStaticFilesStorage
 
 # Of the sha256, in hex digits: 48 bits. Should two contents of a site ever agree in them,

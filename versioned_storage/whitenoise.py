@@ -15,8 +15,8 @@ from whitenoise.responders import MissingFileError, StaticFile
 
 from . import options as site
 from .apps import configured_options
-from .build.encodings import ENCODINGS
-from .build.manifest import MANIFEST_NAME, Asset, with_charset
+from .build.manifest import Asset, with_charset
+from .constants import ENCODINGS, MANIFEST_NAME
 from .errors import VersionedStorageError
 from .serving.catalogue import Build, Catalogue, is_hidden
 from .serving.negotiation import IDENTITY

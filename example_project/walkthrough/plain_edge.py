@@ -7,8 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import unquote, urlsplit
 
-from versioned_storage.build.encodings import ENCODINGS, eligible
-from versioned_storage.edge.functions import RESPONSE_HEADERS
+from versioned_storage.constants import ENCODINGS, RESPONSE_HEADERS, is_eligible
 
 _PASSED_ON = ("Cache-Control", "Content-Encoding", "Content-Type", "ETag", "Last-Modified")
 
@@ -41,7 +40,7 @@ class _Handler(BaseHTTPRequestHandler):
         if names[1] != "static" or any(name.startswith(".") for name in names):
             self.send_error(404)
             return
-        if negotiated := eligible(names[-1]):
+        if negotiated := is_eligible(names[-1]):
             path += self._suffix()
         connection = HTTPConnection(self.upstream.netloc, timeout=20)
         try:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers import site
+from versioned_storage.build.codecs import compressor
 from versioned_storage.build.compression import Work, available_cores, compress, decodes_to
 from versioned_storage.build.directory import CHUNK, BuildDirectory, digest_of
-from versioned_storage.build.encodings import ENCODINGS
+from versioned_storage.constants import ENCODINGS
 
 TEXT = b"body { color: red }\n" * 200
 OTHER = b"body { color: tan }\n" * 200
@@ -27,8 +28,8 @@ def directory(tmp_path):
 
 
 def encoded(encoding, content):
-    compressor = encoding.compressor()
-    return compressor.compress(content) + compressor.flush()
+    encoder = compressor(encoding.name)
+    return encoder.compress(content) + encoder.flush()
 
 
 def opener(content):

@@ -131,7 +131,7 @@ class BucketEdge(edges.Edge):
 
     def right(self, request: edges.Request) -> edges.Reply:
         key = unquote(request.path).lstrip("/")
-        suffixes = edges.SUFFIXES if edges.eligible(key) else {}
+        suffixes = edges.SUFFIXES if edges.is_eligible(key) else {}
         coding = next((one for one in suffixes if request.accepts(one)), None)
         assert self.bucket is not None
         try:

@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Lock, Thread
 from urllib.parse import unquote, urlsplit
 
-from versioned_storage.build.encodings import ENCODINGS, eligible
 from versioned_storage.build.manifest import content_type
+from versioned_storage.constants import ENCODINGS, is_eligible
 
 IMMUTABLE = "max-age=315360000, public, immutable"
 SUFFIXES = {encoding.name: encoding.suffix for encoding in ENCODINGS.values()}
@@ -74,7 +74,7 @@ class Edge:
             return refused()
         vary = {}
         coding = None
-        if eligible(name):
+        if is_eligible(name):
             vary = {"vary": "Accept-Encoding"}
             coding = next((one for one in SUFFIXES if request.accepts(one)), None)
         if coding is not None:

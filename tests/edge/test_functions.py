@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.edge.javascript import RUNTIMES, runtime
-from versioned_storage.build.encodings import ENCODINGS, SKIP_COMPRESS_EXTENSIONS, eligible
 from versioned_storage.build.manifest import Manifest
+from versioned_storage.constants import ENCODINGS, SKIP_COMPRESS_EXTENSIONS, is_eligible
 from versioned_storage.edge.functions import (
     MAX_SIZE,
     VIEWER_REQUEST,
@@ -249,13 +249,13 @@ def test_both_functions_agree_with_the_build_about_every_name(js):
     paths = [quote(f"/static/b1/dir.png/{name}", safe="/~!*()'") for name in names]
     rewritten = uris(js, [asked(path, "br") for path in paths])
     for name, path, uri in zip(names, paths, rewritten, strict=True):
-        assert uri == (f"{path}.br" if eligible(name) else path), name
+        assert uri == (f"{path}.br" if is_eligible(name) else path), name
     for sent in (paths, rewritten):
         varied = vary(js, [answered(uri) for uri in sent])
         for name, value in zip(names, varied, strict=True):
-            assert (value is not None) == eligible(name.removesuffix(".br").removesuffix(".gz")), (
-                name
-            )
+            assert (value is not None) == is_eligible(
+                name.removesuffix(".br").removesuffix(".gz")
+            ), name
 
 
 # Who is refused
@@ -452,8 +452,8 @@ def test_what_is_asked_for_is_there_in_every_build(now, builds, name):
     asked_for = shared(now, builds)
     for build in (now, *builds):
         assert set(asked_for.encodings) <= set(build.encodings)
-        if eligible(name, asked_for.skip):
-            assert eligible(name, build.skip)
+        if is_eligible(name, asked_for.skip):
+            assert is_eligible(name, build.skip)
 
 
 def test_a_build_says_what_it_has_by_its_manifest():

@@ -12,9 +12,8 @@ from django.core.management.base import CommandError
 
 from tests.helpers import site, write
 from tests.s3 import Bucket, moto, nobody, options
-from versioned_storage.build.encodings import SKIP_COMPRESS_EXTENSIONS
+from versioned_storage.constants import RESPONSE_HEADERS, SKIP_COMPRESS_EXTENSIONS
 from versioned_storage.edge.functions import (
-    RESPONSE_HEADERS,
     VIEWER_REQUEST,
     VIEWER_RESPONSE,
     Compressed,

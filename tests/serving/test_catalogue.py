@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from versioned_storage.build.manifest import MANIFEST_NAME, Asset, Manifest
+from versioned_storage.build.manifest import Asset, Manifest
+from versioned_storage.constants import MANIFEST_NAME
 from versioned_storage.serving import catalogue as module
 from versioned_storage.serving.catalogue import Catalogue
 

@@ -12,11 +12,11 @@ from typing import BinaryIO
 
 from django.core.files.storage import Storage
 
+from ..constants import ENCODINGS, is_eligible
 from ..progress import track
 from ..text import bytes_text, count_text
 from .compression import Compressed, Opener, Work, compress, decodes_to
 from .directory import BuildDirectory, Digest
-from .encodings import ENCODINGS, eligible
 from .fingerprint import Fingerprinted
 from .manifest import (
     Asset,
@@ -47,7 +47,7 @@ class Recipe:
         return {name: dict(ENCODINGS[name].settings) for name in self.encodings}
 
     def eligible(self, name: str) -> bool:
-        return eligible(name, self.skip_compress_extensions)
+        return is_eligible(name, self.skip_compress_extensions)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import BinaryIO
 
 import brotli
 
+from ..constants import ENCODINGS, Encoding
+from .codecs import Compressor, compressor, decompressor
 from .directory import BuildDirectory, Digest, Digester, chunks_of
-from .encodings import ENCODINGS, Compressor, Encoding
 from .manifest import BuildFile
 
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
@@ -71,7 +72,7 @@ def compress(
 
 def decodes_to(open_file: Opener, encoding: Encoding, digest: Digest) -> bool:
     """Say whether a file is there, is whole and decodes to the bytes of ``digest``."""
-    decoder = encoding.decompressor()
+    decoder = decompressor(encoding.name)
     digester = Digester()
     try:
         with open_file() as file:
@@ -85,7 +86,9 @@ def decodes_to(open_file: Opener, encoding: Encoding, digest: Digest) -> bool:
 def encode(directory: BuildDirectory, name: str, encoding: Encoding) -> None:
     """Make one encoding of a file of the build, beside it. Raises `CannotWrite`, OSError."""
     with directory.path(name).open("rb") as file:
-        directory.write(name + encoding.suffix, _encoded(chunks_of(file), encoding.compressor))
+        directory.write(
+            name + encoding.suffix, _encoded(chunks_of(file), compressor(encoding.name))
+        )
 
 
 def encode_file(directory: BuildDirectory, file: BuildFile) -> None:
@@ -139,8 +142,7 @@ def _take(work: Work, directory: BuildDirectory, encoding: Encoding, names: list
     return True
 
 
-def _encoded(chunks: Iterable[bytes], compressor: Callable[[], Compressor]) -> Iterator[bytes]:
-    encoder = compressor()
+def _encoded(chunks: Iterable[bytes], encoder: Compressor) -> Iterator[bytes]:
     for chunk in chunks:
         yield encoder.compress(chunk)
     yield encoder.flush()

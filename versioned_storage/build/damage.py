@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ..constants import ENCODINGS
 from ..errors import VersionedStorageError
 from ..text import lines_text
 from .compression import available_cores, decodes_to
 from .directory import BuildDirectory, Digest, chunks_of, digest_of
-from .encodings import ENCODINGS
 from .manifest import Asset, Manifest
 
 

@@ -14,29 +14,16 @@ from typing import Any
 
 from whitenoise.media_types import MediaTypes
 
+from ..constants import ENCODINGS, IDENTITY, MANIFEST_NAME, MEDIA_TYPES
 from ..errors import VersionedStorageError
 from ..text import names_text
-from .encodings import ENCODINGS
 
-#: What Django calls it; a storage may say otherwise.
-MANIFEST_NAME = "staticfiles.json"
-#: What HTTP calls the bytes as they are (RFC 9110, 8.4.1), where encodings are named.
-IDENTITY = "identity"
 #: Of Django's format, as `ManifestFilesMixin.manifest_version`.
 VERSION = "1.1"
 READABLE_VERSIONS = ("1.0", "1.1")
 #: Of what this package adds and of how it makes builds; a part of the content digest.
 FORMAT = 1
 
-#: Media types by extension, over WhiteNoise's table; the same on S3 and from the application.
-MEDIA_TYPES = {
-    ".cjs": "text/javascript",
-    ".map": "application/json",
-    ".otf": "font/otf",
-    ".ttf": "font/ttf",
-    ".webmanifest": "application/manifest+json",
-    ".woff": "font/woff",
-}
 # Not the system's table: a build's types are the same wherever it is made.
 _KNOWN_TYPES = MediaTypes(extra_types=MEDIA_TYPES)
 _TEXT_TYPES = ("text/", "application/javascript", "application/xml")

@@ -13,7 +13,8 @@ import urllib3
 from urllib3 import exceptions
 
 from .. import __version__
-from ..build.encodings import ENCODINGS, Decoding
+from ..build.codecs import Decoding
+from ..constants import ENCODINGS
 from ..errors import VersionedStorageError
 
 #: How often a question is put before no answer, or a 5xx, is taken for the answer.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..build.encodings import ENCODINGS
 from ..build.manifest import Asset
-from ..origin.plan import CACHE_CONTROL
+from ..constants import CACHE_CONTROL, ENCODINGS
 from .client import Answer
 
 #: Seconds that an edge may keep the answer to a name that does not exist.

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 
-from ..build.encodings import ENCODINGS, SKIP_COMPRESS_EXTENSIONS
-from ..build.manifest import MANIFEST_NAME, Manifest
+from ..build.manifest import Manifest
+from ..constants import ENCODINGS, MANIFEST_NAME, RESPONSE_HEADERS, SKIP_COMPRESS_EXTENSIONS
 from ..errors import VersionedStorageError
 
 VIEWER_REQUEST = "viewer_request.js"
@@ -18,14 +18,6 @@ VIEWER_RESPONSE = "viewer_response.js"
 
 #: What CloudFront takes of one function, in bytes.
 MAX_SIZE = 10_240
-
-#: What every answer says, of the edge and of the middleware, so that fonts, modules, subresource
-#: integrity and timings work across origins, and no browser guesses at a type.
-RESPONSE_HEADERS: Mapping[str, str] = {
-    "Cross-Origin-Resource-Policy": "cross-origin",
-    "Timing-Allow-Origin": "*",
-    "X-Content-Type-Options": "nosniff",
-}
 
 # An encoded file has no encodings of its own, whatever a site's list says.
 _SUFFIXES = frozenset(encoding.suffix.removeprefix(".") for encoding in ENCODINGS.values())

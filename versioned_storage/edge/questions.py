@@ -9,8 +9,8 @@ from typing import Protocol
 
 from django.utils.encoding import filepath_to_uri
 
-from ..build.encodings import ENCODINGS
 from ..build.manifest import Asset, Manifest
+from ..constants import ENCODINGS
 from . import expected
 from .client import Answer, Client, NoAnswer
 from .expected import Mismatch, PartOfAsset, WholeAsset, codings_for

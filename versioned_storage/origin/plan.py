@@ -10,12 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from ..build.manifest import BuildFile, Manifest
+from ..constants import CACHE_CONTROL
 from ..text import bytes_text, count_text
 from .body import Body
 from .s3 import LARGEST_COPY, Found
-
-#: Ten years, as WhiteNoise has it: what is under a build prefix never changes.
-CACHE_CONTROL = "max-age=315360000, public, immutable"
 
 #: An asset's integrity and the name of an encoding, None for identity: what the bytes are.
 Content = tuple[str, "str | None"]

@@ -12,7 +12,8 @@ from pathlib import Path
 from threading import Thread
 from typing import TypeVar
 
-from ..build.manifest import IDENTITY, Manifest
+from ..build.manifest import Manifest
+from ..constants import IDENTITY
 from ..errors import OtherContent, VersionedStorageError
 from ..progress import logger
 from ..text import bytes_text, count_text, lines_text

@@ -10,8 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-from ..build.encodings import ENCODINGS
 from ..build.manifest import Asset, Manifest, UnreadableManifest
+from ..constants import ENCODINGS
 from ..option_values import is_build_version
 from ..progress import logger
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...build.manifest import IDENTITY, Asset
+from ...build.manifest import Asset
+from ...constants import IDENTITY
 from ...origin.record import Totals
 from ...text import NOTHING, bytes_text, count_text, table
 from ..arguments import add_build, count

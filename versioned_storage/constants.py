@@ -1,0 +1,76 @@
+"""What several rooms share: encodings, media types, response headers and names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+#: What Django calls the manifest; a storage may say otherwise.
+MANIFEST_NAME = "staticfiles.json"
+
+#: The HTTP name for bytes without a content-coding (RFC 9110, 8.4.1).
+IDENTITY = "identity"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A content-coding (RFC 9110, 8.4.1): its HTTP name, its file suffix, its encoder's settings.
+
+    The settings are recorded in each manifest, because an encoding is reused only if the same
+    encoder made it.
+    """
+
+    name: str
+    suffix: str
+    settings: Mapping[str, int]
+
+
+#: The encodings by name, the preferred one first.
+ENCODINGS: Mapping[str, Encoding] = {
+    encoding.name: encoding
+    for encoding in (
+        Encoding("br", ".br", {"quality": 11, "window": 22}),
+        Encoding("gzip", ".gz", {"level": 9}),
+    )
+}
+
+_COMPRESSED_FORMATS = (
+    "3gp 3gpp 7z aac apng asf avi avif br bz2 docx epub flac flv gif gz heic heif jar jpeg jpg jxl"
+    " lz lz4 lzma m4a m4v mkv mov mp3 mp4 mpeg mpg oga ogg ogv opus png pptx rar swf tbz tbz2 tgz"
+    " txz weba webm webp whl wma wmv woff woff2 xlsx xz zip zst"
+)
+
+#: Extensions of formats that are already compressed: lower case, without the dot, sorted.
+SKIP_COMPRESS_EXTENSIONS: tuple[str, ...] = tuple(sorted(_COMPRESSED_FORMATS.split()))
+
+
+def is_eligible(name: str, skip: tuple[str, ...] = SKIP_COMPRESS_EXTENSIONS) -> bool:
+    """Return True if a file of this name has encodings; only its extension decides.
+
+    The edge function decides by the extension too: it cannot look whether an object exists.
+    """
+    extension = PurePosixPath(name).suffix.removeprefix(".").lower()
+    return extension not in skip
+
+
+#: Media types by extension, in addition to WhiteNoise's table; the same on S3 and from the app.
+MEDIA_TYPES: Mapping[str, str] = {
+    ".cjs": "text/javascript",
+    ".map": "application/json",
+    ".otf": "font/otf",
+    ".ttf": "font/ttf",
+    ".webmanifest": "application/manifest+json",
+    ".woff": "font/woff",
+}
+
+#: Ten years, WhiteNoise's value: what is under a build prefix never changes.
+CACHE_CONTROL = "max-age=315360000, public, immutable"
+
+#: Headers of every asset response, from the edge and from the middleware: fonts, modules,
+#: subresource integrity and timings work across origins, and no browser guesses a type.
+RESPONSE_HEADERS: Mapping[str, str] = {
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Timing-Allow-Origin": "*",
+    "X-Content-Type-Options": "nosniff",
+}
