@@ -216,6 +216,16 @@ def test_an_eligible_name_is_rewritten_and_keeps_how_the_viewer_wrote_it(js, pre
     assert uris(js, [asked(uri, "br") for uri in listed], code) == [f"{uri}.br" for uri in listed]
 
 
+def test_a_bare_plus_is_encoded_because_s3_reads_it_as_a_space(js):
+    """The way from the viewer to the origin has one spelling, which is also one cache key."""
+    listed = {
+        "/static/1+2/css/a+b.css": "/static/1%2B2/css/a%2Bb.css.br",
+        "/static/b1/c++.png": "/static/b1/c%2B%2B.png",
+        "/static/b1/a%2Bb%20c.css": "/static/b1/a%2Bb%20c.css.br",
+    }
+    assert uris(js, [asked(uri, "br") for uri in listed]) == list(listed.values())
+
+
 def test_what_is_compressed_already_is_left_alone(js):
     names = ["x.png", "x.PNG", "x.woff2", "x.css.br", "x.css.gz", "x.GZ", "x.%70ng", "x.pn%47"]
     listed = [f"/static/b1/{name}" for name in names]

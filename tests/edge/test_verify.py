@@ -8,7 +8,7 @@ import brotli
 import pytest
 
 from tests.edge.conftest import FILES
-from tests.edge.edges import Reply
+from tests.edge.edges import Reply, refused
 from versioned_storage.edge import questions
 from versioned_storage.edge.client import Client
 from versioned_storage.edge.verify import verify_edge
@@ -58,8 +58,11 @@ def test_an_edge_as_it_should_be_has_no_fault(edge, build):
     assert report.ok
     # Two names each; as a browser, identity, and br and gzip where the file is eligible.
     files = 4 * 2 * 4 + 2 * 2 * 2
-    assert report.asked == files + 5
-    assert report.served_by["AmazonS3, at FRA56-P1, Miss from cloudfront"] == files + 2
+    # And one for each name with a character that a reference may leave as it is.
+    spellings = 2
+    assert report.asked == files + spellings + 5
+    served = report.served_by["AmazonS3, at FRA56-P1, Miss from cloudfront"]
+    assert served == files + spellings + 2
 
 
 def test_each_name_of_each_asset_is_asked_for_in_each_encoding(edge, build):
@@ -70,6 +73,27 @@ def test_each_name_of_each_asset_is_asked_for_in_each_encoding(edge, build):
             assert (f"/static/b1/{name}", accepted) in asked
     assert (build.path("fonts/a.woff2"), questions.BROWSER) in asked
     assert (build.path("fonts/a.woff2"), "br") not in asked
+
+
+def test_a_name_is_asked_for_in_each_way_that_references_spell_it(edge, build):
+    """{% static %} encodes a plus, a style sheet of an older build does not."""
+    verified(edge, build)
+    paths = {request.path for request in edge.requests}
+    assert {
+        "/static/b1/data/a%20%2B%20b%20%C3%A9.json",
+        "/static/b1/data/a%20+%20b%20%C3%A9.json",
+    } <= paths
+
+
+def test_an_edge_that_hands_a_bare_plus_to_s3_is_found(edge, build):
+    def as_s3_reads_it(request, reply):
+        return refused() if "+" in request.path else reply
+
+    edge.twist = as_s3_reads_it
+    report = verified(edge, build)
+    assert {fault.found for fault in report.faults} == {"403"}
+    assert all("/a%20+%20b%20%C3%A9." in fault.url for fault in report.faults)
+    assert all("bare +" in fault.remedy for fault in report.faults)
 
 
 # The six that a deploy must not go on with
@@ -416,7 +440,7 @@ def test_a_wait_ends_when_its_time_is_over(edge, build, capsys):
     assert report.seconds == pytest.approx(20, abs=3)
     said = capsys.readouterr().err.splitlines()
     assert re.fullmatch(
-        r"Build b1: 10 questions of 45 still open, asking again in 2 s; \d+ s are left", said[0]
+        r"Build b1: 10 questions of 47 still open, asking again in 2 s; \d+ s are left", said[0]
     )
 
 

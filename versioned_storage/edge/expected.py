@@ -35,13 +35,15 @@ class WholeAsset:
     """An answer to a question for all of an asset.
 
     ``path`` is the one that was asked for, below the STATIC_URL path. ``codings`` are the encodings
-    that may come, None for identity. ``known`` says whose bytes have an integrity.
+    that may come, None for identity. ``known`` says whose bytes have an integrity. With
+    ``bare_plus`` the URL has a ``+`` that is not percent-encoded.
     """
 
     asset: Asset
     path: str
     codings: tuple[str | None, ...]
     known: Mapping[str, str]
+    bare_plus: bool = False
 
     def __call__(self, answer: Answer) -> Iterator[Mismatch]:
         if answer.status != 200:
@@ -63,6 +65,11 @@ class WholeAsset:
         if 300 <= answer.status < 400:
             found = f"{answer.status} to {answer.headers.get('Location', 'nowhere')}"
             remedy = "Point cdn_domain at what answers: a redirect costs each file a round trip."
+        elif answer.status < 500 and self.bare_plus:
+            remedy = (
+                "S3 reads a bare + as a space, and older builds refer to files with it: deploy "
+                "the functions of 'manage.py staticbuilds cloudformation', which send %2B to S3."
+            )
         elif answer.status < 500:
             suffix = _suffix(self.codings[0])
             remedy = (

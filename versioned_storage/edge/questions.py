@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Protocol
+from urllib.parse import quote
 
 from django.utils.encoding import filepath_to_uri
 
@@ -21,6 +22,10 @@ BROWSER = "gzip, deflate, br, zstd"
 ORIGIN = "https://elsewhere.example"
 #: How many assets of an earlier build are asked for.
 EARLIER = 5
+
+# What a reference in a style sheet or a module may leave as it is in a path (RFC 3986, 3.3);
+# ``{% static %}`` encodes some of it.
+_BARE_IN_PATH = "/~!*()'$&+,;="
 
 _NOTHING_KNOWN: Mapping[str, str] = {}
 
@@ -109,13 +114,16 @@ def of_build(
     assets: Iterable[Asset],
     known: Mapping[str, str] = _NOTHING_KNOWN,
 ) -> Iterator[Question]:
-    """Every one of ``assets`` by each of its names in each encoding.
+    """Every one of ``assets`` by each of its names in each encoding, and as references spell it.
 
     ``base_url`` is that of the build, ``known`` names the assets by their integrity.
     """
     for asset in assets:
         for path in _paths(manifest, asset):
-            yield from of_asset(asset, _url(base_url, asset, path), path, known=known)
+            url = _url(base_url, asset, path)
+            yield from of_asset(asset, url, path, known=known)
+            if (as_written := _url(base_url, asset, path, safe=_BARE_IN_PATH)) != url:
+                yield as_a_browser(asset, as_written, path, known=known)
 
 
 def of_asset(
@@ -133,7 +141,8 @@ def as_a_browser(
     asset: Asset, url: str, path: str, *, known: Mapping[str, str] = _NOTHING_KNOWN
 ) -> Question:
     """One asset, as a page on another origin makes a browser ask for a font or a module."""
-    judge = WholeAsset(asset, path, codings_for(asset, ENCODINGS.keys()), known)
+    codings = codings_for(asset, ENCODINGS.keys())
+    judge = WholeAsset(asset, path, codings, known, bare_plus="+" in url)
     return Request(url, judge, {"Accept-Encoding": BROWSER, "Origin": ORIGIN})
 
 
@@ -186,6 +195,7 @@ def _paths(manifest: Manifest, asset: Asset) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
-def _url(base_url: str, asset: Asset, path: str) -> str:
+def _url(base_url: str, asset: Asset, path: str, *, safe: str | None = None) -> str:
+    """The URL of ``path``, as ``{% static %}`` writes it, or with the ``safe`` characters bare."""
     below = path.removeprefix(f"{asset.build}/")
-    return base_url + (filepath_to_uri(below) or "")
+    return base_url + (quote(below, safe=safe) if safe else filepath_to_uri(below) or "")

@@ -29,6 +29,8 @@ function handler(event) {
     }
     // S3 obeys parameters such as response-content-type, which are not for a viewer to set.
     request.querystring = {};
+    // S3 reads a bare plus as a space. Written by its code there is one URI and one cache key.
+    request.uri = request.uri.replace(/\+/g, '%2B');
     if (isEligible(names[names.length - 1])) {
         const suffix = preferredSuffix(weightsIn(request.headers['accept-encoding']));
         if (suffix === null) {
