@@ -63,9 +63,9 @@ def test_an_edge_with_the_build_is_well_and_the_command_says_who_answered(shop, 
     assert code == 0
     lines = said.splitlines()
     assert re.fullmatch(
-        rf"Build b1 at {edge.url}/static/b1/: 50 questions, all well, \d+\.\d s", lines[0]
+        rf"Build b1 at {edge.url}/static/b1/: 52 questions, all well, \d+\.\d s", lines[0]
     )
-    assert lines[1] == "  47 answers from AmazonS3, at FRA56-P1, Miss from cloudfront"
+    assert lines[1] == "  49 answers from AmazonS3, at FRA56-P1, Miss from cloudfront"
 
 
 def test_a_few_assets_of_the_oldest_build_are_asked_for(shop, edge):
@@ -82,7 +82,7 @@ def test_records_and_manifests_are_asked_for(shop, edge):
 
 def test_a_fault_is_told_and_the_exit_code_is_1(shop, edge):
     edge.twist = lambda request, reply: (
-        reply.having(content_type="text/plain") if ".js" in request.path else reply
+        reply.having(content_type="text/plain") if request.path.endswith(".js") else reply
     )
     said, code = verify("--edge")
     assert code == 1

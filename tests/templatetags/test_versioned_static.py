@@ -53,6 +53,50 @@ def test_a_script_has_the_attributes_that_are_given(shop):
     )
 
 
+class LazyNonce:
+    """As Django 6 makes it: false until it is used for the first time."""
+
+    def __bool__(self):
+        return False
+
+    def __str__(self):
+        return "bm9uY2U="
+
+
+def test_a_nonce_that_nobody_has_used_yet_is_rendered(shop):
+    rendered = render("{% script 'js/app.js' nonce=csp_nonce %}", csp_nonce=LazyNonce())
+    assert ' nonce="bm9uY2U="></script>' in rendered
+
+
+@pytest.mark.parametrize("context", [{}, {"csp_nonce": ""}, {"csp_nonce": None}])
+@pytest.mark.parametrize("tag", ["script 'js/app.js'", "stylesheet 'css/app.css'"])
+def test_a_nonce_without_a_value_is_not_rendered(shop, tag, context):
+    """No middleware, no context processor: an empty nonce would match no policy."""
+    assert "nonce" not in render("{% " + tag + " nonce=csp_nonce %}", **context)
+
+
+def test_other_attributes_may_be_empty(shop):
+    assert ' title=""' in render("{% script 'js/app.js' title='' %}")
+
+
+def test_django_s_own_nonce_is_that_of_the_header(shop, rf):
+    csp = pytest.importorskip("django.middleware.csp")
+    from django.http import HttpResponse
+    from django.template.context_processors import csp as context_processor
+    from django.utils.csp import CSP
+
+    def view(request):
+        return HttpResponse(
+            render("{% script 'js/app.js' nonce=csp_nonce %}", **context_processor(request))
+        )
+
+    policy = {"script-src": [CSP.NONCE]}
+    with override_settings(SECURE_CSP=policy):
+        response = csp.ContentSecurityPolicyMiddleware(view)(rf.get("/"))
+    nonce = re.search(r' nonce="([^"]+)"', response.text)[1]
+    assert f"'nonce-{nonce}'" in response["Content-Security-Policy"]
+
+
 def test_an_attribute_that_is_given_replaces_ours(shop):
     rendered = render("{% script 'js/app.js' crossorigin='use-credentials' %}")
     assert re.findall(r'crossorigin="([^"]*)"', rendered) == ["use-credentials"]

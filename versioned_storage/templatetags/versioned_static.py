@@ -44,8 +44,8 @@ def static_integrity(name: str) -> str:
 def stylesheet(name: str, **attributes: Any) -> SafeString:
     """``<link rel="stylesheet">`` of a file, with its integrity.
 
-    Attributes are added or replaced as given: True is one without a value, False and None are
-    left out.
+    Keyword arguments add attributes or replace them: True writes one without a value; False, None
+    and an empty nonce leave it out.
     """
     given = {"rel": "stylesheet", "href": static(name), **_integrity(name), **attributes}
     return format_html("<link{}>", _attributes(given))
@@ -82,9 +82,15 @@ def _attributes(given: dict[str, Any]) -> SafeString:
     written = (
         format_html(" {}", name) if value is True else format_html(' {}="{}"', name, value)
         for name, value in named.items()
-        if value is not None and value is not False
+        if not _is_left_out(name, value)
     )
     return format_html_join("", "{}", ((one,) for one in written))
+
+
+def _is_left_out(name: str, value: Any) -> bool:
+    # Django's nonce is false until it is first rendered, so its text decides. An undefined variable
+    # is an empty string, and an empty nonce matches no policy.
+    return value is None or value is False or (name == "nonce" and not str(value))
 
 
 def _destination(name: str) -> str:
