@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .helpers import Site, site
 from .pulled import FILES, MIDDLEWARE
+from .system_packages import skip, summary
 
 if TYPE_CHECKING:
     from tests.radosgw import Radosgw
     from tests.s3 import Bucket
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say once for each missing system package how many tests were skipped for it."""
+    lines = summary(terminalreporter.stats.get("skipped", []))
+    if lines:
+        terminalreporter.section("skipped tests")
+    for line in lines:
+        terminalreporter.line(line)
 
 
 @pytest.fixture(autouse=True)
@@ -61,14 +72,17 @@ def moto_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def radosgw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Radosgw]:
-    """A real S3 server; what needs it is skipped where Ceph is not installed."""
+    """A real S3 server; what needs it is skipped where Ceph is not installed or does not run."""
     from tests import radosgw, s3
 
-    missing = radosgw.missing()
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)} (apt: radosgw ceph-mon ceph-osd)")
-    with radosgw.radosgw(tmp_path_factory.mktemp("radosgw")) as server:
-        server.add_user(s3.ACCESS_KEY, s3.SECRET_KEY)
+    packages = "radosgw ceph-mon ceph-osd"
+    skip(radosgw.defects(), packages)
+    with ExitStack() as running:
+        try:
+            server = running.enter_context(radosgw.radosgw(tmp_path_factory.mktemp("radosgw")))
+            server.add_user(s3.ACCESS_KEY, s3.SECRET_KEY)
+        except radosgw.DidNotStart as error:
+            skip([str(error)], packages)
         yield server
 
 

@@ -6,7 +6,6 @@ in a directory of their own.
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import time
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from uuid import uuid4
+
+from tests.system_packages import defect
 
 #: What has to be installed (Debian: radosgw ceph-mon ceph-osd, and ceph-common with them).
 PROGRAMS = (
@@ -70,9 +71,10 @@ class DidNotStart(Exception):
         super().__init__(f"{program} did not start:\n{log}")
 
 
-def missing() -> list[str]:
-    """The programs that are not installed here."""
-    return [program for program in PROGRAMS if shutil.which(program) is None]
+def defects() -> list[str]:
+    """Why Ceph cannot be run here, one reason a program; empty if it can."""
+    reasons = (defect(program, "--version") for program in PROGRAMS)
+    return [reason for reason in reasons if reason]
 
 
 @dataclass(frozen=True)

@@ -145,8 +145,8 @@ def edge_of(tmp_path: Path) -> Iterator[Callable[..., Edge]]:
     """Makes edges with empty caches, which end with the test; skips it where nginx is not there."""
     try:
         Nginx.here()
-    except CannotStart as missing:
-        pytest.skip(str(missing))
+    except CannotStart as error:
+        pytest.skip(str(error))
     with ExitStack() as running:
 
         def made(**origins: Any) -> Edge:

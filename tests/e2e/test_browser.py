@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,30 +19,14 @@ import pytest
 from walkthrough.cloudfront import CannotStart, Nginx, cloudfront
 from walkthrough.site import HOME, Site
 
+from tests.e2e import browser
 from tests.edge import edges
 from tests.s3 import ACCESS_KEY, SECRET_KEY, Bucket
 from versioned_storage.build.manifest import Asset, Manifest
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
-)
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"
-)
-
 PAGES = ("", "editor/", "api/", "admin/login/")
 SCREENSHOTS = Path(
     os.environ.get("SCREENSHOTS") or Path(__file__).parents[2] / "artifacts" / "screenshots"
-)
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
 )
 # Colours of the first and of the second deploy.
 YELLOW, AMBER = "#f2cf3b", "#ffb000"
@@ -159,8 +142,8 @@ def edge(request: pytest.FixtureRequest, deploys: list[Deploy], tmp_path: Path) 
         return
     try:
         Nginx.here()
-    except CannotStart as missing:
-        pytest.skip(str(missing))
+    except CannotStart as error:
+        pytest.skip(str(error))
     with cloudfront(tmp_path / "nginx", bucket=f"{bucket.endpoint}/{bucket.name}") as url:
         yield url
 
@@ -211,10 +194,8 @@ class Visitor:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
-        yield browser
-        browser.close()
+    with browser.chromium() as started:
+        yield started
 
 
 @pytest.fixture

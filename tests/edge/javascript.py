@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.system_packages import defect, skip
 
 #: njs knows little more than CloudFront's runtime 2.0, so what it runs, that runs; Node is what
 #: JavaScript is elsewhere.
@@ -43,7 +42,6 @@ class Runtime:
 
 
 def runtime(name: str, scratch: Path) -> Runtime:
-    """That runtime; skips the test where it is not installed."""
-    if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed: apt-get install njs nodejs")
+    """That runtime; skips the test where it is not installed or does not run."""
+    skip(filter(None, [defect(name, "-v")]), "njs nodejs")
     return Runtime(name, scratch)

@@ -4,6 +4,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,15 +30,28 @@ class Nginx:
 
     @classmethod
     def here(cls) -> "Nginx":
-        """Raises `CannotStart` where it or its module is missing."""
+        """Raises `CannotStart` where it or its module is missing or does not run."""
         program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
         if program is None:
             raise CannotStart("nginx is not installed: apt-get install nginx")
-        built = subprocess.run([program, "-V"], capture_output=True, text=True, check=True).stderr
-        found = re.search(r"--modules-path=(\S+)", built)
+        version = _run(program, "-V")
+        if version.returncode:
+            raise CannotStart(
+                f"nginx does not run (exit status {version.returncode}): {_last_line(version)}"
+            )
+        found = re.search(r"--modules-path=(\S+)", version.stderr)
         module = Path(found[1] if found else "modules", "ngx_http_js_module.so")
         if not module.is_file():
             raise CannotStart("nginx has no njs: apt-get install libnginx-mod-http-js")
+        with tempfile.TemporaryDirectory() as scratch:
+            minimal = Path(scratch, "nginx.conf")
+            minimal.write_text(
+                f"load_module {module}; error_log stderr; pid nginx.pid; events {{}}",
+                encoding="utf-8",
+            )
+            loaded = _run(program, "-e", "stderr", "-t", "-p", scratch, "-c", str(minimal))
+        if loaded.returncode:
+            raise CannotStart(f"nginx does not load {module.name}: {_last_line(loaded)}")
         return cls(program, str(module))
 
 
@@ -88,6 +102,19 @@ def cloudfront(
         finally:
             process.terminate()
             process.wait(timeout=10)
+
+
+def _run(*command: str) -> "subprocess.CompletedProcess[str]":
+    """Raises `CannotStart` where the system cannot run it."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotStart(f"{Path(command[0]).name} does not run: {error}") from error
+
+
+def _last_line(completed: "subprocess.CompletedProcess[str]") -> str:
+    output = (completed.stderr or completed.stdout).strip().splitlines()
+    return output[-1] if output else "it printed nothing"
 
 
 def _free_port() -> int:

@@ -1,0 +1,47 @@
+"""The programs of system packages that some tests run: do they work, and what installs them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import pytest
+
+
+@cache
+def defect(program: str, *arguments: str) -> str | None:
+    """Why a program of this machine cannot be run, in one line; None if it works.
+
+    ``arguments`` make it print its version.
+    """
+    path = shutil.which(program)
+    if path is None:
+        return f"{program} is not installed"
+    try:
+        completed = subprocess.run(
+            [path, *arguments], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{program} does not run: {error}"
+    if completed.returncode == 0:
+        return None
+    output = (completed.stderr or completed.stdout).strip().splitlines()
+    said = f": {output[-1]}" if output else ""
+    return f"{program} does not run (exit status {completed.returncode}){said}"
+
+
+def skip(defects: Iterable[str], packages: str) -> None:
+    """Skip the test for ``defects``, and say which packages mend them; go on if there are none."""
+    if reasons := ", ".join(defects):
+        pytest.skip(f"{reasons} (apt-get install {packages})")
+
+
+def summary(skipped: Iterable[Any]) -> list[str]:
+    """One line for each reason for which tests were skipped, with the number of tests."""
+    # A report of a skip has the path, the line and "Skipped: <reason>".
+    counts = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    return [f"{count:,} skipped: {reason}" for reason, count in sorted(counts.items())]
