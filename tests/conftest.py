@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.conf import settings
 
 from .helpers import Site, site
 from .pulled import FILES, MIDDLEWARE
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from tests.s3 import Bucket
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+# The processes that tests start are those of a deployed site.
+for name in ("PYTEST_VERSION", "PYTEST_XDIST_WORKER"):
+    os.environ.pop(name, None)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -39,6 +43,22 @@ def no_environment_of_a_deploy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_test_environment(django_test_environment: None) -> None:
+    """Most tests are about a deployed site, so this process does not look like a test run.
+
+    What sites get in their own tests is in test_test_environment.py.
+    """
+    settings.ALLOWED_HOSTS = ["*"]
+
+
+@pytest.fixture(autouse=True)
+def a_process_that_serves_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tests are about a process that serves pages, and none is a test run."""
+    monkeypatch.setattr("versioned_storage.options.is_test_run", lambda: False)
+    monkeypatch.setattr("versioned_storage.startup._Process.builds_handler", True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -162,7 +162,6 @@ class Project:
 
 WITHOUT_S3 = '\nSTORAGES["staticfiles"]["OPTIONS"].pop("origin")\n'
 ORIGIN_PULL = '\nSTORAGES["staticfiles"].pop("OPTIONS")\n'
-LOOSE = '\nVERSIONED_STORAGE = {"manifest_strict": False}\n'
 
 
 def refused(done):
@@ -184,18 +183,14 @@ def test_commands_without_static_files_need_no_build_version(tmp_path, command):
 
 
 def test_the_test_command_needs_no_build_version_and_no_manifest(tmp_path):
-    """With the quickstart's settings, and the one that is documented for test suites."""
-    done = Project(tmp_path, LOOSE).manage("test")
+    done = Project(tmp_path).manage("test")
 
     assert done.returncode == 0, done.stderr
     assert "Ran 1 test" in done.stderr
 
 
 def test_the_test_command_with_a_build_version_reaches_for_no_network(tmp_path):
-    project = Project(tmp_path, LOOSE)
-    write(tmp_path, {"pages/tests.py": TESTS.replace("/static/css", f"{CDN}/static/b1/css")})
-
-    done = project.manage("test", BUILD_VERSION="b1")
+    done = Project(tmp_path).manage("test", BUILD_VERSION="b1")
 
     assert done.returncode == 0, done.stderr
 
@@ -229,8 +224,7 @@ def test_collectstatic_without_build_version_writes_nothing_and_says_why(tmp_pat
     assert said.endswith(
         "BUILD_VERSION is not set, and with cdn_domain or origin every file is in a build. Set it "
         "in the environment or the settings to what names this deploy, for example "
-        "BUILD_VERSION=$(git rev-parse --short HEAD). Builds in STATIC_ROOT: none. A test suite "
-        "needs none with VERSIONED_STORAGE = {'manifest_strict': False}."
+        "BUILD_VERSION=$(git rev-parse --short HEAD). Builds in STATIC_ROOT: none."
     )
     assert project.collected == []
 

@@ -469,7 +469,8 @@ def test_the_error_for_a_missing_build_version_names_setting_value_and_builds():
     assert str(MissingBuildVersion(["2f1c9ab", "81d0e77"])) == (
         "BUILD_VERSION is not set, and with cdn_domain or origin every file is in a build. Set it "
         "in the environment or the settings to what names this deploy, for example "
-        "BUILD_VERSION=$(git rev-parse --short HEAD). Builds in STATIC_ROOT: 2f1c9ab, 81d0e77. A "
-        "test suite needs none with VERSIONED_STORAGE = {'manifest_strict': False}."
+        "BUILD_VERSION=$(git rev-parse --short HEAD). Builds in STATIC_ROOT: 2f1c9ab, 81d0e77."
     )
     assert "Builds in STATIC_ROOT: none." in str(MissingBuildVersion([]))
+    many = MissingBuildVersion([f"b{number:02}" for number in range(12)])
+    assert str(many).endswith("b08, b09 and 2 more.")

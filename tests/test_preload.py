@@ -38,7 +38,7 @@ STATIC_ROOT = "static_root"
 STORAGES = {
     "staticfiles": {
         "BACKEND": "versioned_storage.storage.VersionedStaticFilesStorage",
-        "OPTIONS": {"preload_manifest": True},
+        "OPTIONS": {},
     }
 }
 """
@@ -118,11 +118,11 @@ def test_a_build_that_is_nowhere_stops_the_process_and_says_what_to_run(bucket, 
         with pytest.raises(NothingToServe) as nothing:
             WSGIHandler()
     assert str(nothing.value) == (
-        "This process does not start, because preload_manifest is on and there is no manifest: "
-        f"looked at {shop.root}/b1/staticfiles.json and s3://{bucket.name}/builds/b1.json. Run "
+        "This process is to serve pages, and there is no manifest for them: looked at "
+        f"{shop.root}/b1/staticfiles.json and s3://{bucket.name}/builds/b1.json. Run "
         "'python manage.py collectstatic', or 'python manage.py staticbuilds pull', with the "
-        "BUILD_VERSION that this process runs with. A test suite needs no manifest with "
-        "VERSIONED_STORAGE = {'manifest_strict': False}."
+        "BUILD_VERSION that this process runs with. A process that shows no page starts with "
+        "VERSIONED_STORAGE = {'preload_manifest': False}."
     )
 
 
@@ -140,12 +140,31 @@ def test_a_broken_manifest_stops_it(tmp_path):
             WSGIHandler()
 
 
-def test_credentials_that_may_not_read_stop_it(bucket, tmp_path):
-    denied = refusal(403, "AccessDenied", "Access Denied.")
-    with front(bucket.endpoint, lambda _: denied) as s3:
+def test_a_bucket_that_does_not_exist_stops_it(bucket, tmp_path):
+    with server(tmp_path, bucket.options(bucket_name="nobody-made-this")):
+        with pytest.raises(OriginError, match="NoSuchBucket"):
+            WSGIHandler()
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "ExpiredToken"),
+        (403, "AccessDenied"),
+        (403, "InvalidAccessKeyId"),
+        (429, "TooManyRequests"),
+        (500, "InternalError"),
+        (503, "SlowDown"),
+    ],
+)
+def test_what_may_pass_is_logged_and_the_process_starts(bucket, tmp_path, caplog, status, code):
+    answer = refusal(status, code, "For the night.")
+    with front(bucket.endpoint, lambda _: answer) as s3:
         with server(tmp_path, bucket.options(endpoint_url=s3.url)):
-            with pytest.raises(OriginError, match="lack the permission"):
-                WSGIHandler()
+            WSGIHandler()
+    (line,) = [one for one in caplog.records if one.name == "versioned_storage"]
+    assert line.levelname == "ERROR"
+    assert code in line.getMessage()
 
 
 def test_an_origin_that_is_down_is_logged_and_asked_again_by_a_page(
@@ -205,7 +224,8 @@ def middleware_after_ready(**settings):
     ("option", "debug", "expected"),
     [
         (True, False, ["theirs.Middleware", MIDDLEWARE]),
-        (False, False, ["theirs.Middleware"]),
+        # It also notes that the process serves pages.
+        (False, False, ["theirs.Middleware", MIDDLEWARE]),
         (True, True, ["theirs.Middleware"]),
     ],
 )
@@ -245,7 +265,7 @@ def test_commands_start_without_a_manifest_and_servers_do_not(tmp_path):
     for server in (wsgi, asgi):
         refused = run(*server)
         assert refused.returncode == 1
-        assert "This process does not start, because preload_manifest is on" in refused.stderr
+        assert "This process is to serve pages, and there is no manifest for them" in refused.stderr
     for command in ("check", "migrate", "collectstatic"):
         noinput = ["--noinput"] if command == "collectstatic" else []
         done = run("-m", "django", command, *noinput)

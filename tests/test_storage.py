@@ -276,8 +276,7 @@ def test_names_become_urls_that_a_browser_takes_apart_as_they_were_meant(
 ADVICE = (
     "BUILD_VERSION is not set, and with cdn_domain or origin every file is in a build. Set it in "
     "the environment or the settings to what names this deploy, for example "
-    "BUILD_VERSION=$(git rev-parse --short HEAD). Builds in STATIC_ROOT: {}. A test suite needs "
-    "none with VERSIONED_STORAGE = {{'manifest_strict': False}}."
+    "BUILD_VERSION=$(git rev-parse --short HEAD). Builds in STATIC_ROOT: {}."
 )
 
 
@@ -345,8 +344,7 @@ def test_a_missing_manifest_names_where_it_was_looked_for_and_the_command(tmp_pa
     assert str(caught.value) == (
         "Missing staticfiles manifest entry for 'css/app.css': there is no manifest. Looked at "
         f"{it.root}/b1/staticfiles.json. Run 'python manage.py collectstatic' with the "
-        "BUILD_VERSION that this process runs with. A test suite needs no manifest with "
-        "VERSIONED_STORAGE = {'manifest_strict': False}."
+        "BUILD_VERSION that this process runs with."
     )
     assert isinstance(caught.value, ValueError)
 

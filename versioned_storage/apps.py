@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.files.storage import storages
 from django.utils.module_loading import import_string
 
+from . import options as site
 from . import static_url
 from .errors import ConfigurationError
 from .options import Options
@@ -28,8 +29,8 @@ class VersionedStorageConfig(AppConfig):
 
         checks.register()
         if not settings.DEBUG:
-            _point_static_url()
-            _preload_manifest()
+            with _reported_elsewhere():
+                _follow_the_build()
 
 
 def configured_options() -> dict[str, Any] | None:
@@ -66,24 +67,24 @@ def _say_not_installed() -> None:
     )
 
 
-def _point_static_url() -> None:
+def _follow_the_build() -> None:
+    """Point STATIC_URL at the build, and watch for the request handler of a process that serves.
+
+    Raises ConfigurationError for an option with an invalid value.
+    """
     given = configured_options()
-    if given is None or given.get("base_url"):
-        # A storage with a URL of its own: STATIC_URL is not about its files.
+    if given is None:
         return
-    with _reported_elsewhere():
-        options = _options(given)
-        if options.build_version is not None:
-            static_url.point_at(options.build_version, options.cdn_domain)
+    from . import preload
 
-
-def _preload_manifest() -> None:
-    given = configured_options()
-    with _reported_elsewhere():
-        if given is not None and _options(given).preload_manifest:
-            from . import preload
-
-            preload.install()
+    preload.install()
+    options = _options(given)
+    # A storage with a URL of its own: STATIC_URL is not about its files.
+    if options.build_version is None or given.get("base_url"):
+        return
+    # Live servers of a test run serve the files at STATIC_URL as it was written.
+    if options.manifest_strict is True or not site.is_test_run():
+        static_url.point_at(options.build_version, options.cdn_domain)
 
 
 def _options(given: dict[str, Any]) -> Options:

@@ -14,6 +14,8 @@ from difflib import get_close_matches
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
+from .text import names_text
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -58,12 +60,11 @@ class MissingBuildVersion(ConfigurationError):
 
     def __init__(self, builds: Sequence[str]) -> None:
         self.builds = tuple(builds)
-        there = ", ".join(self.builds[:10]) if self.builds else "none"
+        builds_text = names_text(self.builds) or "none"
         super().__init__(
             "BUILD_VERSION is not set, and with cdn_domain or origin every file is in a build. Set "
             "it in the environment or the settings to what names this deploy, for example "
-            f"BUILD_VERSION=$(git rev-parse --short HEAD). Builds in STATIC_ROOT: {there}. A test "
-            "suite needs none with VERSIONED_STORAGE = {'manifest_strict': False}."
+            f"BUILD_VERSION=$(git rev-parse --short HEAD). Builds in STATIC_ROOT: {builds_text}."
         )
 
 
@@ -76,8 +77,7 @@ class MissingManifest(VersionedStorageError, ValueError):
         super().__init__(
             f"Missing staticfiles manifest entry for '{name}': there is no manifest. Looked at "
             f"{' and '.join(self.places) or 'nothing, because STATIC_ROOT is not set'}. Run "
-            "'python manage.py collectstatic' with the BUILD_VERSION that this process runs with. "
-            "A test suite needs no manifest with VERSIONED_STORAGE = {'manifest_strict': False}."
+            "'python manage.py collectstatic' with the BUILD_VERSION that this process runs with."
         )
 
 

@@ -11,7 +11,6 @@ from django.http.response import HttpResponseBase
 from django.utils.encoding import filepath_to_uri
 from whitenoise.responders import MissingFileError
 
-from . import options as site
 from .errors import VersionedStorageError
 from .progress import logger
 from .serving.answers import Answer, Fixed, moved_for_now, not_found
@@ -129,7 +128,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
 
     def _current_url(self, name: str) -> str | None:
         storage = self._storage
-        if storage is None or storage.build_version is None or site.debug():
+        if storage is None or storage.build_version is None or storage.gives_plain_urls:
             return None
         if self._is_private(self.static_prefix + name):
             return None

@@ -7,6 +7,7 @@ version then in the BUILD_VERSION setting and in the environment variable of tha
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -46,7 +47,8 @@ class Options:
     ``encodings``              which encodings each eligible file gets, from "br" and "gzip"
     ``skip_compress_extensions``  extensions that get none
     ``keep_originals``         keep the files under their original names beside the hashed ones
-    ``manifest_strict``        an unknown name is an error; None leaves it to the storage class
+    ``manifest_strict``        an unknown name is an error; None leaves it to the storage class, and
+                               gives plain URLs in a test environment
     ``js_modules``             rewrite the imports of ES modules; None leaves it to the class
     ``strict_source_maps``     a source map that is not there is an error, not a warning
     ``ignore_missing``         ``"file-glob:reference-glob"`` of references that may lead nowhere
@@ -56,7 +58,8 @@ class Options:
     ``base_build``             the published build whose unchanged objects are copied: True is the
                                current one, False none, else a build version
     ``connections``            how many connections to S3 a publish uses
-    ``preload_manifest``       a process that serves reads the manifest when it starts
+    ``preload_manifest``       a process that serves pages reads the manifest when it starts; None
+                               is True with a build version, a CDN or an origin, else False
     ``conditional_writes``     False for a store without them; then only one process at a time may
                                publish
     ``response_headers``       what each file is answered with, by header; None in the place
@@ -78,7 +81,7 @@ class Options:
     prehashed: Callable[[str], bool] = lambda _: False
     publish: bool = True
     base_build: bool | str = True
-    preload_manifest: bool = False
+    preload_manifest: bool | None = None
     connections: int = 64
     conditional_writes: bool = True
     response_headers: Mapping[str, str] = field(default_factory=lambda: dict(RESPONSE_HEADERS))
@@ -87,6 +90,13 @@ class Options:
     def wants_build(self) -> bool:
         """Say whether what is configured makes no sense without a build version."""
         return self.cdn_domain is not None or self.origin is not None
+
+    @property
+    def preloads(self) -> bool:
+        """Return True if a process that serves pages reads the manifest when it starts."""
+        if self.preload_manifest is not None:
+            return self.preload_manifest
+        return self.wants_build or self.build_version is not None
 
     @classmethod
     def names(cls) -> frozenset[str]:
@@ -119,6 +129,32 @@ class Options:
 def debug() -> bool:
     """settings.DEBUG, asked each time: test suites switch it."""
     return bool(settings.DEBUG)
+
+
+def in_test_environment() -> bool:
+    """Return True once Django's ``setup_test_environment()`` has run, whoever called it.
+
+    It leaves ``mail.outbox``, which the locmem backend makes anywhere, and adds a host that only
+    tests have. A test may override ALLOWED_HOSTS, so every layer of the settings counts.
+    """
+    if not hasattr(sys.modules.get("django.core.mail"), "outbox"):
+        return False
+    layer: Any = settings._wrapped
+    while layer is not None:
+        values = vars(layer)
+        if "testserver" in (values.get("ALLOWED_HOSTS") or ()):
+            return True
+        layer = values.get("default_settings")
+    return False
+
+
+def is_test_run() -> bool:
+    """Return True in a process that is going to run tests, before their environment is set up."""
+    return (
+        sys.argv[1:2] == ["test"]
+        or "pytest" in sys.modules
+        or not {"PYTEST_VERSION", "PYTEST_XDIST_WORKER"}.isdisjoint(os.environ)
+    )
 
 
 def static_root() -> str | None:

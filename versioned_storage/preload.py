@@ -1,8 +1,4 @@
-"""The manifest read when a process starts to serve, by the option ``preload_manifest``.
-
-A middleware is the only place that Django runs in every process that is about to serve, WSGI or
-ASGI, and in no other: collectstatic, migrate and scripts never make a request handler.
-"""
+"""The manifest read when a process starts to serve pages, by the option ``preload_manifest``."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.core.files.storage import storages
 
 from . import options as site
+from . import startup, static_url
 from .errors import VersionedStorageError
 from .progress import logger
 from .storage import VersionedStaticFilesStorage
@@ -28,23 +25,28 @@ class NothingToServe(VersionedStorageError):
     def __init__(self, places: Sequence[str]) -> None:
         self.places = tuple(places)
         super().__init__(
-            "This process does not start, because preload_manifest is on and there is no "
-            f"manifest: looked at {' and '.join(self.places) or 'nothing, STATIC_ROOT is not set'}."
-            " Run 'python manage.py collectstatic', or 'python manage.py staticbuilds pull', with "
-            "the BUILD_VERSION that this process runs with. A test suite needs no manifest with "
-            "VERSIONED_STORAGE = {'manifest_strict': False}."
+            "This process is to serve pages, and there is no manifest for them: looked at "
+            f"{' and '.join(self.places) or 'nothing, because STATIC_ROOT is not set'}. Run "
+            "'python manage.py collectstatic', or 'python manage.py staticbuilds pull', with the "
+            "BUILD_VERSION that this process runs with. A process that shows no page starts with "
+            "VERSIONED_STORAGE = {'preload_manifest': False}."
         )
 
 
 class PreloadManifest:
-    """Preloads the manifest, and then is no part of any request."""
+    """Notes that a request handler is built, preloads the manifest, and leaves."""
 
     sync_capable = async_capable = True
 
     def __init__(self, get_response: Any) -> None:
+        startup.request_handler_is_built()
         storage = storages[STATICFILES_STORAGE_ALIAS]
         if isinstance(storage, VersionedStaticFilesStorage):
-            preload(storage)
+            if site.in_test_environment() and storage.gives_plain_urls:
+                # A script that ran the tests itself was not recognised when Django was set up.
+                static_url.restore()
+            if storage.options.preloads:
+                preload(storage)
         raise MiddlewareNotUsed
 
 
@@ -57,13 +59,12 @@ def install() -> None:
 def preload(storage: VersionedStaticFilesStorage) -> None:
     """Have the manifest in memory, so that no page has to wait for it.
 
-    Raises what would go wrong with every page: `MissingBuildVersion`, `NothingToServe`,
-    `UnreadableManifest`, and an `OriginError` that S3 itself has answered. An origin that does
-    not answer is logged as an error and no more: it is asked again when a page needs it, and a
-    server that replaces its workers must not depend on S3 being up in that second.
+    Raises what no later attempt would mend: `MissingBuildVersion`, `NothingToServe`,
+    `UnreadableManifest`, and an `OriginError` of a 404. Every other failure of the origin is
+    logged: a page that needs the manifest asks again, and a server that replaces its workers must
+    not depend on S3 or on credentials in that second.
     """
-    if site.debug() or not storage.manifest_strict:
-        # The URLs are the plain ones.
+    if storage.gives_plain_urls or not storage.manifest_strict:
         return
     storage.require_build()
     try:
@@ -81,4 +82,4 @@ def _may_pass(error: VersionedStorageError) -> bool:
     # Imported late, as in storage.py: boto3 is not for processes that have their manifest on disk.
     from .origin.problems import OriginError
 
-    return isinstance(error, OriginError) and (error.status is None or error.status >= 500)
+    return isinstance(error, OriginError) and error.status != 404

@@ -124,6 +124,13 @@ def point_at(build: str, cdn: str | None) -> None:
     settings.STATIC_URL = pointed
 
 
+def restore() -> None:
+    """Set settings.STATIC_URL to what it was before `point_at`."""
+    written = as_written()
+    if written is not None and written != _raw():
+        settings.STATIC_URL = written
+
+
 def _raw() -> str | None:
     # settings.STATIC_URL would put the script prefix of whoever asks first before a relative
     # value, and keep it; the settings object behind it has what was written.

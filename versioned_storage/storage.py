@@ -13,11 +13,12 @@ from django.core.files.storage import FileSystemStorage, Storage
 from django.utils.encoding import filepath_to_uri
 
 from . import options as site
-from . import static_url
+from . import startup, static_url
 from .apps import say_if_not_installed
 from .collecting import CollectsBuilds
-from .errors import MissingBuildVersion, MissingEntry, MissingManifest
+from .errors import MissingBuildVersion, MissingEntry, MissingManifest, VersionedStorageError
 from .options import Options
+from .progress import logger
 from .static_url import StaticURL
 
 _DJANGOS_ARGUMENTS = inspect.signature(FileSystemStorage.__init__).parameters.keys() - {"self"}
@@ -66,15 +67,71 @@ class VersionedStaticFilesStorage(CollectsBuilds):
 
     # What a page asks
 
+    @property
+    def gives_plain_urls(self) -> bool:
+        """Return True where pages need no build: with DEBUG, and in a test environment.
+
+        There an explicit ``manifest_strict=True`` asks for the URLs of a build all the same, and
+        the neutral layout with a manifest behaves as Django's storage.
+        """
+        if site.debug():
+            return True
+        if self.options.manifest_strict is True or not self._is_tested():
+            return False
+        neutral = self.build_version is None and not self.options.wants_build
+        return not (neutral and self.hashed_files)
+
     def url(self, name: str | None, force: bool = False) -> str:
-        """The URL of a file: of its hashed name in the build, or with DEBUG the plain one.
+        """Return the URL of a file: of its hashed name in the build, or the plain one.
 
         Raises ImproperlyConfigured where a build version is needed and missing, ValueError for a
-        file that the manifest does not have, unless ``manifest_strict`` is off.
+        file that the manifest does not have, unless ``manifest_strict`` is off. Both are logged
+        once pages are served, because Django's own LOGGING shows no error of a page.
         """
         name = name or ""
-        if site.debug() and not force:
+        if self.gives_plain_urls and not force:
             return self._plain_url(name)
+        try:
+            return self._build_url(name)
+        except MissingEntry:
+            raise
+        except (OSError, VersionedStorageError) as error:
+            url = self._url_without_manifest(name, error)
+            if url is not None:
+                return url
+            if startup.may_serve_pages():
+                logger.error("{%% static %r %%} failed: %s", name, " ".join(str(error).split()))
+            raise
+
+    def _url_without_manifest(self, name: str, error: Exception) -> str | None:
+        """Return the URL below the build for code that asks before any page is served.
+
+        A module that calls ``static()`` while it is imported must not stop the commands that make
+        the build. None where the error stands: the origin did not answer, for example.
+        """
+        without_build = isinstance(error, MissingBuildVersion) and startup.is_importing()
+        if startup.may_serve_pages() or not (without_build or isinstance(error, MissingManifest)):
+            return None
+        path, tail = _split(name)
+        url = _join(self.base_url, unquote(path)) + tail
+        if startup.warns_first():
+            reason = "no build version" if without_build else "no manifest yet"
+            leads = ""
+            if not self.options.keep_originals:
+                leads = " It leads nowhere, because keep_originals is off."
+            logger.warning(
+                "%s asks for the URL of %r before any page is served, and there is %s: it keeps "
+                "%s, the URL of the original name.%s Call static() where the URL is used instead. "
+                "Further calls like it are not reported.",
+                startup.caller(),
+                name,
+                reason,
+                url,
+                leads,
+            )
+        return url
+
+    def _build_url(self, name: str) -> str:
         if self.build_version is None and self.options.wants_build:
             if self.manifest_strict:
                 raise MissingBuildVersion(self._builds())
@@ -102,6 +159,12 @@ class VersionedStaticFilesStorage(CollectsBuilds):
         if self.manifest is None and not self.hashed_files:
             raise MissingManifest(clean_name, self.manifest_places())
         raise MissingEntry(clean_name, self.hashed_files)
+
+    @staticmethod
+    def _is_tested() -> bool:
+        # Modules are imported before the test environment is set up.
+        before = site.is_test_run() and not startup.may_serve_pages() and startup.is_importing()
+        return before or site.in_test_environment()
 
     def _plain_url(self, name: str) -> str:
         path, tail = _split(name)

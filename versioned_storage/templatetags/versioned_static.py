@@ -16,7 +16,6 @@ from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from .. import options as site
 from ..build.manifest import Manifest, content_type
 
 register = template.Library()
@@ -34,7 +33,8 @@ def static_integrity(name: str) -> str:
     On a page whose files have another origin the element needs ``crossorigin`` too.
     """
     # A storage of somebody else's, in a test suite for example, has no such manifest.
-    manifest = None if site.debug() else getattr(staticfiles_storage, "manifest", None)
+    plain = getattr(staticfiles_storage, "gives_plain_urls", False)
+    manifest = None if plain else getattr(staticfiles_storage, "manifest", None)
     path = unquote(name.partition("#")[0].partition("?")[0])
     asset = manifest.asset(path) if isinstance(manifest, Manifest) else None
     return asset.integrity if asset is not None else ""

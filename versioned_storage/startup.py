@@ -1,0 +1,64 @@
+"""What a process has reached: importing modules, running a command, or serving pages.
+
+A middleware is the only place that Django runs in every process that is about to serve, WSGI or
+ASGI, and in no other: collectstatic, migrate and scripts never build a request handler.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+from django.apps import apps
+
+_INTERNAL = ("django", "versioned_storage")
+
+
+class _Process:
+    """The state of this process."""
+
+    builds_handler = False
+    has_warned = False
+
+
+def request_handler_is_built() -> None:
+    """Note that this process serves pages from now on."""
+    _Process.builds_handler = True
+
+
+def may_serve_pages() -> bool:
+    """Return True once a request handler was built, or where nobody would have noticed that."""
+    if _Process.builds_handler:
+        return True
+    return apps.apps_ready and not apps.is_installed("versioned_storage")
+
+
+def is_importing() -> bool:
+    """Return True if the caller runs while a module is imported."""
+    return any(
+        frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") != "__main__"
+        for frame in _frames()
+    )
+
+
+def caller() -> str:
+    """Return ``file:line`` of the code that called Django or this package."""
+    for frame in _frames():
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package not in _INTERNAL and not frame.f_code.co_filename.startswith("<frozen "):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return "Django"
+
+
+def warns_first() -> bool:
+    """Return True the first time that it is called in this process."""
+    first, _Process.has_warned = not _Process.has_warned, True
+    return first
+
+
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
