@@ -14,7 +14,7 @@ SHOWN = 10
 #: A table cell without a value.
 NOTHING = "-"
 
-_UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
+_UNITS = (("day", "d", 86400), ("hour", "h", 3600), ("minute", "min", 60))
 
 
 def bytes_text(size: float) -> str:
@@ -71,8 +71,19 @@ def time_text(at: datetime, now: datetime) -> str:
 
 def age_text(at: datetime, now: datetime) -> str:
     """Return the age of a time in whole days, hours or minutes: ``"18 hours ago"``."""
+    number, unit, _ = _age(at, now)
+    return f"{count_text(number, unit)} ago" if number else "just now"
+
+
+def short_age_text(at: datetime, now: datetime) -> str:
+    """Return the same for a narrow column: ``"18 h ago"``."""
+    number, _, symbol = _age(at, now)
+    return f"{number:,} {symbol} ago" if number else "just now"
+
+
+def _age(at: datetime, now: datetime) -> tuple[int, str, str]:
     seconds = (now - at).total_seconds()
-    for unit, length in _UNITS:
+    for unit, symbol, length in _UNITS:
         if seconds >= length:
-            return f"{count_text(int(seconds // length), unit)} ago"
-    return "just now"
+            return int(seconds // length), unit, symbol
+    return 0, "", ""

@@ -22,9 +22,9 @@ class Answer:
         return json.loads(self.said)
 
 
-def staticbuilds(*arguments: str) -> Answer:
+def staticbuilds(*arguments: str, stdout: StringIO | None = None) -> Answer:
     """Run the command in this process; its errors are raised."""
-    said = StringIO()
+    said = stdout or StringIO()
     try:
         call_command("staticbuilds", *arguments, stdout=said)
     except SystemExit as end:

@@ -125,6 +125,17 @@ def test_each_build_says_where_it_is(shop, bucket):
         assert (one["assets"], one["objects"], one["bytes"]) == (3, 14, size)
 
 
+def test_a_pulled_manifest_is_no_build_on_disk(shop, bucket):
+    """A machine that ran ``pull`` has no file to serve, to publish or to prune."""
+    with shop("b1", machine="another") as another:
+        another.collect()
+    with shop("b1"):
+        staticbuilds("pull")
+        assert rows()["b1"]["where"] == "origin"
+        bucket.delete("builds/b1.json")
+        assert (rows()["b1"]["state"], rows()["b1"]["where"]) == ("pulled", None)
+
+
 def test_a_build_on_disk_is_not_current_while_another_is_published(shop):
     with shop("b1") as here:
         here.collect()

@@ -15,7 +15,7 @@ from tests.helpers import site
 from tests.management.command import staticbuilds
 from versioned_storage.management.commands import staticbuilds as command
 from versioned_storage.management.site import NotVersioned
-from versioned_storage.management.subcommands import listing, version
+from versioned_storage.management.subcommands import version
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = """
@@ -105,6 +105,19 @@ def test_ctrl_c_ends_it_with_one_line_and_the_exit_code_of_a_shell(tmp_path, mon
     )
 
 
+def test_a_publish_that_sigterm_ended_gives_its_exit_code(tmp_path, monkeypatch):
+    class Terminated(KeyboardInterrupt):
+        code = 143
+
+    def run(site, options):
+        raise Terminated
+
+    monkeypatch.setattr(version, "run", run)
+    with site(tmp_path), pytest.raises(SystemExit) as end:
+        command.Command().run_from_argv(["manage.py", "staticbuilds", "version"])
+    assert end.value.code == 143
+
+
 def test_a_finding_is_exit_code_1_and_the_answer_is_printed(tmp_path, monkeypatch):
     monkeypatch.setattr(version.Version, "ok", False)
     with site(tmp_path):
@@ -115,9 +128,9 @@ def test_a_finding_is_exit_code_1_and_the_answer_is_printed(tmp_path, monkeypatc
 
 
 def test_an_answer_without_words_prints_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(listing.Listing, "text", lambda _: "")
+    monkeypatch.setattr(version.Version, "text", lambda _: "")
     with site(tmp_path):
-        assert staticbuilds("list").said == ""
+        assert staticbuilds("version").said == ""
 
 
 def test_the_storage_must_be_ours(tmp_path):

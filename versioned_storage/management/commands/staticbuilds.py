@@ -12,6 +12,8 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from ..site import Site
 from ..subcommands import (
+    Result,
+    StyledResult,
     Subcommand,
     cloudformation,
     diff,
@@ -25,6 +27,7 @@ from ..subcommands import (
     verify,
     version,
 )
+from ..terminal import Terminal
 
 #: In the order of the help.
 SUBCOMMANDS: Mapping[str, Subcommand] = {
@@ -66,21 +69,27 @@ class Command(BaseCommand):
     def run_from_argv(self, argv: list[str]) -> None:
         try:
             super().run_from_argv(argv)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             # Every subcommand can be run again after its process died, so a traceback helps nobody.
             self.stderr.write(
                 "Interrupted. Nothing half done is in use: run the same command again."
             )
-            sys.exit(_INTERRUPTED)
+            # A publish says 143 after SIGTERM.
+            sys.exit(getattr(interrupt, "code", None) or _INTERRUPTED)
 
     def handle(self, *args: Any, **options: Any) -> None:
         result = SUBCOMMANDS[options["subcommand"]].run(Site.configured(), options)
         if options["json"]:
             self.stdout.write(json.dumps(result.data(), indent=2))
-        elif text := result.text():
+        elif text := self._text(result, options):
             self.stdout.write(text)
         if not result.ok:
             sys.exit(1)
+
+    def _text(self, result: Result, options: Mapping[str, Any]) -> str:
+        if isinstance(result, StyledResult):
+            return result.styled(Terminal.of(self.stdout, options))
+        return result.text()
 
 
 def _accept_djangos_arguments(parser: ArgumentParser) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..site import Site
+from ..terminal import Terminal
 
 
 class Result(Protocol):
@@ -23,6 +24,15 @@ class Result(Protocol):
 
     def data(self) -> Any:
         """What ``--json`` prints: dicts, lists, strings, numbers, booleans, None."""
+        ...
+
+
+@runtime_checkable
+class StyledResult(Protocol):
+    """A result that looks better on a terminal than in a pipe."""
+
+    def styled(self, terminal: Terminal) -> str:
+        """Return the same as ``text()``, in the colours and the width of ``terminal``."""
         ...
 
 

@@ -9,10 +9,12 @@ could not be looked at is none.
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
+
+from django.core.management.color import Style
 
 from ...build.manifest import Manifest
 from ...edge import expected, questions
@@ -24,10 +26,15 @@ from ...origin.doctor import Doctor
 from ...origin.finding import Finding, Level
 from ...origin.record import State
 from ...origin.s3 import S3Origin
+from ...text import count_text
 from ..site import Site
+from ..terminal import PLAIN, Terminal
 
 #: Seconds for an answer, of S3 and of the CDN: who asks the doctor does not want to wait.
 TIMEOUT = 10.0
+
+
+_LEVEL_WIDTH = max(len(level.value) for level in Level)
 
 
 @dataclass(frozen=True)
@@ -42,18 +49,27 @@ class Diagnosis:
         return not self._count(Level.FAILURE)
 
     def text(self) -> str:
-        width = max(len(one.check) for one in self.findings)
+        return self.styled(PLAIN)
+
+    def styled(self, terminal: Terminal) -> str:
+        width = max(len(finding.check) for finding in self.findings)
+        indent = " " * (_LEVEL_WIDTH + width + 4)
         lines = []
-        for one in self.findings:
-            lines.append(f"{one.level.value:<7}  {one.check:<{width}}  {one.found}")
-            if one.remedy:
-                lines.append(f"{'':<7}  {'':<{width}}  -> {one.remedy}")
-        counts = {level: self._count(level) for level in (Level.FAILURE, Level.WARNING)}
-        said = [
-            f"{count} {level.value}{'s' * (count > 1)}" for level, count in counts.items() if count
-        ]
-        lines.append(f"{len(self.findings)} checks: {', '.join(said) or 'all well'}")
-        return "\n".join(lines)
+        for finding in self.findings:
+            level = f"{finding.level.value:<{_LEVEL_WIDTH}}"
+            line = terminal.wrapped(
+                f"{level}  {finding.check:<{width}}  {finding.found}", indent=indent
+            )
+            lines.append(_style_of(finding.level, terminal.style)(level) + line[_LEVEL_WIDTH:])
+            if finding.remedy:
+                lines.append(
+                    terminal.wrapped(f"{indent}-> {finding.remedy}", indent=f"{indent}   ")
+                )
+        levels = [level for level in (Level.FAILURE, Level.WARNING) if self._count(level)]
+        verdict = ", ".join(count_text(self._count(level), level.value) for level in levels)
+        summary = f"{len(self.findings)} checks: {verdict or 'all passed'}"
+        worst = levels[0] if levels else Level.OK
+        return "\n".join([*lines, _style_of(worst, terminal.style)(summary)])
 
     def data(self) -> dict[str, Any]:
         return {
@@ -139,6 +155,16 @@ def _edge(site: Site, manifest: Manifest | None, client: Client) -> Iterator[Fin
         if outcome.faults:
             break
     yield _of_answer("CDN, a file", outcome, f"{smallest.name} of {manifest.build} is well")
+
+
+def _style_of(level: Level, style: Style) -> Callable[[str], str]:
+    styles: Mapping[Level, Callable[[str], str]] = {
+        Level.OK: style.SUCCESS,
+        Level.WARNING: style.WARNING,
+        Level.FAILURE: style.ERROR,
+        Level.UNKNOWN: style.NOTICE,
+    }
+    return styles[level]
 
 
 def _of_answer(check: str, outcome: Outcome, well: str) -> Finding:

@@ -12,25 +12,40 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
+from django.core.management.color import Style
+
 from ...build.manifest import Manifest
 from ...builds import completed_at
 from ...origin import claim, record, retention
 from ...origin.record import Record, State, Totals
 from ...origin.retention import Activated
-from ...text import NOTHING, bytes_text, table, time_text
+from ...text import NOTHING, bytes_text, short_age_text, table, time_text
 from ..site import Site
+from ..terminal import PLAIN, Terminal
 
 # What is on the origin of a build in such a state is nothing, or leftovers.
 _GONE = (State.RETIRED, State.ABANDONED)
 
+_UNREADABLE = "unreadable"
+_PULLED = "pulled"
+
+_COLUMNS = (
+    *("BUILD", "STATE", "ACTIVATED (UTC)", "SUPERSEDED (UTC)"),
+    *("ASSETS", "OBJECTS", "SIZE", "WHERE"),
+)
+# What 80 columns have room for: ages in place of times.
+_FEWER_COLUMNS = ("BUILD", "STATE", "ACTIVATED", "SUPERSEDED", "ASSETS", "SIZE", "WHERE")
+_NUMBERS = ("ASSETS", "OBJECTS", "SIZE")
+
 
 @dataclass(frozen=True)
 class Row:
-    """A build, as the origin and the disk know it.
+    """A build, as the origin and the disk have it.
 
-    ``state`` is that of its record, and for a build that is on disk alone "complete", or
-    "unreadable" if its manifest is. ``dead`` says that what a process began with it was not ended.
-    ``activated`` is None for what is not published, ``superseded`` for the current build too.
+    ``state`` is that of its record. A build that is only on disk is "complete", "pulled" if its
+    manifest is all that is there, or "unreadable" if that cannot be read. ``dead`` is True for a
+    publish or a prune that nobody continues. ``activated`` is None for a build that is not
+    published, ``superseded`` for the current build too.
     """
 
     build: str
@@ -52,16 +67,28 @@ class Row:
             return "both"
         return "origin" if self.on_origin else "disk" if self.on_disk else None
 
-    def cells(self, now: datetime) -> Iterator[str]:
-        yield self.build
-        yield f"{self.state} (dead)" if self.dead else self.state
-        yield time_text(self.activated, now) if self.activated else NOTHING
-        superseded = time_text(self.superseded, now) if self.superseded else NOTHING
-        yield "current" if self.current else superseded
-        yield f"{self.totals.assets:,}" if self.totals else NOTHING
-        yield f"{self.totals.objects:,}" if self.totals else NOTHING
-        yield bytes_text(self.totals.size) if self.totals else NOTHING
-        yield self.where or NOTHING
+    def cells(self, now: datetime) -> Mapping[str, str]:
+        """Return the texts of all columns, by their headers."""
+        state = f"{self.state} (dead)" if self.dead else self.state
+        cells = {"BUILD": self.build, "STATE": state, "WHERE": self.where or NOTHING}
+        for column, at in (("ACTIVATED", self.activated), ("SUPERSEDED", self.superseded)):
+            cells[column] = short_age_text(at, now) if at else NOTHING
+            cells[f"{column} (UTC)"] = time_text(at, now) if at else NOTHING
+        if self.current:
+            cells |= dict.fromkeys(("SUPERSEDED", "SUPERSEDED (UTC)"), "current")
+        if self.totals is None:
+            return cells | dict.fromkeys(_NUMBERS, NOTHING)
+        cells["ASSETS"] = f"{self.totals.assets:,}"
+        cells["OBJECTS"] = f"{self.totals.objects:,}"
+        return {**cells, "SIZE": bytes_text(self.totals.size)}
+
+    def paint(self, line: str, style: Style) -> str:
+        """Return the row's line in the colour of its state."""
+        if self.current:
+            return style.SUCCESS(line)
+        if self.state == _UNREADABLE:
+            return style.ERROR(line)
+        return style.WARNING(line) if self.dead else line
 
     def data(self) -> dict[str, Any]:
         return {
@@ -89,21 +116,27 @@ class Listing:
     ok = True
 
     def text(self) -> str:
+        return self.styled(PLAIN)
+
+    def styled(self, terminal: Terminal) -> str:
         if not self.rows:
             places = " and ".join(self.places) or "nothing, because STATIC_ROOT is not set"
             return f"There are no builds: looked at {places}"
-        header = [
-            "BUILD",
-            "STATE",
-            "ACTIVATED (UTC)",
-            "SUPERSEDED (UTC)",
-            "ASSETS",
-            "OBJECTS",
-            "SIZE",
-            "WHERE",
+        header, *lines = self._lines(terminal.width)
+        painted = [
+            row.paint(line, terminal.style) for row, line in zip(self.rows, lines, strict=True)
         ]
-        rows = [tuple(row.cells(self.now)) for row in self.rows]
-        return table(header, rows, numbers={"ASSETS", "OBJECTS", "SIZE"})
+        return "\n".join([terminal.style.MIGRATE_HEADING(header), *painted])
+
+    def _lines(self, width: int | None) -> list[str]:
+        """Return the lines of the widest table that fits."""
+        lines: list[str] = []
+        for columns in (_COLUMNS, _FEWER_COLUMNS):
+            rows = [[row.cells(self.now)[column] for column in columns] for row in self.rows]
+            lines = table(columns, rows, numbers=_NUMBERS).splitlines()
+            if width is None or max(map(len, lines)) <= width:
+                break
+        return lines
 
     def data(self) -> Any:
         return {"builds": [row.data() for row in self.rows]}
@@ -128,11 +161,11 @@ def run(site: Site, options: Mapping[str, Any]) -> Listing:
     on_disk = {build: site.readable_manifest(build) for build in site.builds_on_disk()}
     rows = {build: _of_record(one, now) for build, one in records.items()}
     for build, manifest in on_disk.items():
-        rows[build] = _also_on_disk(rows.get(build), build, manifest)
+        rows[build] = _also_on_disk(site, rows.get(build), build, manifest)
     shown = [
         row
         for row in _in_order(rows, _activated(site, records, on_disk))
-        if row.where is not None or options["all"]
+        if row.where is not None or row.state == _PULLED or options["all"]
     ]
     return Listing(tuple(shown), now, tuple(places))
 
@@ -158,7 +191,7 @@ def _activated(
     return [
         Activated(build, completed_at(site.root, build, name))
         for build, manifest in on_disk.items()
-        if manifest is not None
+        if manifest is not None and _has_files(site, build, manifest)
     ]
 
 
@@ -174,7 +207,15 @@ def _of_record(found: Record, now: datetime) -> Row:
     )
 
 
-def _also_on_disk(row: Row | None, build: str, manifest: Manifest | None) -> Row:
-    row = row or Row(build, "complete" if manifest else "unreadable")
-    totals = row.totals or (Totals.of(manifest) if manifest else None)
-    return replace(row, on_disk=True, totals=totals)
+def _also_on_disk(site: Site, row: Row | None, build: str, manifest: Manifest | None) -> Row:
+    if manifest is None:
+        return replace(row or Row(build, _UNREADABLE), on_disk=True)
+    has_files = _has_files(site, build, manifest)
+    row = row or Row(build, "complete" if has_files else _PULLED)
+    return replace(row, on_disk=has_files, totals=row.totals or Totals.of(manifest))
+
+
+def _has_files(site: Site, build: str, manifest: Manifest) -> bool:
+    """Return False for a build of which ``staticbuilds pull`` wrote the manifest only."""
+    first = next(iter(manifest.assets), None)
+    return first is None or site.directory(build).path(first).is_file()

@@ -22,6 +22,7 @@ from ...origin.prune import Pruned, Pruner
 from ...origin.retention import Activated, Verdict
 from ...text import count_text
 from ..site import Site
+from ..terminal import PLAIN, Terminal
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
@@ -64,28 +65,34 @@ class Outcome:
         return True
 
     def text(self) -> str:
+        return self.styled(PLAIN)
+
+    def styled(self, terminal: Terminal) -> str:
+        keep = terminal.style.SUCCESS(f"{'keep':<7}")
+        delete = terminal.style.ERROR(f"{'delete':<7}")
         lines = [
-            f"{'delete' if one.build in self.doomed else 'keep':<7} {one.build:<24} {one.reason}"
+            f"{delete if one.build in self.doomed else keep} {one.build:<24} {one.reason}"
             for one in self.verdicts
         ]
         known = {one.build for one in self.verdicts}
         lines += [
-            f"{'delete':<7} {build:<24} {reason}"
+            f"{delete} {build:<24} {reason}"
             for build, reason in self.doomed.items()
             if build not in known
         ]
         minutes = DEAD_AFTER.seconds // 60
-        lines += [
+        left_alone = [
             f"Left alone: {build} is being pruned since {since:%Y-%m-%d %H:%M:%S} UTC. If that "
             f"process is dead, the first prune {minutes} minutes later goes on with it"
             for build, since in self.busy.items()
         ]
-        lines += [
+        left_alone += [
             f"Left alone: {one.build} was published or taken by another process meanwhile"
             for one in self.pruned
             if one.changed
         ]
-        return "\n".join([*lines, self._summary()])
+        left_alone = [terminal.style.WARNING(terminal.wrapped(line)) for line in left_alone]
+        return "\n".join([*lines, *left_alone, self._summary()])
 
     def data(self) -> Any:
         return {
@@ -206,7 +213,8 @@ def _go_ahead(outcome: Outcome, options: Mapping[str, Any]) -> bool:
         return not options["dry_run"]
     if options["interactive"]:
         # Not to stdout, which may be JSON for a program.
-        sys.stderr.write(f"{outcome.text()}. Go ahead? [y/N] ")
+        terminal = Terminal.of(sys.stderr, options)
+        sys.stderr.write(f"{outcome.styled(terminal)}. Go ahead? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise NotConfirmed
