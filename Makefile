@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo serve test lint types matrix clean
+.PHONY: help demo serve test test-all lint types matrix clean
 
 help:
-	@echo "make demo    build, publish and fetch the example project, and say what happened"
-	@echo "make serve   leave the example project up for a browser"
-	@echo "make test    run the test suite"
-	@echo "make lint    ruff and mypy"
-	@echo "make matrix  the test suite on every Django and Python that is here"
+	@echo "make demo      build, publish and fetch the example project, and say what happened"
+	@echo "make serve     leave the example project up for a browser"
+	@echo "make test      run the test suite"
+	@echo "make test-all  run all of it: the deep tests, and those of radosgw, nginx, njs, node and chromium"
+	@echo "make lint      ruff and mypy"
+	@echo "make matrix    the test suite on every Django and Python that is here"
 
 # One stamp for each extra: a newer pyproject.toml installs again.
 $(VENV)/.installed-%: pyproject.toml
@@ -27,6 +28,9 @@ serve: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-test
 	@$(RUN) -m pytest -n auto --dist loadfile
+
+test-all: $(VENV)/.installed-test
+	@TEST_ALL=1 $(RUN) -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.installed-lint
 	@$(RUN) -m ruff check .

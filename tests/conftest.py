@@ -13,7 +13,7 @@ from django.conf import settings
 
 from .helpers import Site, site
 from .pulled import FILES, MIDDLEWARE
-from .system_packages import skip, summary
+from .system_packages import everything_runs, skip, summary
 
 if TYPE_CHECKING:
     from tests.radosgw import Radosgw
@@ -32,6 +32,16 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("skipped tests")
     for line in lines:
         terminalreporter.line(line)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the deep tests to `make test-all`, unless ``-m`` asks for them."""
+    if everything_runs() or "deep" in config.option.markexpr:
+        return
+    left_out = pytest.mark.skip(reason="deep: 'make test-all' runs these")
+    for item in items:
+        if "deep" in item.keywords:
+            item.add_marker(left_out)
 
 
 @pytest.fixture(autouse=True)

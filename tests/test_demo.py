@@ -53,6 +53,7 @@ def rows_of_the_table(output):
     return []
 
 
+@pytest.mark.deep
 def test_both_deploys_and_origin_pull_pass_every_check(scratch):
     done = run(scratch)
 
@@ -76,6 +77,7 @@ def test_both_deploys_and_origin_pull_pass_every_check(scratch):
     assert re.search(r"^All is well: [\d,]+ answers checked in \d+ s\.$", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.deep
 def test_an_edge_that_serves_other_bytes_is_found_out(scratch):
     with tampering_edge() as url:
         done = run(scratch, "--cdn", url)
@@ -99,6 +101,7 @@ def test_a_cdn_that_cannot_be_fails_with_the_reason_and_no_traceback(scratch):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.deep
 def test_serve_leaves_the_site_up_until_ctrl_c(scratch):
     with subprocess.Popen(
         command("--serve"),

@@ -35,10 +35,17 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 
 
 @pytest.fixture(autouse=True)
-def fresh_answers() -> Any:
-    """What a test does to the PATH is not what the next tests have."""
+def fresh_answers(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What a test does to the PATH is not what the next tests have; and each looks at the PATH."""
+    monkeypatch.setenv("TEST_ALL", "1")
     yield
     system_packages.defect.cache_clear()
+
+
+def test_without_test_all_a_system_package_is_not_even_looked_for(monkeypatch: Any) -> None:
+    monkeypatch.delenv("TEST_ALL")
+    with pytest.raises(pytest.skip.Exception, match=r"^nginx: 'make test-all' runs these$"):
+        skip([], "nginx")
 
 
 def test_a_program_that_prints_its_version_has_no_defect(program: Any) -> None:

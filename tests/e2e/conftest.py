@@ -22,6 +22,7 @@ from walkthrough.cloudfront import CannotStart, Nginx, cloudfront
 
 from tests.helpers import site
 from tests.s3 import Bucket
+from tests.system_packages import skip
 from versioned_storage.build.manifest import Manifest
 from versioned_storage.edge.functions import VIEWER_REQUEST, VIEWER_RESPONSE, Constants, rendered
 
@@ -143,6 +144,7 @@ def _url_in(log: Path, server: subprocess.Popen[bytes]) -> str:
 @pytest.fixture
 def edge_of(tmp_path: Path) -> Iterator[Callable[..., Edge]]:
     """Makes edges with empty caches, which end with the test; skips it where nginx is not there."""
+    skip([], "nginx libnginx-mod-http-js")
     try:
         Nginx.here()
     except CannotStart as error:

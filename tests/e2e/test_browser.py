@@ -22,6 +22,7 @@ from walkthrough.site import HOME, Site
 from tests.e2e import browser
 from tests.edge import edges
 from tests.s3 import ACCESS_KEY, SECRET_KEY, Bucket
+from tests.system_packages import skip
 from versioned_storage.build.manifest import Asset, Manifest
 
 PAGES = ("", "editor/", "api/", "admin/login/")
@@ -140,6 +141,7 @@ def edge(request: pytest.FixtureRequest, deploys: list[Deploy], tmp_path: Path) 
         with edges.serving(BucketEdge(tmp_path, bucket=bucket)) as one:
             yield one.url
         return
+    skip([], "nginx libnginx-mod-http-js")
     try:
         Nginx.here()
     except CannotStart as error:
