@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from wsgiref.headers import Headers
 
 from django.contrib.staticfiles.storage import staticfiles_storage
 from whitenoise.middleware import WhiteNoiseMiddleware
-from whitenoise.responders import MissingFileError, StaticFile
+from whitenoise.responders import IsDirectoryError, MissingFileError
 
 from . import options as site
 from .apps import configured_options
@@ -19,6 +21,7 @@ from .build.manifest import Asset, with_charset
 from .constants import ENCODINGS, MANIFEST_NAME
 from .errors import VersionedStorageError
 from .serving.catalogue import Build, Catalogue, is_hidden
+from .serving.files import MissingFile, regular_files, status_of
 from .serving.negotiation import IDENTITY
 from .serving.served import ServedFile
 from .storage import VersionedStaticFilesStorage
@@ -52,6 +55,12 @@ class WhiteNoiseWithBuilds(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships
                     return
         super().add_files(root, prefix)
 
+    def update_files_dictionary(self, root: str, prefix: str) -> None:
+        """Take up every regular file below ``root``, and nothing that is none."""
+        stat_cache = dict(regular_files(root))
+        for path in stat_cache:
+            self.add_file_to_dictionary(prefix + path[len(root) :], path, stat_cache=stat_cache)
+
     def add_file_to_dictionary(
         self, url: str, path: str, stat_cache: Mapping[str, Any] | None = None
     ) -> None:
@@ -59,8 +68,12 @@ class WhiteNoiseWithBuilds(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships
         if not self._is_private(url, path) and self._build_of(url) is None:
             super().add_file_to_dictionary(url, path, stat_cache=stat_cache)
 
+    def find_file(self, url: str) -> Any:
+        """Look for a file when it is asked for (WHITENOISE_AUTOREFRESH)."""
+        return None if "\0" in url else super().find_file(url)
+
     def find_file_at_path(self, path: str, url: str) -> Any:
-        """Look for a file when it is asked for (WHITENOISE_AUTOREFRESH), if it may be served."""
+        """The file at a path, if it may be served."""
         if self._is_private(url, path):
             raise MissingFileError(path)
         return super().find_file_at_path(path, url)
@@ -78,19 +91,21 @@ class WhiteNoiseWithBuilds(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships
         self, path: str, url: str, stat_cache: Mapping[str, Any] | None = None
     ) -> ServedFile:
         """What a URL outside the builds answers. Raises WhiteNoise's MissingFileError."""
-        encoded = {name: path + encoding.suffix for name, encoding in ENCODINGS.items()}
-        entries = StaticFile.get_file_stats(path, encoded, stat_cache)
-        identity = entries.pop(None)
+        identity = _status(path, stat_cache)
+        files = {}
+        for name, encoding in ENCODINGS.items():
+            with suppress(MissingFileError):
+                encoded = path + encoding.suffix
+                files[name] = (encoded, _status(encoded, stat_cache).st_size)
         headers = self._headers(path, url)
-        asset, mtime = self._asset_outside_builds(url), int(identity.mtime)
-        if asset is not None and asset.size == identity.size:
+        asset, mtime = self._asset_outside_builds(url), int(identity.st_mtime)
+        if asset is not None and asset.size == identity.st_size:
             _set_default(headers, "ETag", _etag(asset))
         # A file system without times says 0, which would be one tag for many contents.
         if mtime:
             _set_default(headers, "Last-Modified", formatdate(mtime, usegmt=True))
-            _set_default(headers, "ETag", f'"{mtime:x}-{identity.size:x}"')
-        files = {name: (entry.path, entry.size) for name, entry in entries.items()}
-        return ServedFile({**files, IDENTITY: (path, identity.size)}, headers)
+            _set_default(headers, "ETag", f'"{mtime:x}-{identity.st_size:x}"')
+        return ServedFile({**files, IDENTITY: (path, identity.st_size)}, headers)
 
     def _make_ready(self, url: str) -> ServedFile | None:
         """What a URL of a build answers; None where no build has it."""
@@ -202,6 +217,19 @@ def _storage() -> VersionedStaticFilesStorage | None:
 def _etag(asset: Asset) -> str:
     # 192 bits of the sha384: in base64, of which each character may be in an entity-tag.
     return f'"{asset.integrity.partition("-")[2][:32]}"'
+
+
+def _status(path: str, stat_cache: Mapping[str, Any] | None) -> os.stat_result:
+    """The status of a regular file. Raises WhiteNoise's errors."""
+    try:
+        status: os.stat_result = status_of(path) if stat_cache is None else stat_cache[path]
+    except (KeyError, MissingFile) as error:
+        raise MissingFileError(path) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise IsDirectoryError(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise MissingFileError(path)
+    return status
 
 
 def _set_default(headers: Headers, name: str, value: str) -> None:

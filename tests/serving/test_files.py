@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from versioned_storage.serving import files
-from versioned_storage.serving.files import MissingFile, Slice, open_file
+from versioned_storage.serving.files import (
+    MissingFile,
+    Slice,
+    open_file,
+    read_file,
+    regular_files,
+    status_of,
+)
 from versioned_storage.serving.ranges import Span
 
 
@@ -40,12 +47,11 @@ def refused(path: Path, size: int = 10, **options: object) -> bool:
 
 
 def test_a_regular_file_of_the_right_size_is_opened(build: Path) -> None:
-    with open_file(str(build / "css/app.css"), 10, inside=str(build), follow_links=False) as file:
+    with open_file(str(build / "css/app.css"), 10, inside=str(build)) as file:
         assert file.read() == b"0123456789"
 
 
 def test_what_is_not_there_or_is_no_such_file_is_missing(build: Path) -> None:
-    os.mkfifo(build / "pipe")
     assert refused(build / "css/other.css")
     assert refused(build / "css/app.css/more.css")
     assert refused(build / "css")
@@ -69,9 +75,41 @@ def test_a_neighbour_whose_name_begins_alike_is_outside(build: Path) -> None:
     assert refused(build / ".." / "b10" / "secret", inside=str(build))
 
 
-def test_a_file_that_became_a_link_is_refused_without_resolving_it(build: Path) -> None:
-    (build / "out.css").symlink_to(build.parent / "secret")
-    assert refused(build / "out.css", follow_links=False)
+def test_a_file_that_was_verified_is_resolved_again_only_if_it_is_another(build: Path) -> None:
+    path = build / "css/app.css"
+    with open_file(str(path), 10, inside=str(build)) as file:
+        verified = file.identity
+    # Only the realpath of its name is outside of this directory; the file is the one of before.
+    assert not refused(path, inside=str(build / "js"), verified=verified)
+    path.unlink()
+    path.symlink_to(build.parent / "secret")
+    assert refused(path, inside=str(build), verified=verified)
+
+
+def test_a_pipe_and_a_device_are_refused_without_a_wait(build: Path) -> None:
+    os.mkfifo(build / "pipe")
+    assert refused(build / "pipe", size=0)
+    assert refused(Path("/dev/null"), size=0)
+    with pytest.raises(MissingFile):
+        read_file(str(build / "pipe"))
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_a_name_that_no_file_can_have_is_missing(build: Path, name: str) -> None:
+    assert refused(build / name)
+    with pytest.raises(MissingFile):
+        status_of(str(build / name))
+
+
+def test_regular_files_are_listed_through_links_and_loops_are_left_out(build: Path) -> None:
+    (build.parent / "outside").mkdir()
+    (build.parent / "outside" / "a.txt").write_text("a")
+    (build / "linked").symlink_to(build.parent / "outside")
+    (build / "css" / "up").symlink_to(build)
+    (build / "itself").symlink_to("itself")
+    os.mkfifo(build / "pipe")
+    listed = {Path(path).relative_to(build).as_posix() for path, _ in regular_files(str(build))}
+    assert listed == {"css/app.css", "linked/a.txt"}
 
 
 def test_what_the_machine_lacks_is_no_missing_file(

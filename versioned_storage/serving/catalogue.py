@@ -14,6 +14,7 @@ from ..build.manifest import Asset, Manifest, UnreadableManifest
 from ..constants import ENCODINGS
 from ..option_values import is_build_version
 from ..progress import logger
+from .files import MissingFile, read_file, status_of
 
 #: Seconds for which a build that was not there is not looked for again.
 LOOK_AGAIN_AFTER = 1.0
@@ -78,7 +79,7 @@ class Catalogue:
             return
         try:
             with os.scandir(self._root) as entries:
-                names = sorted(entry.name for entry in entries if entry.is_dir())
+                names = sorted(entry.name for entry in entries)
         except (FileNotFoundError, NotADirectoryError):
             return
         for name in names:
@@ -109,12 +110,11 @@ class Catalogue:
     def _look_at(self, path: Path, name: str) -> None:
         known = self._builds.get(name)
         try:
-            found = path.stat()
-            identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-            if known is not None and known.identity == identity:
+            if known is not None and known.identity == _identity(status_of(str(path))):
                 return
-            manifest = Manifest.from_json(path.read_text(encoding="utf-8"), name=str(path))
-        except (FileNotFoundError, NotADirectoryError):
+            content, status = read_file(str(path))
+            manifest = Manifest.from_json(content.decode(), name=str(path))
+        except MissingFile:
             self._builds.pop(name, None)
             return
         except (OSError, UnreadableManifest, UnicodeDecodeError) as error:
@@ -129,10 +129,14 @@ class Catalogue:
             name=name,
             directory=str(path.parent),
             inside=os.path.realpath(path.parent),
-            completed_at=int(found.st_mtime),
-            identity=identity,
+            completed_at=int(status.st_mtime),
+            identity=_identity(status),
             assets=_by_name(manifest, self.manifest_name),
         )
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _by_name(manifest: Manifest, manifest_name: str) -> dict[str, Asset]:

@@ -8,6 +8,7 @@ from wsgiref.headers import Headers
 from django.utils.http import parse_http_date_safe
 
 from .answers import EMPTY, NO_STORE, HeaderList
+from .files import FileIdentity
 from .negotiation import IDENTITY
 from .ranges import Span
 
@@ -26,7 +27,7 @@ class Representation:
     """One file on disk in one encoding, with its validators and the headers of a 200."""
 
     __slots__ = (
-        "encoding", "etag", "found", "headers", "headers_of_304", "last_modified", "path", "size"
+        "encoding", "etag", "headers", "headers_of_304", "last_modified", "path", "size", "verified"
     )  # fmt: skip
 
     def __init__(self, path: str, size: int, encoding: str, common: HeaderList) -> None:
@@ -50,8 +51,8 @@ class Representation:
             for name, value in self.headers
             if name.lower() in _OF_304 or name.lower().startswith(_CORS)
         )
-        #: Whether it was seen on disk; before that, nothing is said of it.
-        self.found = False
+        #: The file that was opened last; None before the first time, when nothing is said of it.
+        self.verified: FileIdentity | None = None
 
     def headers_of_part(self, span: Span) -> HeaderList:
         """Those of a 206."""

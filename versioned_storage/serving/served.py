@@ -61,7 +61,7 @@ class ServedFile:
     def is_found(self, request: Mapping[str, str]) -> bool:
         """Say whether what `get_response` will look at was seen on disk before."""
         try:
-            return self._choose(request).found
+            return self._choose(request).verified is not None
         except negotiation.NotAcceptable:
             return True
 
@@ -73,7 +73,7 @@ class ServedFile:
 
     def _answer(self, chosen: Representation, method: str, request: Mapping[str, str]) -> Answer:
         decided = _decide(chosen, method, request)
-        if chosen.found and isinstance(decided, Answer):
+        if chosen.verified and isinstance(decided, Answer):
             return decided
         file = self._open(chosen)
         if isinstance(decided, Answer):
@@ -85,11 +85,8 @@ class ServedFile:
         return Answer(HTTPStatus.PARTIAL_CONTENT, headers, Slice(file, decided), size)
 
     def _open(self, chosen: Representation) -> OpenFile:
-        # Where its name leads is looked at once, and from then on that it is no link itself.
-        inside = None if chosen.found else self._inside
-        follow_links = self._inside is None
-        file = open_file(chosen.path, chosen.size, inside=inside, follow_links=follow_links)
-        chosen.found = True
+        file = open_file(chosen.path, chosen.size, inside=self._inside, verified=chosen.verified)
+        chosen.verified = file.identity
         return file
 
     def _not_acceptable(self) -> Answer:

@@ -1,0 +1,170 @@
+"""What is odd on disk costs its own file or build: no start fails, no request, and none waits."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory, override_settings
+
+from versioned_storage.middleware import VersionedWhiteNoiseMiddleware
+
+from .helpers import Site, site, write
+from .pulled import FILES, MIDDLEWARE, served
+
+NAME = "css/app.css"
+
+
+def in_time(function: Callable[[], Any]) -> Any:
+    """What a function returns; fails if it waits for what never comes."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(function()), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive(), "it waits"
+    assert results, "it raised"
+    return results[0]
+
+
+def manifest_with(site: Site, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change what the manifest of the build b1 says."""
+    path = site.root / "b1" / "staticfiles.json"
+    stored = json.loads(path.read_text())
+    change(stored)
+    path.write_text(json.dumps(stored))
+
+
+@pytest.mark.parametrize("name", ["a\0.css", "\ud800.css", "../secret", "/etc/passwd", "", "css"])
+def test_an_odd_name_in_a_manifest_answers_404(deployed: Site, name: str) -> None:
+    (deployed.root.parent / "secret").write_bytes(b"x" * 10)
+
+    def change(stored: dict[str, Any]) -> None:
+        stored["paths"]["odd.css"] = name
+        entry = next(iter(stored["assets"].values()))
+        stored["assets"][name] = {**entry, "size": 10}
+
+    url = deployed.storage.url(NAME)
+    manifest_with(deployed, change)
+    middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(b"the site"))
+    for below in (name, "odd.css", f"{name}.br"):
+        request = RequestFactory().get("/")
+        request.path_info = f"/static/b1/{below}"
+        assert middleware(request).status_code == 404
+    request.path_info = "/static/odd.css"
+    assert middleware(request).status_code in (302, 404)
+    assert served(url)[0] in (200, 404)
+
+
+@pytest.mark.parametrize("autorefresh", [False, True])
+def test_a_path_with_a_nul_answers_404(deployed: Site, autorefresh: bool) -> None:
+    with override_settings(WHITENOISE_AUTOREFRESH=autorefresh):
+        for url in ("/static/b1/a%00.css", "/static/a%00.css", "/static/b1%00/a.css", "/a%00.br"):
+            assert served(url)[0] == 404
+
+
+# Special files
+
+
+@pytest.mark.parametrize("autorefresh", [False, True])
+def test_a_pipe_in_the_place_of_a_file_answers_404_and_does_not_block(
+    deployed: Site, autorefresh: bool
+) -> None:
+    url = deployed.storage.url("img/dot.svg")
+    path = deployed.root / url.removeprefix("/static/")
+    path.unlink()
+    os.mkfifo(path)
+    with override_settings(WHITENOISE_AUTOREFRESH=autorefresh):
+        assert in_time(lambda: served(url)[0]) == 404
+
+
+def test_an_empty_file_that_became_a_pipe_answers_404(tmp_path: Path) -> None:
+    with site(tmp_path, {"a.css": ""}, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect()
+        url = shop.storage.url("a.css")
+        middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(b"the site"))
+        request = RequestFactory().get(url)
+        middleware(request).close()
+        path = shop.root / url.removeprefix("/static/")
+        path.unlink()
+        os.mkfifo(path)
+        assert in_time(lambda: middleware(request).status_code) == 404
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "directory"])
+@pytest.mark.parametrize("autorefresh", [False, True])
+def test_a_special_file_in_the_place_of_a_manifest_costs_its_own_build(
+    deployed: Site, make: Callable[[Path], None], autorefresh: bool
+) -> None:
+    write(deployed.root, {"b0/css/app.css": "old"})
+    make(deployed.root / "b0" / "staticfiles.json")
+    url = deployed.storage.url(NAME)
+    with override_settings(WHITENOISE_AUTOREFRESH=autorefresh):
+        assert in_time(lambda: served(url)[0]) == 200
+        if not autorefresh:
+            assert in_time(lambda: served("/static/b0/css/app.css")[0]) == 404
+
+
+def test_a_manifest_that_is_a_device_costs_its_own_build(deployed: Site) -> None:
+    (deployed.root / "b0").mkdir()
+    (deployed.root / "b0" / "staticfiles.json").symlink_to("/dev/zero")
+    assert in_time(lambda: served("/static/b0/css/app.css")[0]) == 404
+
+
+@pytest.mark.parametrize("autorefresh", [False, True])
+def test_special_files_beside_the_builds_answer_404(tmp_path: Path, autorefresh: bool) -> None:
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect()
+        os.mkfifo(shop.root / "pipe.css")
+        os.mkfifo(shop.root / "css" / "app.css.zz")
+        (shop.root / "device.css").symlink_to("/dev/zero")
+        (shop.root / "nowhere.css").symlink_to("nothing")
+        (shop.root / "loop.css").symlink_to("loop.css")
+        with override_settings(WHITENOISE_AUTOREFRESH=autorefresh):
+            for name in ("pipe.css", "device.css", "nowhere.css", "loop.css", "css"):
+                assert in_time(lambda name=name: served(f"/static/{name}")[0]) == 404
+            assert served("/static/css/app.css")[0] == 200
+
+
+def test_a_file_that_became_a_pipe_since_the_start_answers_404(tmp_path: Path) -> None:
+    write(tmp_path / "public", {"empty.txt": ""})
+    public = str(tmp_path / "public")
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE, WHITENOISE_ROOT=public):
+        middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(status=404))
+        (tmp_path / "public/empty.txt").unlink()
+        os.mkfifo(tmp_path / "public/empty.txt")
+        request = RequestFactory().get("/empty.txt")
+        assert in_time(lambda: middleware(request).status_code) == 404
+
+
+def test_a_directory_of_a_build_that_became_a_link_out_is_not_followed(deployed: Site) -> None:
+    middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(b"the site"))
+    url = deployed.storage.url(NAME)
+    request = RequestFactory().get(url)
+    first = middleware(request)
+    size = len(first.getvalue())
+    first.close()
+    outside = deployed.root.parent / "outside"
+    write(outside, {Path(url).name: b"s" * size})
+    (deployed.root / "b1" / "css").rename(deployed.root / "b1" / "was")
+    (deployed.root / "b1" / "css").symlink_to(outside)
+    for _ in range(2):
+        assert middleware(request).status_code == 404
+
+
+def test_a_file_that_nobody_may_read_answers_404(
+    deployed: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = deployed.storage.url(NAME)
+
+    def refuse(path: Any, *args: Any, **kwargs: Any) -> int:
+        raise PermissionError(13, "Permission denied", path)
+
+    middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(b"the site"))
+    monkeypatch.setattr("versioned_storage.serving.files.os.open", refuse)
+    assert middleware(RequestFactory().get(url)).status_code == 404
