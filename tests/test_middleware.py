@@ -396,3 +396,76 @@ def test_no_path_leaves_a_build_and_none_is_a_fault(
     assert b"secret" not in body
     assert b"integrity" not in body
     assert not any("\n" in value for value in response.headers.values())
+
+
+# Workers, names with a plus, media types
+
+
+@pytest.mark.parametrize("destination", ["worker", "sharedworker", "serviceworker"])
+def test_a_worker_is_served_at_the_url_without_a_build(tmp_path: Path, destination: str) -> None:
+    """Of the current build: its URL there may be another origin's, and redirects are refused."""
+    files = {"js/w.js": "import './lib.js';\n" * 30, "js/lib.js": "export {}"}
+    options = {"cdn_domain": "cdn.test"}
+    with site(tmp_path, files, options=options, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect()
+        content = (shop.root / "b1/js/w.js").read_bytes()
+        status, headers, body = served("/static/js/w.js", sec_fetch_dest=destination)
+        assert (status, body) == (200, content)
+        assert headers["Cache-Control"] == "max-age=60, public"
+        assert headers["Content-Type"] == "text/javascript; charset=utf-8"
+        assert headers["Vary"] == "Sec-Fetch-Dest, Accept-Encoding"
+        encoded = served("/static/js/w.js", sec_fetch_dest=destination, accept_encoding="br")[1]
+        assert encoded["Content-Encoding"] == "br"
+        assert served("/static/js/none.js", sec_fetch_dest=destination)[0] == 404
+        again = served("/static/js/w.js", sec_fetch_dest=destination, if_none_match=headers["ETag"])
+        assert again[0] == 304
+
+
+def test_other_requests_for_that_url_are_redirected_as_before(tmp_path: Path) -> None:
+    with site(tmp_path, {"js/w.js": ""}, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect()
+        for headers in ({}, {"sec_fetch_dest": "script"}, {"sec_fetch_dest": "document"}):
+            status, answered, _ = served("/static/js/w.js", **headers)
+            assert (status, answered["Location"]) == (302, shop.storage.url("js/w.js"))
+            assert answered["Vary"] == "Sec-Fetch-Dest"
+
+
+def test_a_worker_whose_build_is_not_on_this_disk_is_redirected(deployed: Site) -> None:
+    storage = deployed.storage
+    assert storage.manifest is not None
+    (deployed.root / "b1").rename(deployed.root / "moved")
+    assert served("/static/css/app.css", sec_fetch_dest="worker")[0] == 302
+
+
+@pytest.mark.parametrize("written", ["+", "%2B"])
+def test_a_plus_in_a_path_is_a_plus(tmp_path: Path, written: str) -> None:
+    files = {"a+b.txt": "plus", "a b.txt": "space"}
+    with site(tmp_path, files, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect()
+        hashed = shop.storage.url("a+b.txt")
+        for url in (f"/static/b1/a{written}b.txt", hashed.replace("%2B", written)):
+            assert served(url)[2] == b"plus"
+            assert asked_async(url)[2] == b"plus"
+        assert served(f"/static/a{written}b.txt")[1]["Location"] == hashed
+        assert served("/static/b1/a%20b.txt")[2] == b"space"
+
+
+@pytest.mark.parametrize("autorefresh", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("a.wav", "a.vtt", "a.opus", "a.csv", "a.geojson", "a.glb", "a.webmanifest", "a.map"),
+        *("a.mjs", "a.cjs", "a.woff2", "a.ttf", "a.wasm", "a.svg", "a.CSS", "LICENSE", "a.unknown"),
+    ],
+)
+def test_a_media_type_is_the_one_of_the_object_on_s3(
+    tmp_path: Path, name: str, autorefresh: bool
+) -> None:
+    settings = {"MIDDLEWARE": MIDDLEWARE, "WHITENOISE_AUTOREFRESH": autorefresh}
+    with site(tmp_path, {name: "x"}, BUILD_VERSION="b1", **settings) as shop:
+        shop.collect()
+        manifest = shop.storage.manifest
+        assert manifest is not None
+        (asset,) = manifest.assets.values()
+        for url in (f"/static/b1/{name}", shop.storage.url(name)):
+            assert served(url)[1]["Content-Type"] == asset.content_type

@@ -19,6 +19,11 @@ from .serving.responses import in_thread, respond
 from .serving.served import ServedFile
 from .whitenoise import WhiteNoiseWithBuilds
 
+#: Destinations of requests (https://fetch.spec.whatwg.org/#concept-request-destination) for which a
+#: browser takes no script of another origin.
+WORKERS = frozenset({"worker", "sharedworker", "serviceworker"})
+SEC_FETCH_DEST = "Sec-Fetch-Dest"
+
 
 class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
     """WhiteNoise for builds: ``/static/<build>/...`` of every build in STATIC_ROOT, immutable.
@@ -90,7 +95,8 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
             self._look_again(path)
             response = self._serve_if_there(self._find(path), request)
         if response is None and self._answers_misses_at(path):
-            response = self.serve(self._answer_to_miss(path[len(self.static_prefix) :]), request)
+            answer = self._answer_to_miss(request, path[len(self.static_prefix) :])
+            response = self.serve(answer, request)
         return response
 
     def _serve_if_there(self, found: Any, request: HttpRequest) -> HttpResponseBase | None:
@@ -116,15 +122,37 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
     def _answers_misses_at(self, path: str) -> bool:
         return self._owns_prefix and path.startswith(self.static_prefix)
 
-    def _answer_to_miss(self, name: str) -> Fixed:
+    def _answer_to_miss(self, request: HttpRequest, name: str) -> Fixed | ServedFile:
         """To a name below the static prefix: where it is in the current build, or a 404.
 
         Links without a build are in mails, in pages that were cached before the move to builds, and
         in code that does not use {% static %}.
         """
         url = self._current_url(name)
-        common = self._headers_of_every_answer()
-        return not_found(common) if url is None else moved_for_now(url, common)
+        headers = self._headers_of_every_answer()
+        if url is None:
+            return not_found(headers)
+        if request.META.get("HTTP_SEC_FETCH_DEST") in WORKERS:
+            static_file = self._current_file(name)
+            if static_file is not None:
+                return static_file
+        headers["Vary"] = SEC_FETCH_DEST
+        return moved_for_now(url, headers)
+
+    def _current_file(self, name: str) -> ServedFile | None:
+        """The file of that name in the current build, at its URL without a build.
+
+        A worker's script must be of the page's origin, and a service worker's behind no redirect.
+        """
+        version = self._storage.build_version if self._storage else None
+        build = self._builds.get(version) if version else None
+        asset = build.asset(name) if build else None
+        if build is None or asset is None:
+            return None
+        path = f"{build.directory}/{asset.hashed_name}"
+        headers = self._headers(path, self.static_prefix + name)
+        headers["Vary"] = ", ".join(filter(None, (headers["Vary"], SEC_FETCH_DEST)))
+        return self._served(build, asset, headers)
 
     def _current_url(self, name: str) -> str | None:
         storage = self._storage

@@ -114,20 +114,24 @@ class WhiteNoiseWithBuilds(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships
         found = build and build.find(below)
         if not build or not found:
             return None
-        asset = found.asset
+        headers = self._headers(f"{build.directory}/{found.asset.hashed_name}", url)
+        served = self._served(build, found.asset, headers, always=found.encoding)
+        if len(self._ready) >= READY:
+            self._ready.clear()
+        self._ready[url] = served
+        return served
+
+    def _served(
+        self, build: Build, asset: Asset, headers: Headers, *, always: str | None = None
+    ) -> ServedFile:
         path = f"{build.directory}/{asset.hashed_name}"
-        headers = self._headers(path, url)
         _set_default(headers, "Last-Modified", formatdate(build.completed_at, usegmt=True))
         _set_default(headers, "ETag", _etag(asset))
         files = {
             variant.encoding or IDENTITY: (path + variant.suffix, variant.size)
             for variant in asset.variants()
         }
-        served = ServedFile(files, headers, always=found.encoding, inside=build.inside)
-        if len(self._ready) >= READY:
-            self._ready.clear()
-        self._ready[url] = served
-        return served
+        return ServedFile(files, headers, always=always, inside=build.inside)
 
     def _asset_outside_builds(self, url: str) -> Asset | None:
         """The asset whose hashed name that is in the neutral layout."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -45,6 +46,11 @@ class Build:
     completed_at: int
     identity: tuple[int, ...]
     assets: dict[str, Asset]
+    paths: Mapping[str, str]
+
+    def asset(self, name: str) -> Asset | None:
+        """The asset of that original or hashed name, even if only the hashed file was kept."""
+        return self.assets.get(name) or self.assets.get(self.paths.get(name, ""))
 
     def find(self, name: str) -> Found | None:
         """The file of that name below the build; a name of an encoding is its asset's with it."""
@@ -132,6 +138,7 @@ class Catalogue:
             completed_at=int(status.st_mtime),
             identity=_identity(status),
             assets=_by_name(manifest, self.manifest_name),
+            paths=manifest.paths,
         )
 
 
