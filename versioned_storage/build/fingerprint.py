@@ -180,7 +180,7 @@ class Fingerprinter:
         replacements = (
             (
                 reference,
-                self.targets.spell(document.name, reference.url, target, names[target.name]),
+                self.targets.spell(document.name, target, names[target.name]),
             )
             for reference, target in document.references
         )
