@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from versioned_storage.build.references import js_module_references, modules, rewrite
+from versioned_storage.build.references import Kind, js_module_references, line_of, modules, rewrite
 
 pytest.importorskip("tree_sitter_javascript", reason="needs the extra [modules]")
 
@@ -12,7 +12,19 @@ def rewritten(text):
 
 
 def urls(text):
-    return [reference.url for reference in js_module_references(text)]
+    return [
+        reference.url
+        for reference in js_module_references(text)
+        if reference.kind is not Kind.UNPARSED
+    ]
+
+
+def unparsed_lines(text):
+    return [
+        line_of(text, reference.start)
+        for reference in js_module_references(text)
+        if reference.kind is Kind.UNPARSED
+    ]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +51,31 @@ def urls(text):
         ("import(`./x.js`)", 'import("NEW")'),
         ("import('./x.js', {with: {}})", 'import("NEW", {with: {}})'),
         ("import('./x.js',)", 'import("NEW",)'),
+        (
+            "export { default } from './d.json' with { type: 'json' };",
+            "export { default } from \"NEW\" with { type: 'json' };",
+        ),
+        (
+            "export * as a from './d.json'\n  with {type: 'json'}\nexport * from './x.js'",
+            'export * as a from "NEW"\n  with {type: \'json\'}\nexport * from "NEW"',
+        ),
+        (
+            "import a from './d.json' assert {type: 'json'};",
+            "import a from \"NEW\" assert {type: 'json'};",
+        ),
+        ("export\n{ a } from './x.js';", 'export\n{ a } from "NEW";'),
+        ("export\n\n  {\n a\n}\nfrom\n'./x.js'", 'export\n\n  {\n a\n} from "NEW"'),
+        ("export * as a\nfrom './x.js'", 'export * as a from "NEW"'),
+        ("export\n* from './x.js'", 'export\n* from "NEW"'),
+        ("import source a from './x.wasm';", 'import source a from "NEW";'),
+        ("import source from './x.js';", 'import source from "NEW";'),
+        ("import source from from './x.wasm';", 'import source from from "NEW";'),
+        ("import defer * as a from './x.js';", 'import defer * as a from "NEW";'),
+        ("import defer, {a} from './x.js';", 'import defer, {a} from "NEW";'),
+        ("import.source('./x.wasm')", 'import.source("NEW")'),
+        ("import.defer('./x.js')", 'import.defer("NEW")'),
+        ("new globalThis.URL('x', import.meta.url)", 'new globalThis.URL("NEW", import.meta.url)'),
+        ("new self.URL('x', import.meta.url)", 'new self.URL("NEW", import.meta.url)'),
         ("new URL('x.png', import.meta.url)", 'new URL("NEW", import.meta.url)'),
         ("new URL('./x.png', import . meta.url).href", 'new URL("NEW", import . meta.url).href'),
     ],
@@ -133,6 +170,34 @@ def test_positions_are_code_points():
 )
 def test_a_syntax_error_costs_only_what_it_damages(text, expected):
     assert urls(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a = b;\nimport type { A } from './a.js';", [2]),
+        ("import './a.js';\nexport { default as a, b as } c from './b.js';", [2]),
+        ("let a: string = 'b';\nimport './a.js';", []),
+        ("import a, from './a.js';\n\nimport b + c from '../b.js'", [1, 3]),
+        ("let = = ;\n// import './y'\n'import \"./y\"'; `import './y'`", []),
+        ("import('./x';\nf(", [1]),
+        ("import a from 'bare' 1 from;", []),
+    ],
+)
+def test_an_import_that_cannot_be_parsed_is_said(text, lines):
+    assert unparsed_lines(text) == lines
+
+
+def test_code_that_can_be_parsed_has_nothing_unparsed():
+    text = "import './a'; export * from './b'; import('./c'); const x = 'import \"./d\"';"
+    assert unparsed_lines(text) == []
+
+
+def test_more_work_than_a_script_can_need_is_refused(monkeypatch):
+    monkeypatch.setattr(modules, "_MOST_STEPS", 100)
+    assert js_module_references("import './x';") != []
+    with pytest.raises(modules.TooMuchWork):
+        js_module_references("import './x';" + "(a, b" * 10_000)
 
 
 @pytest.mark.parametrize("literal", ["'/*'", "`/*`", "/[/*]/"])

@@ -16,6 +16,28 @@ if TYPE_CHECKING:
     from tree_sitter import Language, Node
 
 _WORD = re.compile(rb"\b(?:import|export)\b")
+# What the grammar lacks of the language, all of it ASCII and of no concern here.
+_BLANKED = re.compile(
+    rb"""
+    \bfrom\s*(?:"[^"\n]*"|'[^'\n]*')\s*(?P<attributes>(?:with|assert)\s*\{[^{}]*\})
+    | \bimport\s+(?P<phase>(?:source\s+(?!from\s*['"])(?=[^\W\d]|\$)|defer\s*(?=\*)))
+    | \bexport(?P<line_break>\s+)(?=\{)
+    | \}(?P<line_break_too>\s+)(?=from\s*['"])
+    """,
+    re.VERBOSE,
+)
+# What an import that the parser does not understand looks like.
+_LIKE_AN_IMPORT = re.compile(
+    rb"""(?:import|export)(?![\w$])[^;'"`()=]{,2000}(?:\(\s*)?['"`](?:\.{0,2}/)"""
+)
+_NO_CODE = frozenset(
+    ("comment", "string", "string_fragment", "template_string", "regex_pattern", "jsx_text")
+)
+#: How often the parser may report its progress, which it does after a fixed amount of work: some
+#: 20 MB of minified source.
+_MOST_STEPS = 500_000
+_GLOBALS = (b"globalThis", b"self", b"window")
+_READ = 64 * 1024
 # HTML Standard, "resolve a module specifier": all others are bare, and an import map's to resolve.
 _RESOLVES_ALONE = re.compile(r"\.{0,2}/|[a-zA-Z][a-zA-Z0-9+.-]*:")
 _ESCAPE = re.compile(
@@ -34,24 +56,56 @@ class _Token(NamedTuple):
     kind: Kind
 
 
+class TooMuchWork(Exception):
+    """A text would take the parser longer than any script that people write."""
+
+
 def js_module_references(text: str) -> list[Reference]:
     """The modules that a module imports, and the URLs that it makes from ``import.meta.url``.
 
     Static imports and re-exports, ``import()`` of a literal, ``new URL("x", import.meta.url)``.
-    Bare specifiers and computed ones are none. Raises ImportError where tree-sitter or its
-    JavaScript grammar, the extra ``modules``, is not installed.
+    Bare specifiers and computed ones are none. What looks like an import in code that the parser
+    does not understand is there as `Kind.UNPARSED`. Raises ImportError where tree-sitter or its
+    JavaScript grammar, the extra ``modules``, is not installed, `TooMuchWork` for a text that
+    takes the parser too long.
     """
     language = _language()
     source = text.encode("utf-8", "surrogatepass")
     words = array("Q", (word.start() for word in _WORD.finditer(source)))
     if not words:
         return []
-    from tree_sitter import Parser
-
-    root = Parser(language).parse(_without_open_comments(source)).root_node
+    root = _parse(language, _BLANKED.sub(_blank, _without_open_comments(source)))
     tokens = sorted(_tokens(root, source, words))
     offsets = _code_points(source, (offset for token in tokens for offset in token[:2]))
     return [Reference(next(offsets), next(offsets), url, kind) for _, _, url, kind in tokens]
+
+
+def _parse(language: Language, source: bytes) -> Node:
+    from tree_sitter import Parser
+
+    steps = 0
+
+    def goes_on_too_long(*_progress: object) -> bool:
+        nonlocal steps
+        steps += 1
+        return steps > _MOST_STEPS
+
+    try:
+        tree = Parser(language).parse(
+            lambda offset, _: source[offset : offset + _READ], progress_callback=goes_on_too_long
+        )
+    except ValueError:
+        if steps > _MOST_STEPS:
+            raise TooMuchWork from None
+        raise
+    return tree.root_node
+
+
+def _blank(match: re.Match[bytes]) -> bytes:
+    """The match, of equal length, with spaces for its one group that took part."""
+    start, end = match.span(str(match.lastgroup))
+    before, after = start - match.start(), end - match.start()
+    return match[0][:before] + b" " * (end - start) + match[0][after:]
 
 
 @cache
@@ -76,24 +130,40 @@ def _without_open_comments(source: bytes) -> bytes:
 
 def _tokens(root: Node, source: bytes, words: Sequence[int]) -> Iterator[_Token]:
     """Walk the part of the tree that holds one of the ``words``; the rest is most of it."""
-    waiting = [(root, False)]
+    waiting = [(root, False, root.has_error)]
     while waiting:
-        node, in_statements = waiting.pop()
+        node, in_statements, is_doubtful = waiting.pop()
         word = bisect_left(words, node.start_byte)
         if word == len(words) or words[word] >= node.end_byte:
             continue
-        found = None
+        token = None
         if node.type == "call_expression":
-            found = _import_call(node, source)
+            token = _import_call(node, source)
         elif node.type == "new_expression":
-            found = _new_url(node, source)
+            token = _new_url(node, source)
         elif in_statements and node.type in ("import_statement", "export_statement"):
-            found = _statement(node, source)
-        if found:
-            yield found
+            token = _statement(node, source)
+            is_doubtful = node.has_error
+        elif not node.children and is_doubtful and words[word] == node.start_byte:
+            token = _unparsed(node, source)
+        if token:
+            yield token
         # Imports are statements of the module itself, or of what is left of it after an error.
         is_module = node.type in ("program", "ERROR")
-        waiting.extend((child, is_module) for child in node.children)
+        children = node.children
+        if token and children:
+            # Its own keyword is understood; what its arguments and its body have may not be.
+            children = children[1:]
+        waiting.extend((child, is_module, is_doubtful) for child in children)
+
+
+def _unparsed(node: Node, source: bytes) -> _Token | None:
+    if node.type in _NO_CODE:
+        return None
+    statement = _LIKE_AN_IMPORT.match(source, node.start_byte)
+    if statement is None:
+        return None
+    return _Token(node.start_byte, node.end_byte, "", Kind.UNPARSED)
 
 
 def _statement(node: Node, source: bytes) -> _Token | None:
@@ -142,12 +212,25 @@ def _new_url(node: Node, source: bytes) -> _Token | None:
     if constructor is None or arguments is None or arguments.has_error:
         return None
     values = _values(arguments)
-    if not _is_name(constructor, b"URL", source) or len(values) != 2:
+    if not _is_url_class(constructor, source) or len(values) != 2:
         return None
     url = _literal(values[0], source)
     if url is None or not _is_module_url(values[1], source):
         return None
     return _Token(values[0].start_byte, values[0].end_byte, trimmed(url), Kind.JS_STRING)
+
+
+def _is_url_class(node: Node, source: bytes) -> bool:
+    """Whether it is ``URL``, of the global object too."""
+    if node.type != "member_expression":
+        return _is_name(node, b"URL", source)
+    owner, name = node.child_by_field_name("object"), node.child_by_field_name("property")
+    return (
+        owner is not None
+        and name is not None
+        and _is_name(name, b"URL", source)
+        and any(_is_name(owner, names, source) for names in _GLOBALS)
+    )
 
 
 def _values(arguments: Node) -> list[Node]:

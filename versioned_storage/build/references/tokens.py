@@ -27,6 +27,7 @@ class Kind(Enum):
     JS_STRING = "JavaScript string"
     JSON_STRING = "JSON string"
     PATTERN = "match of a pattern"
+    UNPARSED = "what looks like an import in code that cannot be parsed"
 
 
 @dataclass(frozen=True, slots=True)
