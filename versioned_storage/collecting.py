@@ -209,9 +209,8 @@ class CollectsBuilds(ManifestOnDemand):
             keep_originals=self.options.keep_originals,
         )
         yield from fingerprinter.run()
-        if fingerprinter.missing_source_maps:
-            listed = "; ".join(map(str, fingerprinter.missing_source_maps))
-            logger.warning("Source maps that are not there, left as they are: %s", listed)
+        for warning in fingerprinter.warnings:
+            logger.warning("%s", warning)
 
     def _targets(self, sources: Sources) -> Targets:
         versioned = self.build_version is not None

@@ -3,6 +3,7 @@ import posixpath
 import re
 import sys
 import tracemalloc
+from ast import literal_eval
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
@@ -19,8 +20,13 @@ from versioned_storage.build.fingerprint import Fingerprinter
 from versioned_storage.build.problems import (
     BrokenReference,
     BrokenReferences,
+    NameNotUTF8,
+    NameTooLong,
+    NotDecoded,
     NotUTF8,
+    TooMuchToParse,
     UnreadableSource,
+    ignore_missing_entry,
 )
 from versioned_storage.build.references.scanning import Scanners
 from versioned_storage.build.targets import Targets
@@ -104,6 +110,10 @@ def failure(kind, *arguments, **more):
     assert isinstance(error, kind)
     assert str(caught.value) == str(error)
     return error
+
+
+def warnings(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
 def text(root, name):
@@ -517,7 +527,8 @@ def test_all_broken_references_are_reported_together(tmp_path):
         "  css/b.css:5: ../../../etc/x.png: leads out of the static files\n"
         "Correct the reference, or put the file into a directory that collectstatic finds. What is "
         "meant to be missing is listed in the option ignore_missing, for example "
-        "ignore_missing=['css/a.css:../print.css']."
+        "ignore_missing=['css/*:*']. Files of a package that no page loads are left out with "
+        "collectstatic --ignore 'css/*'."
     )
     assert error.names == ("css/a.css", "css/b.css")
     assert error.references[1] == BrokenReference(
@@ -574,11 +585,13 @@ MAPS = {
 
 def test_a_missing_source_map_is_a_warning(tmp_path, caplog):
     names, root = build(tmp_path, MAPS)
-    (record,) = (record for record in caplog.records if record.levelname == "WARNING")
-    assert record.getMessage() == (
-        "Source maps that are not there, left as they are: "
-        "a.css:1: b.map: there is no 'b.map'; js/a.js:2: maps/a.map: there is no 'js/maps/a.map'"
-    )
+    assert warnings(caplog) == [
+        (
+            "Source maps that are not there, left as they are:\n"
+            "  a.css:1: b.map: there is no 'b.map'\n"
+            "  js/a.js:2: maps/a.map: there is no 'js/maps/a.map'"
+        )
+    ]
     assert text(root, names["js/a.js"]) == MAPS["js/a.js"]
 
 
@@ -613,14 +626,188 @@ def test_what_ignore_missing_names_stays_as_it_is(tmp_path):
     )
 
 
-def test_a_style_sheet_that_is_not_utf8_is_an_error_that_names_the_line(tmp_path):
-    error = failure(NotUTF8, tmp_path, {"css/old.css": b"a{}\n/* \xe9 */"})
+def test_all_files_that_are_not_utf8_and_have_references_are_one_error(tmp_path):
+    reference = b"a{}\n/* \xe9 */ b{background:url(l.png)}"
+    files = {"css/old.css": reference, "css/older.css": reference, "css/l.png": LOGO}
+    error = failure(NotUTF8, tmp_path, files)
     assert str(error) == (
-        "css/old.css is not UTF-8: line 2 has the byte 0xe9. Style sheets and scripts are served "
-        "as UTF-8: convert the file, or leave it out with collectstatic --ignore 'css/old.css'."
+        "2 files with references are not UTF-8:\n"
+        "  css/old.css:2: the byte 0xe9\n"
+        "  css/older.css:2: the byte 0xe9\n"
+        "Style sheets and scripts are served as UTF-8. Convert each file, for example with "
+        "iconv -f latin1 -t utf-8."
     )
-    assert error.line == 2
-    assert error.names == ("css/old.css",)
+    assert error.files[0] == NotDecoded("css/old.css", 2, 0xE9)
+    assert error.names == ("css/old.css", "css/older.css")
+
+
+def test_a_file_that_is_not_utf8_and_refers_to_nothing_passes_with_a_warning(tmp_path, caplog):
+    files = {
+        "a.js": b"// caf\xe9\nvar a = 1;",
+        "b.css": b"b{content:'\xff';background:url(https://example.com/x.png)}",
+        "c.css": "c{}",
+    }
+    names, root = build(tmp_path, files)
+    assert (root / names["a.js"]).read_bytes() == files["a.js"]
+    assert hash_of(names["b.css"]) == digest_of([files["b.css"]]).md5[:12]
+    assert warnings(caplog) == [
+        (
+            "Files that are not UTF-8, left as they are because they refer to no other file. They are "
+            "served as UTF-8:\n"
+            "  a.js:1: the byte 0xe9\n"
+            "  b.css:1: the byte 0xff"
+        )
+    ]
+
+
+def test_a_list_of_broken_references_stops_at_ten_and_says_how_many_there_are(tmp_path):
+    css = "".join(f"a{{background:url(x{n}.png)}}" for n in range(1234))
+    error = failure(BrokenReferences, tmp_path, {"a.css": css})
+    lines = str(error).splitlines()
+    assert lines[0] == "1,234 references lead nowhere:"
+    assert lines[11] == "  and 1,224 more"
+    assert len(lines) == 13
+    assert len(error.references) == 1234
+
+
+ADVICE = {
+    "css/a[1].css": "a{background:url(pages/[slug].png)}",
+    "x:y.css": "a{background:url(*.png)}",
+    "vendor/[lib]/a.css": "a{background:url(1.png)}b{background:url(2.png)}",
+}
+
+
+@pytest.mark.parametrize("names", [*([name] for name in ADVICE), ["css/a[1].css", "css/b.css"]])
+def test_the_entry_of_ignore_missing_that_an_error_suggests_does_what_it_says(tmp_path, names):
+    files = {
+        name: ADVICE.get(name, "a{background:url(1.png)}b{background:url(2)}") for name in names
+    }
+    error = failure(BrokenReferences, tmp_path, files)
+    (entry,) = literal_eval(re.search(r"ignore_missing=(\[.*?'\]|\[.*?\"\])\.", str(error))[1])
+    build(tmp_path, options={"ignore_missing": [entry]})
+
+
+def test_the_suggested_entry_covers_the_directory_with_the_most_broken_files():
+    broken = [
+        BrokenReference(file, 1, "x.png", "x.png")
+        for file in ("own/a.css", "vendor/a/b.css", "vendor/c/d.css")
+    ]
+    assert ignore_missing_entry(broken) == "vendor/*:*"
+    assert ignore_missing_entry(broken[1:]) == "vendor/*:*"
+    assert ignore_missing_entry(broken[2:]) == "vendor/c/d.css:x.png"
+    assert ignore_missing_entry([broken[2]] * 2) == "vendor/c/d.css:*"
+
+
+def test_a_file_is_not_suggested_for_itself(tmp_path):
+    error = failure(BrokenReferences, tmp_path, {"css/base.css": '@import "../base.css";'})
+    assert error.references[0].near == ()
+
+
+def test_a_reference_without_its_extension_is_told_the_one_name_that_has_it(tmp_path):
+    files = {"a.css": '@import "lib/base";', "lib/base.css": "", "lib/base2.css": "", "base": ""}
+    error = failure(BrokenReferences, tmp_path, files)
+    assert error.references[0].near == ("lib/base.css",)
+
+
+def test_what_a_browser_would_not_load_from_a_style_sheet_does_not_stop_a_build(tmp_path, caplog):
+    css = '@import "b.css"; a{}\n@import "gone.css"; // url(gone.png)\nc{d:url(no.png)}'
+    names, root = build(tmp_path, {"a.css": css, "b.css": ""})
+    assert text(root, names["a.css"]) == css.replace(
+        '@import "b.css"', f'@import url("{names["b.css"]}")'
+    )
+    (warning,) = warnings(caplog)
+    assert warning.splitlines()[1:] == [
+        "  a.css:2: gone.css: there is no 'gone.css'",
+        "  a.css:2: gone.png: there is no 'gone.png'",
+        "  a.css:3: no.png: there is no 'no.png'",
+    ]
+
+
+def test_imports_that_only_a_bundler_completes_are_one_warning(tmp_path, caplog):
+    pytest.importorskip("tree_sitter_javascript")
+    source = "import a from './lib/a';\nimport('./lib');\nexport * from \"./b\";"
+    files = {
+        "js/entry.js": source,
+        "js/lib/a.js": "",
+        "js/lib/index.js": "",
+        "js/b.mjs": "import './b/../lib/';",
+    }
+    names, root = build(tmp_path, files, options={"js_modules": True})
+    assert text(root, names["js/entry.js"]) == source
+    assert warnings(caplog) == [
+        (
+            "Imports that only a bundler completes, left as they are. No browser can load these "
+            "modules; if no page does, leave them out with collectstatic --ignore:\n"
+            "  js/b.mjs:1: ./b/../lib/: there is no 'js/lib' (did you mean js/lib/index.js?)\n"
+            "  js/entry.js:1: ./lib/a: there is no 'js/lib/a' (did you mean js/lib/a.js?)\n"
+            "  js/entry.js:2: ./lib: there is no 'js/lib' (did you mean js/lib/index.js?)\n"
+            "  js/entry.js:3: ./b: there is no 'js/b' (did you mean js/b.mjs?)"
+        )
+    ]
+    error = failure(
+        BrokenReferences, tmp_path, {"js/c.js": "import './d';"}, options={"js_modules": True}
+    )
+    assert [broken.reference for broken in error.references] == ["./d"]
+
+
+def test_an_import_that_cannot_be_parsed_is_a_warning_with_its_line(tmp_path, caplog):
+    pytest.importorskip("tree_sitter_javascript")
+    files = {"t.js": "a();\nimport type { T } from './u.js';", "u.js": ""}
+    build(tmp_path, files, options={"js_modules": True})
+    assert warnings(caplog) == [
+        "What looks like an import of an ES module and cannot be parsed, left as it is:\n  t.js:2"
+    ]
+
+
+def test_a_script_that_the_parser_cannot_finish_is_named_with_the_way_to_exempt_it(
+    tmp_path, monkeypatch
+):
+    pytest.importorskip("tree_sitter_javascript")
+    monkeypatch.setattr("versioned_storage.build.references.modules._MOST_STEPS", 10)
+    files = {"js/hu[ge].js": "import './b.js';" + "(a, b" * 10_000, "js/b.js": "b()"}
+    error = failure(TooMuchToParse, tmp_path, files, options={"js_modules": True})
+    assert error.names == ("js/hu[ge].js",)
+    prehashed = literal_eval(re.search(r"prehashed=r('.*?')", str(error))[1].replace("\\", "\\\\"))
+    build(tmp_path, options={"js_modules": True, "prehashed": prehashed})
+
+
+@pytest.mark.parametrize("prehashed", [r"-\d{8}\.", r"^$"])
+def test_a_script_that_puts_static_url_before_its_paths_is_a_warning(tmp_path, caplog, prehashed):
+    """What Vite writes with its documented ``base: "/static/"`` leads out of every build."""
+    files = {
+        "assets/main-12345678.js": 'let a;\nconst b=function(d){return"/static/"+d};import(b("x"))',
+        "assets/t.mjs": "fetch(`/static/${x}`)",
+        "assets/good.js": 'fetch("/static/assets/t.mjs"); "x/static/"; \'/static/"',
+        "assets/static.txt": '"/static/"',
+    }
+    build(tmp_path, files, options={"prehashed": prehashed})
+    assert warnings(caplog) == [
+        (
+            'Scripts that put "/static/" before paths of their own, which then lead out of every '
+            'build. With Vite set base: "./", with webpack publicPath: "auto":\n'
+            "  assets/main-12345678.js:2\n"
+            "  assets/t.mjs:1"
+        )
+    ]
+
+
+def test_in_the_neutral_layout_a_script_may_put_static_url_before_its_paths(tmp_path, caplog):
+    build(tmp_path, {"a.js": 'const base = "/static/";'}, version=None)
+    assert warnings(caplog) == []
+
+
+def test_a_name_that_has_no_room_for_its_hash_is_an_error_that_names_it(tmp_path):
+    name = "n" * 240 + ".css"
+    error = failure(NameTooLong, tmp_path, {f"css/{name}": "a{}"})
+    assert f"The name of css/{name} is too long" in str(error)
+    assert not list((tmp_path / "static_root").rglob("*.json"))
+    build(tmp_path, {"css/" + "n" * 230 + ".txt": "fits"}, collect={"ignore_patterns": [name]})
+
+
+def test_a_name_that_is_not_utf8_is_an_error(tmp_path, sources):
+    Path(os.fsdecode(os.fsencode(sources) + b"/caf\xe9.css")).write_text("a{}")
+    error = failure(NameNotUTF8, tmp_path)
+    assert error.names == (r"caf\xe9.css",)
 
 
 def test_a_file_that_is_not_scanned_may_have_any_bytes(tmp_path):

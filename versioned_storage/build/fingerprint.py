@@ -7,24 +7,77 @@ one hash over the whole cycle.
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from fnmatch import fnmatchcase
 from io import BytesIO
 
 from django.core.files.base import File
 
+from ..text import lines_text
 from .directory import BuildDirectory, Digest, digest_of
 from .files import DigestedFile
 from .graph import groups
-from .problems import BrokenReference, BrokenReferences, NotUTF8
-from .references import Reference, line_of, rewrite
+from .problems import (
+    BrokenReference,
+    BrokenReferences,
+    NameNotUTF8,
+    NameTooLong,
+    NotDecoded,
+    NotUTF8,
+    TooMuchToParse,
+)
+from .references import Kind, Reference, line_of, rewrite
+from .references.modules import TooMuchWork
 from .references.scanning import Scanners
 from .sources import Source, Sources, chunks_of_bytes, read_all
 from .targets import Target, Targets
 
 _HINTS = 50
+# What the file systems of Linux and macOS take, less the suffix of an encoding, in bytes.
+_LONGEST_NAME = 255
+_LONGEST_SUFFIX = 3
+
+
+class Notice(Enum):
+    """What is in the sources that does not stop a build, as the log says it."""
+
+    SOURCE_MAP = "Source maps that are not there, left as they are:"
+    NOT_LOADED = (
+        "References to what is not there, in places that browsers drop (an @import after a rule, "
+        "what two slashes begin), left as they are:"
+    )
+    FOR_A_BUNDLER = (
+        "Imports that only a bundler completes, left as they are. No browser can load these "
+        "modules; if no page does, leave them out with collectstatic --ignore:"
+    )
+    UNPARSED = "What looks like an import of an ES module and cannot be parsed, left as it is:"
+    NOT_UTF8 = (
+        "Files that are not UTF-8, left as they are because they refer to no other file. They are "
+        "served as UTF-8:"
+    )
+    COMPUTED_PATH = (
+        'Scripts that put "{STATIC_URL}" before paths of their own, which then lead out of every '
+        'build. With Vite set base: "./", with webpack publicPath: "auto":'
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line in a file of the sources."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+Line = BrokenReference | NotDecoded | Place
 
 
 @dataclass(frozen=True)
@@ -76,18 +129,41 @@ class Fingerprinter:
     keep_originals: bool = True
 
     def __post_init__(self) -> None:
-        self.missing_source_maps: list[BrokenReference] = []
         self._broken: list[BrokenReference] = []
+        self._not_utf8: list[NotDecoded] = []
         self._settled: dict[str, str] = {}
+        self._noticed: dict[Notice, list[Line]] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the run saw in the sources that does not stop a build, a sentence for each kind."""
+        warnings = []
+        for notice in Notice:
+            lines = self._noticed.get(notice, [])
+            if lines:
+                kind = notice.value.format(STATIC_URL=self.targets.static_path)
+                lines = sorted(lines, key=lambda line: (line.file, line.line))
+                warnings.append(f"{kind}\n{lines_text(lines)}")
+        return warnings
 
     def run(self) -> Iterator[Fingerprinted]:
-        """Fingerprint everything. Raises `BrokenReferences` once all files are read."""
+        """Fingerprint everything.
+
+        Raises `NotUTF8` and `BrokenReferences` once all files are read, other errors of the
+        sources at the first one.
+        """
         waiting: dict[str, _Document] = {}
         scanned = {name for name in self.sources if self._is_scanned(name)}
+        looked_at = scanned | set(filter(self._may_compute_paths, self.sources))
         # Leaves first: most of what has references then has no need to wait, nor to be kept.
         names = sorted(self.sources, key=lambda name: (name in scanned, name))
-        with closing(read_all(self.sources, names, whole=scanned, known=self.collected)) as read:
+        for name in names:
+            if not _is_utf8(name):
+                raise NameNotUTF8(name)
+        with closing(read_all(self.sources, names, whole=looked_at, known=self.collected)) as read:
             for source in read:
+                if source.name in looked_at:
+                    self._note_computed_paths(source)
                 document = self._document(source) if source.name in scanned else None
                 if document is None:
                     yield self._settle_as_it_is(source)
@@ -95,6 +171,8 @@ class Fingerprinter:
                     yield self._settle(document, self._rewritten(document, self._settled))
                 else:
                     waiting[source.name] = document
+        if self._not_utf8:
+            raise NotUTF8(self._not_utf8)
         if self._broken:
             raise BrokenReferences(self._broken)
         for group in groups({name: waiting[name].depends_on() for name in waiting}):
@@ -103,23 +181,65 @@ class Fingerprinter:
     def _is_scanned(self, name: str) -> bool:
         return self.scanners.read(name) and not self.prehashed(name)
 
+    def _may_compute_paths(self, name: str) -> bool:
+        return self.targets.versioned and name.endswith((".js", ".mjs"))
+
+    def _note_computed_paths(self, source: Source) -> None:
+        root = self.targets.static_path.encode()
+        data = source.data or b""
+        if root in data and self._may_compute_paths(source.name):
+            literal = re.search(rb"""(["'`])%b(?:\1|\$\{)""" % re.escape(root), data)
+            if literal:
+                line = data.count(b"\n", 0, literal.start()) + 1
+                self._notice(Notice.COMPUTED_PATH, Place(source.name, line))
+
+    def _notice(self, notice: Notice, line: Line) -> None:
+        self._noticed.setdefault(notice, []).append(line)
+
     def _document(self, source: Source) -> _Document | None:
         """The file and its references; None where it has none."""
-        name = source.name
+        name, data = source.name, source.data or b""
+        undecoded: NotDecoded | None = None
         try:
-            text = (source.data or b"").decode()
+            text = data.decode()
         except UnicodeDecodeError as error:
-            raise NotUTF8(name, error) from error
+            undecoded = NotDecoded.of(name, error)
+            # References in ASCII are where they would be in any other encoding.
+            text = data.decode("latin-1")
+        try:
+            in_text = self.scanners.references(name, text)
+        except TooMuchWork as error:
+            raise TooMuchToParse(name) from error
         references = []
-        for reference in self.scanners.references(name, text):
+        for reference in in_text:
+            if reference.kind is Kind.UNPARSED:
+                self._notice(Notice.UNPARSED, Place(name, line_of(text, reference.start)))
+                continue
             target = self.targets.find(name, reference.url)
             if target is None:
-                continue
-            if target.name in self.targets.names:
+                self._note_directory(name, text, reference)
+            elif target.name in self.targets.names:
                 references.append((reference, target))
             else:
                 self._note_missing(name, text, reference, target)
+        if undecoded is not None:
+            if references:
+                self._not_utf8.append(undecoded)
+            else:
+                self._notice(Notice.NOT_UTF8, undecoded)
+            return None
         return _Document(name, text, references, source.digest()) if references else None
+
+    def _note_directory(self, name: str, text: str, reference: Reference) -> None:
+        """Note a module that means the index of a directory, as only bundlers do."""
+        if not reference.is_of_module or not reference.url.startswith("."):
+            return
+        target = self.targets.find(name, f"{reference.url}/index.js")
+        if target is not None and target.name in self.targets.names:
+            meant = posixpath.dirname(target.name)
+            line = line_of(text, reference.start)
+            missing = BrokenReference(name, line, reference.url, meant, (target.name,))
+            self._notice(Notice.FOR_A_BUNDLER, missing)
 
     def _note_missing(self, name: str, text: str, reference: Reference, target: Target) -> None:
         for entry in self.ignore_missing:
@@ -129,12 +249,17 @@ class Fingerprinter:
         line = line_of(text, reference.start)
         missing = BrokenReference(name, line, reference.url, target.name)
         if reference.is_source_map and not self.strict_source_maps:
-            self.missing_source_maps.append(missing)
-            return
-        # The search for near names goes over all names, which a tree of broken ones cannot afford.
-        if not target.leads_out and len(self._broken) < _HINTS:
-            missing = replace(missing, near=self.targets.near(target.name))
-        self._broken.append(missing)
+            self._notice(Notice.SOURCE_MAP, missing)
+        elif not reference.is_loaded:
+            self._notice(Notice.NOT_LOADED, missing)
+        elif reference.is_of_module and (module := self.targets.module_meant(target.name)):
+            self._notice(Notice.FOR_A_BUNDLER, replace(missing, near=(module,)))
+        else:
+            # The search for near names goes over all names, which a tree of broken ones cannot
+            # afford.
+            if not target.leads_out and len(self._broken) < _HINTS:
+                missing = replace(missing, near=self.targets.near(target.name, name))
+            self._broken.append(missing)
 
     def _settle_as_it_is(self, source: Source) -> Fingerprinted:
         """A file whose bytes are final, however large: it is streamed."""
@@ -188,9 +313,15 @@ class Fingerprinter:
 
     def _hashed_name(self, name: str, content: File[bytes]) -> str:
         if _READ_AS_URL.isdisjoint(name):
-            return self.hashed_name(name, content).replace("\\", "/")
-        hashed_name = self.hashed_name(name.translate(_STAND_INS), content)
-        return hashed_name.translate(_STOOD_FOR).replace("\\", "/")
+            hashed_name = self.hashed_name(name, content)
+        else:
+            stood_for = self.hashed_name(name.translate(_STAND_INS), content)
+            hashed_name = stood_for.translate(_STOOD_FOR)
+        hashed_name = hashed_name.replace("\\", "/")
+        longest = max(map(len, hashed_name.encode().split(b"/")))
+        if longest + _LONGEST_SUFFIX > _LONGEST_NAME:
+            raise NameTooLong(name, hashed_name, _LONGEST_NAME)
+        return hashed_name
 
     def _place(
         self,
@@ -233,3 +364,11 @@ class Fingerprinter:
 _READ_AS_URL = frozenset("%#?")
 _STAND_INS = {ord(character): 0xE000 + ord(character) for character in _READ_AS_URL}
 _STOOD_FOR = {stand_in: original for original, stand_in in _STAND_INS.items()}
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from glob import escape
 
 from ..errors import SourceError, VersionedStorageError
+from ..text import count_text, lines_text
 from .manifest import Differences
 
 
@@ -34,32 +39,119 @@ class BrokenReferences(SourceError, ValueError):
 
     def __init__(self, references: Iterable[BrokenReference]) -> None:
         self.references = tuple(references)
-        first = self.references[0]
         many = len(self.references) > 1
-        listed = "\n".join(f"  {reference}" for reference in self.references)
+        entry = ignore_missing_entry(self.references)
+        files = sorted({reference.file for reference in self.references})
         super().__init__(
-            sorted({reference.file for reference in self.references}),
-            f"{len(self.references)} reference{'s lead' if many else ' leads'} nowhere:\n{listed}\n"
+            files,
+            f"{len(self.references):,} reference{'s lead' if many else ' leads'} nowhere:\n"
+            f"{lines_text(self.references)}\n"
             "Correct the reference, or put the file into a directory that collectstatic finds. "
             "What is meant to be missing is listed in the option ignore_missing, for example "
-            f"ignore_missing=['{first.file}:{first.reference}'].",
+            f"ignore_missing=[{entry!r}]. Files of a package that no page loads are left out with "
+            f"collectstatic --ignore {_ignore_pattern(files)!r}.",
         )
 
 
-class NotUTF8(SourceError, UnicodeDecodeError):
-    """A file that has to be read for references is not UTF-8."""
+def ignore_missing_entry(references: Sequence[BrokenReference]) -> str:
+    """The one entry of ``ignore_missing`` that lets most of these references be missing."""
+    first = references[0]
+    if len(references) == 1:
+        return f"{_file_glob(first.file)}:{escape(first.reference)}"
+    files = {reference.file for reference in references}
+    if len(files) == 1:
+        return f"{_file_glob(first.file)}:*"
+    return f"{_file_glob(_directory_of(sorted(files)))}/*:*"
 
-    def __init__(self, name: str, error: UnicodeDecodeError) -> None:
-        self.line = error.object.count(b"\n", 0, error.start) + 1
-        super().__init__([name], *error.args)
+
+def _directory_of(files: Sequence[str]) -> str:
+    """The deepest directory that has all the files, or the one at the top with most of them."""
+    directory = posixpath.commonpath([posixpath.dirname(file) for file in files])
+    if directory:
+        return directory
+    tops = Counter(file.partition("/")[0] for file in files)
+    return tops.most_common(1)[0][0]
+
+
+def _file_glob(name: str) -> str:
+    # A colon would end it.
+    return escape(name).replace(":", "?")
+
+
+def _ignore_pattern(files: Sequence[str]) -> str:
+    return escape(files[0]) if len(files) == 1 else f"{escape(_directory_of(files))}/*"
+
+
+@dataclass(frozen=True)
+class NotDecoded:
+    """A file that is not UTF-8: the line and the value of the first byte that is wrong."""
+
+    file: str
+    line: int
+    byte: int
+
+    @classmethod
+    def of(cls, file: str, error: UnicodeDecodeError) -> NotDecoded:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return cls(file, line, error.object[error.start])
 
     def __str__(self) -> str:
-        (name,) = self.names
-        byte = self.object[self.start]
-        return (
-            f"{name} is not UTF-8: line {self.line} has the byte 0x{byte:02x}. Style sheets and "
-            "scripts are served as UTF-8: convert the file, or leave it out with "
-            f"collectstatic --ignore '{name}'."
+        return f"{self.file}:{self.line}: the byte 0x{self.byte:02x}"
+
+
+class NotUTF8(SourceError, ValueError):
+    """Files whose references have to be rewritten are not UTF-8."""
+
+    def __init__(self, files: Sequence[NotDecoded]) -> None:
+        self.files = tuple(files)
+        many = len(self.files) > 1
+        super().__init__(
+            [file.file for file in self.files],
+            f"{count_text(len(self.files), 'file')} with references {'are' if many else 'is'} not "
+            f"UTF-8:\n{lines_text(self.files)}\n"
+            "Style sheets and scripts are served as UTF-8. Convert each file, for example with "
+            f"iconv -f latin1 -t utf-8.",
+        )
+
+
+class NameTooLong(SourceError):
+    """A name has no room for a hash and the suffix of an encoding."""
+
+    def __init__(self, name: str, hashed_name: str, longest: int) -> None:
+        self.name = name
+        self.hashed_name = hashed_name
+        self.longest = longest
+        super().__init__(
+            [name],
+            f"The name of {name} is too long: with its hash, and .br or .gz after it, it has "
+            f"more than the {longest} bytes that a file system takes. Rename the file, or leave "
+            f"it out with collectstatic --ignore {escape(name)!r}.",
+        )
+
+
+class NameNotUTF8(SourceError):
+    """A name that cannot be part of a URL, because its bytes are not UTF-8."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        shown = os.fsencode(name).decode("ascii", "backslashreplace")
+        super().__init__(
+            [shown],
+            f"The name of the file {shown} is not UTF-8, so no URL can have it. Rename the file, "
+            "for example with convmv -f latin1 -t utf-8 --notest.",
+        )
+
+
+class TooMuchToParse(SourceError):
+    """A script would take the parser of ES modules longer than any that people write."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            [name],
+            f"{name} takes the parser of ES modules too much work, and was given up. Let the file "
+            "pass as it is with the option prehashed, for example "
+            f"prehashed=r'^{re.escape(name)}$', or set js_modules=False.",
         )
 
 

@@ -15,6 +15,10 @@ from django.utils.encoding import filepath_to_uri
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
 _TAIL = re.compile(r"[?#]")
+#: What bundlers add to the name of a module, and browsers do not.
+MODULE_ENDINGS = (".js", ".mjs", "/index.js")
+# What is left out of a name by mistake.
+_LEFT_OUT = (*MODULE_ENDINGS, ".css", ".png", ".svg", ".jpg", ".woff2", ".json")
 # URL Standard, 4.4: a URL parser drops these wherever they are.
 _DROPPED = dict.fromkeys(map(ord, "\t\n\r"))
 
@@ -92,15 +96,30 @@ class Targets:
         root = self.static_path if target.rooted and not self.versioned else ""
         return root + path + target.tail
 
-    def near(self, name: str) -> tuple[str, ...]:
-        """Up to three names that exist and may have been meant."""
+    def near(self, name: str, source: str = "") -> tuple[str, ...]:
+        """Up to three names that exist and may have been meant in the file ``source``."""
         from difflib import get_close_matches
 
+        exact = [name + ending for ending in _LEFT_OUT if name + ending in self.names]
+        if exact:
+            return tuple(exact[:1])
         basename = _folded(posixpath.basename(name))
-        same = [other for other in self.names if _folded(posixpath.basename(other)) == basename]
+        same = [
+            other
+            for other in self.names
+            if _folded(posixpath.basename(other)) == basename and other != source
+        ]
         if same:
             return tuple(sorted(same, key=lambda other: _distance(name, other))[:3])
-        return tuple(get_close_matches(name, self.names, n=3, cutoff=0.75))
+        close = get_close_matches(name, self.names, n=4, cutoff=0.75)
+        return tuple(other for other in close if other != source)[:3]
+
+    def module_meant(self, name: str) -> str | None:
+        """The module that a bundler would take for ``name``, which has no extension."""
+        for ending in MODULE_ENDINGS:
+            if name + ending in self.names:
+                return name + ending
+        return None
 
     def _below_root(self, path: str) -> str | None:
         """What follows STATIC_URL in a path that starts with it; None for other paths."""

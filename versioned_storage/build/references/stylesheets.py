@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .tokens import Kind, Reference, block_source_map, trimmed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _KEYWORDS = ("url(", "@import", "image-set(", "src(")
 
@@ -23,6 +29,14 @@ _AT_KEYWORD = re.compile(
 )
 _NAMESPACE_PREFIX = re.compile(rf"(?!url\()(?:\\|{_NAME_CHARACTER})*", re.ASCII | re.IGNORECASE)
 _URL_FUNCTION = re.compile(r"url\(", re.IGNORECASE)
+_BEFORE_IMPORT = re.compile(
+    r"[\s;]+|/\*|<!--|-->|@(?:charset|layer|import)(?:[^;{}'\"]|\"[^\"]*\"|'[^']*')*;",
+    re.IGNORECASE,
+)
+_STRUCTURE = re.compile(r"""/\*|//|["'{};]|url\(\s*(?=[^"'\s])""", re.IGNORECASE)
+_END_OF_STRING = {
+    quote: re.compile(rf"(?:[^{quote}\\\n]|\\.)*[{quote}\n]?", re.DOTALL) for quote in "\"'"
+}
 _AFTER_QUOTED_URL = re.compile(rf"/\*|\\|{_NAME_CHARACTER}")
 
 _SPACE = " \t\n\r\f"
@@ -42,13 +56,15 @@ def css_references(text: str) -> list[Reference]:
     """Every reference of a style sheet, in its order.
 
     ``url()``, ``@import``, the strings of ``image-set()`` and ``src()``, and ``sourceMappingURL``
-    comments. Not ``@namespace``, which names but does not load; not what is in strings, comments
-    and bad-url tokens; not function names that are spelled with escapes.
+    comments. An ``@import`` after a rule, and what is after two slashes that are meant to begin a
+    comment, is there with ``is_loaded`` False. Not ``@namespace``, which names but does not load;
+    not what is in strings, comments and bad-url tokens; not function names that are spelled with
+    escapes.
     """
     lowered = text.lower()
     if "sourceMappingURL=" not in text and not any(word in lowered for word in _KEYWORDS):
         return []
-    return _Scanner(text).scan()
+    return _without_dropped(text, _Scanner(text).scan())
 
 
 class _Scanner:
@@ -65,6 +81,8 @@ class _Scanner:
         # A bad-string or bad-url token makes its declaration invalid: nothing in it is loaded.
         self._is_invalid = False
         self._escape_end = -1
+        # Up to here there is nothing but what may stand before an @import.
+        self._end_of_imports = self._position
 
     def scan(self) -> list[Reference]:
         text = self._text
@@ -92,10 +110,12 @@ class _Scanner:
                 self._open.clear()
                 self._is_invalid = False
 
-    def _add(self, kind: Kind, token: tuple[int, int], content: tuple[int, int]) -> None:
+    def _add(
+        self, kind: Kind, token: tuple[int, int], content: tuple[int, int], loaded: bool = True
+    ) -> None:
         url = trimmed(_unescaped(self._text[slice(*content)]))
         if url and not self._is_invalid:
-            self._references.append(Reference(*token, url, kind))
+            self._references.append(Reference(*token, url, kind, is_loaded=loaded))
 
     def _parenthesis(self, start: int) -> None:
         lowered = self._text[max(0, start - _LONGEST_FUNCTION) : start].lower()
@@ -216,17 +236,37 @@ class _Scanner:
             self._namespace()
 
     def _import(self, start: int) -> None:
+        loaded = self._is_before_rules(start)
         quote = _after_space(self._text, self._position)
         has_comments = self._text.startswith("/*", quote)
         if has_comments:
             quote = self._after_space_and_comments()
         if not self._text.startswith(('"', "'"), quote):
+            if not loaded and (function := _URL_FUNCTION.match(self._text, quote)):
+                count = len(self._references)
+                self._position = function.end()
+                self._url(quote)
+                self._references[count:] = [
+                    replace(reference, is_loaded=False) for reference in self._references[count:]
+                ]
             return
         end = self._string_end(quote)
         if end is not None and has_comments:
-            self._add(Kind.CSS_STRING, (quote, end), (quote + 1, end - 1))
+            self._add(Kind.CSS_STRING, (quote, end), (quote + 1, end - 1), loaded)
         elif end is not None:
-            self._add(Kind.IMPORT, (start, end), (quote + 1, end - 1))
+            self._add(Kind.IMPORT, (start, end), (quote + 1, end - 1), loaded)
+
+    def _is_before_rules(self, start: int) -> bool:
+        """Whether an @import may stand here (CSS Cascading and Inheritance, 2)."""
+        text, position = self._text, self._end_of_imports
+        while position < start and (part := _BEFORE_IMPORT.match(text, position)):
+            position = part.end()
+            if part[0] == "/*":
+                position = text.find("*/", position) + 2
+                if position == 1:
+                    return False
+        self._end_of_imports = position
+        return position >= start
 
     def _namespace(self) -> None:
         prefix = self._after_space_and_comments()
@@ -279,3 +319,62 @@ def _escaped_character(found: re.Match[str]) -> str:
     code_point = int(found["hex"], 16)
     is_character = 0 < code_point < 0xD800 or 0xDFFF < code_point < 0x110000
     return chr(code_point) if is_character else "\ufffd"
+
+
+def _without_dropped(text: str, references: list[Reference]) -> list[Reference]:
+    """The references, those that two slashes take out of the style sheet marked as not loaded."""
+    if not references or "//" not in text:
+        return references
+    dropped = list(_dropped(text))
+    starts = [start for start, _ in dropped]
+
+    def is_dropped(reference: Reference) -> bool:
+        index = bisect_right(starts, reference.start) - 1
+        return index >= 0 and reference.start < dropped[index][1]
+
+    return [
+        replace(reference, is_loaded=False) if is_dropped(reference) else reference
+        for reference in references
+    ]
+
+
+def _dropped(text: str) -> Iterator[tuple[int, int]]:
+    """Where browsers drop a declaration or a rule because it begins with two slashes.
+
+    CSS Syntax Level 3, 5.4: a declaration ends at a semicolon, a rule at the end of its block. A
+    semicolon between rules is a part of the next one.
+    """
+    depth = position = 0
+    # Whether nothing but white space and comments has been read of a declaration or rule.
+    at_begin, in_at_rule = True, False
+    dropped: tuple[int, int] | None = None
+    while mark := _STRUCTURE.search(text, position):
+        start = mark.start()
+        code = text[position:start].lstrip() if at_begin else ""
+        position = mark.end()
+        if code:
+            at_begin, in_at_rule = False, code[0] == "@"
+        if mark[0] == "/*":
+            end = text.find("*/", position)
+            position = len(text) if end < 0 else end + 2
+            continue
+        if mark[0] == "//" and at_begin and dropped is None:
+            dropped = (start, depth)
+        elif mark[0] in ("'", '"'):
+            end_of_string = _END_OF_STRING[mark[0]].match(text, position)
+            position = end_of_string.end() if end_of_string else position
+        elif mark[0] == "{":
+            depth += 1
+        elif mark[0] == "}":
+            depth = max(0, depth - 1)
+        elif mark[0] not in ("//", ";"):
+            end = text.find(")", position)
+            position = len(text) if end < 0 else end
+        is_end = mark[0] == "}" or (mark[0] == ";" and depth > 0)
+        at_begin = is_end or mark[0] == "{" or (mark[0] == ";" and in_at_rule)
+        in_at_rule = in_at_rule and not at_begin
+        if dropped and is_end and depth <= dropped[1]:
+            yield dropped[0], start
+            dropped = None
+    if dropped:
+        yield dropped[0], len(text)

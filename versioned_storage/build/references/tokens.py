@@ -36,17 +36,24 @@ class Reference:
 
     ``start`` and ``end`` are the code points of the token that `spell` replaces. ``url`` is what a
     browser reads there: escapes resolved, surrounding white space gone, percent-escapes as written.
+    ``is_loaded`` is False where the file has it in a place that browsers drop.
     """
 
     start: int
     end: int
     url: str
     kind: Kind
+    is_loaded: bool = field(default=True, kw_only=True)
 
     @property
     def is_source_map(self) -> bool:
         """Whether only developer tools follow it."""
         return self.kind in (Kind.BLOCK_SOURCE_MAP, Kind.LINE_SOURCE_MAP)
+
+    @property
+    def is_of_module(self) -> bool:
+        """Whether it is in an ES module, where bundlers complete what it names."""
+        return self.kind in (Kind.FROM, Kind.BARE_IMPORT, Kind.IMPORT_CALL, Kind.JS_STRING)
 
     def spell(self, url: str) -> str:
         """The token with ``url``, escaped for where it stands."""
