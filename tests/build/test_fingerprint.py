@@ -652,8 +652,8 @@ def test_a_file_that_is_not_utf8_and_refers_to_nothing_passes_with_a_warning(tmp
     assert hash_of(names["b.css"]) == digest_of([files["b.css"]]).md5[:12]
     assert warnings(caplog) == [
         (
-            "Files that are not UTF-8, left as they are because they refer to no other file. They are "
-            "served as UTF-8:\n"
+            "Files that are not UTF-8, left as they are because they refer to no other file. They "
+            "are served as UTF-8:\n"
             "  a.js:1: the byte 0xe9\n"
             "  b.css:1: the byte 0xff"
         )

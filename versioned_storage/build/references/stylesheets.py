@@ -34,6 +34,7 @@ _BEFORE_IMPORT = re.compile(
     re.IGNORECASE,
 )
 _STRUCTURE = re.compile(r"""/\*|//|["'{};]|url\(\s*(?=[^"'\s])""", re.IGNORECASE)
+_DEPTHS = {"{": 1, "}": -1}
 _END_OF_STRING = {
     quote: re.compile(rf"(?:[^{quote}\\\n]|\\.)*[{quote}\n]?", re.DOTALL) for quote in "\"'"
 }
@@ -342,39 +343,47 @@ def _dropped(text: str) -> Iterator[tuple[int, int]]:
     """Where browsers drop a declaration or a rule because it begins with two slashes.
 
     CSS Syntax Level 3, 5.4: a declaration ends at a semicolon, a rule at the end of its block. A
-    semicolon between rules is a part of the next one.
+    semicolon between rules is a part of the next one, except after an at-rule.
     """
-    depth = position = 0
+    depth = 0
     # Whether nothing but white space and comments has been read of a declaration or rule.
     at_begin, in_at_rule = True, False
     dropped: tuple[int, int] | None = None
-    while mark := _STRUCTURE.search(text, position):
-        start = mark.start()
-        code = text[position:start].lstrip() if at_begin else ""
-        position = mark.end()
-        if code:
+    for start, mark, code in _marks(text):
+        if at_begin and code:
             at_begin, in_at_rule = False, code[0] == "@"
-        if mark[0] == "/*":
-            end = text.find("*/", position)
-            position = len(text) if end < 0 else end + 2
-            continue
-        if mark[0] == "//" and at_begin and dropped is None:
+        if mark == "//" and at_begin and dropped is None:
             dropped = (start, depth)
-        elif mark[0] in ("'", '"'):
-            end_of_string = _END_OF_STRING[mark[0]].match(text, position)
-            position = end_of_string.end() if end_of_string else position
-        elif mark[0] == "{":
-            depth += 1
-        elif mark[0] == "}":
-            depth = max(0, depth - 1)
-        elif mark[0] not in ("//", ";"):
-            end = text.find(")", position)
-            position = len(text) if end < 0 else end
-        is_end = mark[0] == "}" or (mark[0] == ";" and depth > 0)
-        at_begin = is_end or mark[0] == "{" or (mark[0] == ";" and in_at_rule)
+        depth = max(0, depth + _DEPTHS.get(mark, 0))
+        is_end = mark == "}" or (mark == ";" and depth > 0)
+        at_begin = is_end or mark == "{" or (mark == ";" and in_at_rule)
         in_at_rule = in_at_rule and not at_begin
         if dropped and is_end and depth <= dropped[1]:
             yield dropped[0], start
             dropped = None
     if dropped:
         yield dropped[0], len(text)
+
+
+def _marks(text: str) -> Iterator[tuple[int, str, str]]:
+    """Each mark of the structure, and what is before it since the last one or a comment."""
+    position = 0
+    while found := _STRUCTURE.search(text, position):
+        start, mark = found.start(), found[0]
+        code = text[position:start].strip()
+        position = found.end()
+        if mark == "/*":
+            position = _end(text, "*/", position)
+            if not code:
+                continue
+        elif mark in _END_OF_STRING:
+            end_of_string = _END_OF_STRING[mark].match(text, position)
+            position = end_of_string.end() if end_of_string else position
+        elif mark not in ("//", "{", "}", ";"):
+            position = _end(text, ")", position)
+        yield start, mark, code
+
+
+def _end(text: str, mark: str, position: int) -> int:
+    end = text.find(mark, position)
+    return len(text) if end < 0 else end + len(mark)
