@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.utils import matches_patterns
 
@@ -38,6 +39,17 @@ def check_outside_sources(root: str | None) -> None:
             continue
         if not _is_left_out(resolved.relative_to(source)):
             raise StaticRootAmongSources(root, directory)
+
+
+def compressor_directory() -> str | None:
+    """The name of the directory below STATIC_ROOT for what django-compressor makes of pages.
+
+    None where that is not installed. Its files are of no build: pages are rendered later.
+    """
+    if not apps.is_installed("compressor"):
+        return None
+    name: str = getattr(settings, "COMPRESS_OUTPUT_DIR", "CACHE")
+    return name.strip("/") or None
 
 
 def _source_directories() -> Iterator[str]:

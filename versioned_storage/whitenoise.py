@@ -24,6 +24,7 @@ from .serving.catalogue import Build, Catalogue, is_hidden
 from .serving.files import MissingFile, regular_files, status_of
 from .serving.negotiation import IDENTITY
 from .serving.served import ServedFile
+from .static_root import compressor_directory
 from .storage import VersionedStaticFilesStorage
 
 #: How many files of builds are kept with their headers ready; a few kB each.
@@ -45,15 +46,22 @@ class WhiteNoiseWithBuilds(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships
     def add_files(self, root: str, prefix: str | None = None) -> None:
         """Take up the files below ``root``: of STATIC_ROOT the builds, by their manifests.
 
-        The files beside the builds only where the site has no build version, or no build.
+        The files beside the builds only where the site has no build version, or no build; but
+        always what django-compressor made.
         """
         if root == self.static_root and prefix == self.static_prefix:
             self._builds.open(os.fspath(root))
             if not self.autorefresh:
                 self._builds.read()
                 if self._builds and self._storage and self._storage.build_version:
+                    self._add_compressed(os.fspath(root))
                     return
         super().add_files(root, prefix)
+
+    def _add_compressed(self, root: str) -> None:
+        name = compressor_directory()
+        if name is not None and Path(root, name).is_dir():
+            super().add_files(str(Path(root, name)), f"{self.static_prefix}{name}")
 
     def update_files_dictionary(self, root: str, prefix: str) -> None:
         """Take up every regular file below ``root``, and nothing that is none."""

@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core import checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
 from tests import s3
 from tests.helpers import Site, site
 from versioned_storage.checks.builds import (
     check_build,
+    check_cdn_domain,
+    check_compressor,
     check_debug,
     check_options,
     check_static_root,
+    check_static_root_outside_sources,
 )
 
 from .helpers import CDN, ids, only
@@ -283,3 +289,123 @@ def one_site_that_counts(tmp_path: Path) -> Iterator[tuple[Site, Any]]:
         options = {"origin": s3.options(front.url, "my-site-static")}
         with site(tmp_path, BUILD_VERSION="b1", options=options) as one:
             yield one, front
+
+
+# Where STATIC_ROOT is, and what the CDN's domain is
+
+
+def test_a_static_root_among_the_sources_is_an_error(tmp_path: Path) -> None:
+    with site(tmp_path, STATIC_ROOT=str(tmp_path / "sources" / "built")):
+        error = only(check_static_root_outside_sources(None))
+        with pytest.raises(SystemCheckError, match="each build would hold all earlier builds"):
+            call_command("collectstatic", interactive=False, skip_checks=False)
+    assert (error.id, error.level) == ("versioned_storage.E002", checks.ERROR)
+    assert error.msg.startswith(f"STATIC_ROOT is {tmp_path}/sources/built, in {tmp_path}/sources,")
+
+
+@pytest.mark.parametrize("more", [{}, {"STATIC_ROOT": None}, {"backend": ANOTHER}])
+def test_a_static_root_of_its_own_is_right(tmp_path: Path, more: Any) -> None:
+    with site(tmp_path, **more):
+        assert check_static_root_outside_sources(None) == []
+
+
+@pytest.mark.parametrize(
+    ("domain", "finding", "remedy"),
+    [
+        (
+            "cdn.test/static",
+            (
+                "cdn_domain is 'https://cdn.test/static', and STATIC_URL's path comes after it: "
+                "URLs begin with https://cdn.test/static/static/."
+            ),
+            "'cdn_domain': 'https://cdn.test'",
+        ),
+        (
+            "http://cdn.test",
+            (
+                "cdn_domain is 'http://cdn.test': pages that are served over https load no script "
+                "and no style sheet over http."
+            ),
+            "'cdn_domain': 'https://cdn.test'",
+        ),
+        (
+            CDN,
+            (
+                "cdn_domain is 'https://d111111abcdef8.cloudfront.net', the sample domain of the "
+                "documentation: every static file of every page would be asked for there."
+            ),
+            (
+                "'cdn_domain': the domain of your distribution; `aws cloudfront "
+                "list-distributions` prints it."
+            ),
+        ),
+    ],
+)
+def test_a_cdn_domain_that_cannot_be_meant_is_a_warning(
+    tmp_path: Path, domain: str, finding: str, remedy: str
+) -> None:
+    with site(tmp_path, options={"cdn_domain": domain}, STATIC_URL="/static/"):
+        warning = only(check_cdn_domain(None))
+    assert (ids([warning]), warning.level) == (["W012"], checks.WARNING)
+    assert warning.msg == finding
+    assert warning.hint == remedy
+
+
+@pytest.mark.parametrize(
+    "domain",
+    ["cdn.test", "cdn.test/assets", "http://127.0.0.1:8000", "http://localhost:8000", None],
+)
+def test_a_cdn_domain_that_can_be_meant_is_no_finding(tmp_path: Path, domain: str | None) -> None:
+    with site(tmp_path, options={"cdn_domain": domain}):
+        assert check_cdn_domain(None) == []
+
+
+# django-compressor
+
+
+@pytest.fixture
+def compressor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it was in INSTALLED_APPS, which changes the settings for good."""
+    is_installed = apps.is_installed
+    monkeypatch.setattr(
+        apps, "is_installed", lambda name: name == "compressor" or is_installed(name)
+    )
+
+
+def test_what_compressor_makes_is_not_on_s3(tmp_path: Path, compressor: None) -> None:
+    options = {"origin": {"bucket_name": "my-site-static"}}
+    with site(tmp_path, options=options, BUILD_VERSION="b1", STATIC_URL="/static/"):
+        warning = only(check_compressor(None))
+    assert ids([warning]) == ["W013"]
+    assert warning.msg == (
+        "django-compressor writes to STATIC_ROOT/CACHE, which belongs to no build and is not "
+        "published to the bucket my-site-static: pages would link to files that are not there."
+    )
+    assert warning.hint == (
+        "COMPRESS_ENABLED = False, because every file of a build is compressed and cached for "
+        "ever; or have the CDN ask the application for /static/CACHE/*, where "
+        "VersionedWhiteNoiseMiddleware serves it, and silence this check."
+    )
+
+
+def test_what_compressor_makes_is_served_from_static_root(tmp_path: Path, compressor: None) -> None:
+    with site(tmp_path, BUILD_VERSION="b1"):
+        assert check_compressor(None) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"COMPRESS_ENABLED": False}, {"DEBUG": True}, {"BUILD_VERSION": None}, {"backend": ANOTHER}],
+)
+def test_compressor_that_does_nothing_is_no_finding(
+    tmp_path: Path, compressor: None, more: Any
+) -> None:
+    options = {} if "backend" in more else {"origin": {"bucket_name": "my-site-static"}}
+    with site(tmp_path, options=options, **{"BUILD_VERSION": "b1", **more}):
+        assert check_compressor(None) == []
+
+
+def test_without_compressor_there_is_nothing_to_find(tmp_path: Path) -> None:
+    options = {"origin": {"bucket_name": "my-site-static"}}
+    with site(tmp_path, options=options, BUILD_VERSION="b1"):
+        assert check_compressor(None) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
@@ -11,10 +12,18 @@ from django.core.exceptions import ImproperlyConfigured
 
 from ..builds import complete_builds
 from ..errors import MissingBuildVersion, VersionedStorageError
-from .site import configured_storage, usable_storage
+from ..static_root import (
+    StaticRootAmongSources,
+    check_outside_sources,
+    compressor_directory,
+)
+from .site import configured_storage, is_local, usable_storage
 
 if TYPE_CHECKING:
     from ..storage import VersionedStaticFilesStorage
+
+#: What AWS's documentation and ours have for a distribution's domain.
+SAMPLE_DOMAIN = "d111111abcdef8.cloudfront.net"
 
 
 def check_options(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
@@ -24,6 +33,73 @@ def check_options(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessa
     except ImproperlyConfigured as error:
         return [_unusable(error)]
     return []
+
+
+def check_static_root_outside_sources(
+    app_configs: Any, **kwargs: Any
+) -> Sequence[checks.CheckMessage]:
+    """collectstatic does not collect what it wrote before."""
+    storage = usable_storage()
+    try:
+        check_outside_sources(storage.root if storage else None)
+    except StaticRootAmongSources as error:
+        return [checks.Error(str(error), id="versioned_storage.E002")]
+    return []
+
+
+def check_cdn_domain(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """The domain of the CDN is one that URLs can begin with."""
+    storage = usable_storage()
+    cdn = storage.options.cdn_domain if storage else None
+    if storage is None or cdn is None or storage.static_url is None:
+        return []
+    parts, path = urlsplit(cdn), storage.static_url.path
+    if parts.hostname == SAMPLE_DOMAIN:
+        finding = (
+            "the sample domain of the documentation: every static file of every page would be "
+            "asked for there."
+        )
+        remedy = (
+            "'cdn_domain': the domain of your distribution; `aws cloudfront list-distributions` "
+            "prints it."
+        )
+        return [_cdn_warning(f"{cdn!r}, {finding}", remedy)]
+    if f"{parts.path}/".endswith(path):
+        finding = f"and STATIC_URL's path comes after it: URLs begin with {cdn}{path}."
+        remedy = f"'cdn_domain': {f'{cdn}/'.removesuffix(path)!r}"
+        return [_cdn_warning(f"{cdn!r}, {finding}", remedy)]
+    if parts.scheme == "http" and not is_local(parts.hostname or ""):
+        finding = "pages that are served over https load no script and no style sheet over http."
+        remedy = f"'cdn_domain': {f'https{cdn[4:]}'!r}"
+        return [_cdn_warning(f"{cdn!r}: {finding}", remedy)]
+    return []
+
+
+def check_compressor(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """What django-compressor makes of pages is where browsers look for it."""
+    storage = usable_storage()
+    if (
+        storage is None
+        or storage.static_url is None
+        or storage.build_version is None
+        or storage.options.origin is None
+        or settings.DEBUG
+        or not getattr(settings, "COMPRESS_ENABLED", True)
+        or (directory := compressor_directory()) is None
+    ):
+        return []
+    return [
+        checks.Warning(
+            f"django-compressor writes to STATIC_ROOT/{directory}, which belongs to no build and "
+            f"is not published to the bucket {storage.options.origin['bucket_name']}: pages would "
+            "link to files that are not there.",
+            hint="COMPRESS_ENABLED = False, because every file of a build is compressed and cached "
+            "for ever; or have the CDN ask the application for "
+            f"{storage.static_url.path}{directory}/*, where VersionedWhiteNoiseMiddleware serves "
+            "it, and silence this check.",
+            id="versioned_storage.W013",
+        )
+    ]
 
 
 def check_static_root(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
@@ -120,6 +196,10 @@ def _places_without(storage: VersionedStaticFilesStorage) -> list[str]:
     if is_there:
         return []
     return storage.manifest_places()[-1 if on_disk else 0 :]
+
+
+def _cdn_warning(finding: str, remedy: str) -> checks.CheckMessage:
+    return checks.Warning(f"cdn_domain is {finding}", hint=remedy, id="versioned_storage.W012")
 
 
 def _unusable(error: ImproperlyConfigured) -> checks.CheckMessage:

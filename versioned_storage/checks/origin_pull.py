@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
 
-from .site import COMMON, above_ours, cdn, usable_storage
+from .site import COMMON, above_ours, cdn, is_local, usable_storage
 
 SECURITY = "django.middleware.security.SecurityMiddleware"
 
@@ -53,7 +52,7 @@ def check_allowed_hosts(app_configs: Any, **kwargs: Any) -> Sequence[checks.Chec
         or common is None
         or _pulled() is None
         or settings.DEBUG
-        or not all(_is_local(host) for host in settings.ALLOWED_HOSTS)
+        or not all(is_local(host) for host in settings.ALLOWED_HOSTS)
     ):
         return []
     return [
@@ -77,15 +76,3 @@ def _pulled() -> tuple[str, str] | None:
     if storage is None or storage.static_url is None or cdn(storage) is None:
         return None
     return storage.static_url.path.lstrip("/"), f"{storage.build_version or 'b1'}/"
-
-
-def _is_local(host: str) -> bool:
-    """Say whether CloudFront cannot have it as the domain of an origin."""
-    name = host.strip("[].").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

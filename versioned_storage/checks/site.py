@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from django.conf import STATICFILES_STORAGE_ALIAS, settings
@@ -86,3 +87,15 @@ def above_ours() -> tuple[Sequence[Middleware], Middleware | None]:
         if one.is_a(OURS):
             return entries[:position], one
     return (), None
+
+
+def is_local(host: str) -> bool:
+    """Return True for a name or an address that no other machine can ask."""
+    name = host.strip("[].").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
