@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from tests.helpers import site, write
@@ -36,3 +38,10 @@ def test_a_manifest_that_cannot_be_read_may_be_a_builds(root, content):
 def test_without_a_static_root_there_are_no_builds(tmp_path):
     assert complete_builds(None, NAME) == []
     assert complete_builds(str(tmp_path / "none"), NAME) == []
+
+
+def test_a_pipe_in_the_place_of_a_manifest_may_be_a_builds_and_blocks_nobody(root):
+    (root / "b2" / NAME).unlink()
+    os.mkfifo(root / "b2" / NAME)
+    assert complete_builds(str(root), NAME) == ["b1", "b2"]
+    assert base_build(str(root), NAME, apart_from="b1") is None

@@ -168,3 +168,14 @@ def test_a_file_that_nobody_may_read_answers_404(
     middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(b"the site"))
     monkeypatch.setattr("versioned_storage.serving.files.os.open", refuse)
     assert middleware(RequestFactory().get(url)).status_code == 404
+
+
+def test_a_pipe_in_the_place_of_the_current_build_s_manifest_makes_a_miss(
+    deployed: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = deployed.root / "b1" / "staticfiles.json"
+    path.unlink()
+    os.mkfifo(path)
+    with site(deployed.root.parent, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE):
+        assert in_time(lambda: served("/static/css/app.css")[0]) == 404
+    assert "Not a regular file" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from datetime import datetime, timezone
@@ -31,7 +32,7 @@ def base_build(root: str | None, manifest_name: str, *, apart_from: str) -> Base
         return None
     latest = max((Path(root, name, manifest_name) for name in names), key=_written_at)
     try:
-        manifest = Manifest.from_json(latest.read_text(), name=str(latest))
+        manifest = Manifest.from_json(_text_of(latest), name=str(latest))
     except (OSError, UnicodeDecodeError, UnreadableManifest) as error:
         logger.warning("Nothing of %s is used again: %s", latest.parent, error)
         return None
@@ -59,9 +60,16 @@ def remove(root: Path, build: str, manifest_name: str) -> int:
 def _is_of_build(path: Path) -> bool:
     # An application may bring along a directory with a staticfiles.json of its own.
     try:
-        return Manifest.from_json(path.read_text(), name=str(path)).build == path.parent.name
+        return Manifest.from_json(_text_of(path), name=str(path)).build == path.parent.name
     except (OSError, UnicodeDecodeError, UnreadableManifest):
         return True
+
+
+def _text_of(path: Path) -> str:
+    """The content of a regular file: a pipe would wait for its writer. Raises OSError."""
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return path.read_text(encoding="utf-8")
 
 
 def _written_at(path: Path) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from dataclasses import replace
@@ -86,6 +87,11 @@ class ManifestOnDemand(ManifestStaticFilesStorage):
         """
         if self.manifest_storage is self and not self.location:
             return None
+        if self.manifest_storage is self:
+            path = Path(self.path(self.manifest_name))
+            if path.exists() and not path.is_file():
+                # A pipe would wait for its writer.
+                raise OSError(errno.EINVAL, "Not a regular file", str(path))
         try:
             text: str | None = super().read_manifest()
         except UnicodeDecodeError as error:
