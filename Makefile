@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 
 help:
 	@echo "make demo      build, publish and fetch the example project, and say what happened"
-	@echo "make serve     leave the example project up for a browser"
+	@echo "make serve     leave the example project up for a browser, with a button for the next deploy"
 	@echo "make test      run the test suite"
 	@echo "make test-all  run all of it: the deep tests, and those of radosgw, nginx, njs, node and chromium"
 	@echo "make lint      ruff and mypy"
@@ -17,7 +17,8 @@ help:
 $(VENV)/.installed-%: pyproject.toml
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) ..."
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[$*]"
+	@if [ -t 1 ]; then quiet=; else quiet=--quiet; fi; \
+	    $(RUN) -m pip install $$quiet --disable-pip-version-check -e ".[$*]"
 	@touch $@
 
 demo: $(VENV)/.installed-demo

@@ -2,29 +2,41 @@
 """Two deploys of the example site to an S3 server on this machine, and every answer checked.
 
     python example_project/demo.py            run it; exits 0, or says what is wrong
-    python example_project/demo.py --serve    one deploy, and the site stays up for a browser
+    python example_project/demo.py --serve    one deploy, and the site stays up for a browser,
+                                              with a button for the next deploy
 
 Nothing leaves this machine, and nothing is left on it.
 """
 
 import argparse
+import json
+import os
+import select
 import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from secrets import token_urlsafe
 
 from walkthrough import report
 from walkthrough.checks import PAGES, Checked, Inspection, still_there
 from walkthrough.edge import BUCKET, Edge, Request, local_edge
 from walkthrough.errors import DemoError
 from walkthrough.fetch import fetch
-from walkthrough.site import HOME, Built, Site
+from walkthrough.site import HOME, Built, Server, Site
 
 STATIC = HOME / "showcase" / "static"
 STYLES = Path("css/tokens.css")
+COLOUR = "#f2cf3b"
+#: What it becomes with each further deploy.
+COLOURS = ("#ffb000", "#8fd3ff", "#ff9d8a", "#9be38b", COLOUR)
+#: The admin's user and password.
+LOGIN = "demo"
 #: What changes when that file does: itself, and the stylesheet that imports it.
 CHANGES = {"css/tokens.css", "css/site.css"}
 
@@ -93,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
 def walk(scratch: Path, cdn: str | None) -> None:
     """Deploy, deploy again with one file changed, then serve the second build from the app."""
     started = time.monotonic()
+    print(report.painted("django-versioned-storage: two deploys of its example site", "bold"))
     stamp = f"demo-{datetime.now(timezone.utc):%Y%m%dT%H%M%S}"
     with local_edge(scratch, cdn) as edge:
         report.headline("1. A first deploy: collectstatic hashes, compresses and publishes a build")
@@ -118,7 +131,8 @@ def walk(scratch: Path, cdn: str | None) -> None:
     print("gzip and br count a file that has no encoding, such as a font, as it is.")
     answers = sum(one.answers for one in [*first.checked, *second.checked, *pulled])
     seconds = time.monotonic() - started
-    print(report.painted(f"All is well: {answers:,} answers checked in {seconds:.0f} s.", "green"))
+    print(report.painted(f"All checks passed: {answers:,} answers in {seconds:.0f} s.", "green"))
+    print("'make serve' leaves the site up for a browser, with a button for the next deploy.")
 
 
 def deploy(site: Site, edge: Edge) -> Deploy:
@@ -157,12 +171,12 @@ def see_that_records_are_private(edge: Edge) -> None:
                 raise DemoError(f"everyone can read {answer.url}, expected a refusal")
 
 
-def changed_styles(directory: Path) -> Path:
-    """A directory to collect before the apps' own: a copy of one stylesheet, with other colours."""
+def changed_styles(directory: Path, colour: str = COLOURS[0]) -> Path:
+    """A directory to collect before the apps' own: a copy of one stylesheet in another colour."""
     original = (STATIC / STYLES).read_text(encoding="utf-8")
     copy = directory / STYLES
-    copy.parent.mkdir(parents=True)
-    copy.write_text(original.replace("#f2cf3b", "#ffb000"), encoding="utf-8")
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_text(original.replace(COLOUR, colour), encoding="utf-8")
     return directory
 
 
@@ -198,18 +212,136 @@ def origin_pull(deployed: Deploy) -> list[Checked]:
 
 
 def serve(scratch: Path, cdn: str | None) -> None:
-    """Deploy once and serve the site both ways until Ctrl-C."""
-    version = f"demo-{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-1"
-    with local_edge(scratch, cdn) as edge:
-        site = Site(version, scratch / "static", edge.environment())
-        report.headline(f"Publishing build {version}")
-        for line in site.collectstatic().said:
+    """Serve the site both ways until Ctrl-C, and deploy again whenever somebody asks for it."""
+    stamp = f"demo-{datetime.now(timezone.utc):%Y%m%dT%H%M%S}"
+    with local_edge(scratch, cdn) as edge, Server() as server, Server() as pulling:
+        showcase = Showcase(f"{stamp}-1", scratch, edge, server, pulling)
+        report.headline(f"Building and publishing {showcase.site.version}")
+        showcase.deploy()
+        report.headline("Making a database with a user for the admin")
+        showcase.make_login()
+        report.headline("The site is up, until Ctrl-C")
+        print(f"  {server.url}  with its static files from the edge: {edge.described}")
+        print(f"  {pulling.url}  the same build by origin pull, in br and gzip")
+        print(f"  {server.url}admin/  log in as {LOGIN} with the password {LOGIN}")
+        print("  Press Enter here, or the button on the page, for a second deploy.", flush=True)
+        for _ in requests_to_deploy():
+            showcase.deploy_again()
+
+
+class Showcase:
+    """The site as it is served, and what its next deploy needs."""
+
+    def __init__(
+        self, version: str, scratch: Path, edge: Edge, server: Server, pulling: Server
+    ) -> None:
+        self.scratch = scratch
+        self.server = server
+        self.pulling = pulling
+        self.status = scratch / "deploy.json"
+        # Who logged in stays logged in over a deploy.
+        more = {
+            "DEMO_DATABASE": str(scratch / "demo.sqlite3"),
+            "DEMO_DEPLOY_STATUS": str(self.status),
+            "SECRET_KEY": token_urlsafe(50),
+        }
+        self.site = Site(version, scratch / "static", edge.environment(), more=more)
+        self.built: Built | None = None
+        self.deploys = 0
+
+    def make_login(self) -> None:
+        """Make the database and a user for the admin."""
+        self.site.manage("migrate", "--verbosity", "0")
+        self.site.manage(
+            *("createsuperuser", "--noinput", "--username", LOGIN, "--email", "demo@example.com"),
+            DJANGO_SUPERUSER_PASSWORD=LOGIN,
+        )
+
+    def deploy(self) -> Built:
+        """Build, publish, and switch both servers to the build."""
+        built = self.site.collectstatic()
+        for line in built.said:
             report.note(line)
-        with site.served() as url, Site(version, site.static_root).served() as pulled_url:
-            report.headline("The site is up, until Ctrl-C")
-            print(f"  {url}  with its static files from the edge: {edge.described}")
-            print(f"  {pulled_url}  the same build by origin pull, in br and gzip", flush=True)
-            signal.pause()
+        pulled = Site(self.site.version, self.site.static_root, more=self.site.more)
+        self.built = built
+        self.server.switch_to(self.site)
+        self.pulling.switch_to(pulled)
+        return built
+
+    def deploy_again(self) -> None:
+        """Change a colour, deploy, and say what is different now."""
+        colour = COLOURS[self.deploys % len(COLOURS)]
+        self.deploys += 1
+        before = self.built
+        version = f"{before.version.rpartition('-')[0]}-{self.deploys + 1}"
+        report.headline(f"Deploy {version}: {STYLES} has the colour {colour} now")
+        self._tell({"state": "deploying", "version": version, "colour": colour})
+        overlay = changed_styles(self.scratch / "changed", colour)
+        self.site = replace(self.site, version=version, overlay=overlay)
+        try:
+            started = time.monotonic()
+            built = self.site.collectstatic()
+        except DemoError as error:
+            self.site = replace(self.site, version=before.version)
+            self._tell({"state": "failed", "version": version, "reason": str(error)})
+            report.note(str(error))
+            return
+        was, now = before.manifest.paths, built.manifest.paths
+        changed = sorted(name for name in now if was.get(name) != now[name])
+        # The page of the new build says what changed, so this is there before it.
+        self._tell(
+            {
+                "state": "deployed",
+                "from": before.version,
+                "version": version,
+                "colour": colour,
+                "seconds": time.monotonic() - started,
+                "files": len(now),
+                "changed": [{"name": name, "was": was[name], "is": now[name]} for name in changed],
+                "said": built.said,
+            }
+        )
+        self.built = built
+        for line in built.said:
+            report.note(line)
+        self.server.switch_to(self.site)
+        self.pulling.switch_to(replace(self.site, edge={}))
+        for line in self.site.manage("staticbuilds", "diff", before.version, version):
+            report.note(line)
+        report.ok(f"{self.server.url} is of build {version}; the build before it is still there")
+
+    def _tell(self, status: object) -> None:
+        # Pages read it at any time.
+        written = self.status.with_suffix(".new")
+        written.write_text(json.dumps(status), encoding="utf-8")
+        written.replace(self.status)
+
+
+def requests_to_deploy() -> Iterator[None]:
+    """Yield whenever Enter is pressed here, or the button on a page (it sends SIGUSR1)."""
+    with wakeups(signal.SIGUSR1) as awakened:
+        streams = [awakened, *([sys.stdin] if sys.stdin.isatty() else [])]
+        while True:
+            ready, _, _ = select.select(streams, [], [])
+            if awakened in ready:
+                os.read(awakened, 1024)
+            if sys.stdin in ready and not sys.stdin.readline():
+                streams.remove(sys.stdin)
+                continue
+            yield
+
+
+@contextmanager
+def wakeups(number: int) -> Iterator[int]:
+    """A file descriptor that is readable once the signal came."""
+    reading, writing = os.pipe()
+    before = signal.signal(number, lambda *_: os.write(writing, b"."))
+    try:
+        yield reading
+    finally:
+        signal.signal(number, before)
+        os.close(reading)
+        os.close(writing)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,30 @@
-"""Serve the site with the standard library's WSGI server, on a free port of this machine.
+#!/usr/bin/env python
+"""Serve the site with the standard library's WSGI server.
 
-The first line that it prints is the URL.
+The argument is the number of a listening socket that the parent process has opened. It outlives
+this process, so the next deploy answers at the same address. "ready" on stdout says that the
+application is loaded.
 """
 
+import signal
+import socket
+import sys
 from contextlib import suppress
 from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from config.wsgi import application
 
 
-class ThreadingWSGIServer(ThreadingMixIn, WSGIServer):
-    """One thread for each request, because browsers ask for many files at once."""
+class InheritingServer(ThreadingMixIn, WSGIServer):
+    """Answers on a socket that is listening already, in one thread for each request."""
 
-    daemon_threads = True
+    def __init__(self, listening: socket.socket) -> None:
+        super().__init__(listening.getsockname(), QuietHandler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.server_name, self.server_port = listening.getsockname()
+        self.setup_environ()
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -24,7 +35,10 @@ class QuietHandler(WSGIRequestHandler):
 
 
 if __name__ == "__main__":
-    with make_server("127.0.0.1", 0, application, ThreadingWSGIServer, QuietHandler) as server:
-        print(f"http://127.0.0.1:{server.server_port}/", flush=True)
+    # Like Ctrl-C: requests that are being answered are answered to the end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with InheritingServer(socket.socket(fileno=int(sys.argv[1]))) as server:
+        server.set_app(application)
+        print("ready", flush=True)
         with suppress(KeyboardInterrupt):
             server.serve_forever()

@@ -1,12 +1,15 @@
 """The demo as `make demo` and `make serve` run it: a process, judged by what it says."""
 
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -74,7 +77,7 @@ def test_both_deploys_and_origin_pull_pass_every_check(scratch):
     assert f"2 hashes differ, {int(first[1]) - 2} stayed" in done.stdout
     assert re.search(r"ok  the \d+ assets of the first deploy's pages load as before", done.stdout)
     assert re.search(r"ok  \d+ assets, each as identity, br and gzip from one URL", done.stdout)
-    assert re.search(r"^All is well: [\d,]+ answers checked in \d+ s\.$", done.stdout, re.MULTILINE)
+    assert re.search(r"^All checks passed: [\d,]+ answers in \d+ s\.$", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.deep
@@ -101,33 +104,129 @@ def test_a_cdn_that_cannot_be_fails_with_the_reason_and_no_traceback(scratch):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.deep
-def test_serve_leaves_the_site_up_until_ctrl_c(scratch):
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """What ``make serve`` prints on a terminal, and its site; ended by Ctrl-C."""
+    scratch = tmp_path_factory.mktemp("serve")
+    terminal, stderr = pty.openpty()
     with subprocess.Popen(
         command("--serve"),
-        env=environment(scratch),
+        # Without brotli, which takes most of the time.
+        env={**environment(scratch), "DEMO_ENCODINGS": "gzip"},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     ) as demo:
+        os.close(stderr)
+        drawn = []
+        reader = Thread(target=read_all, args=(terminal, drawn))
+        reader.start()
         try:
-            urls = urls_said_by(demo)
-            pages = [read(url) for url in urls]
+            yield Served(demo, lines_until(demo, "Press Enter"), drawn)
         finally:
             demo.send_signal(signal.SIGINT)
             demo.wait(timeout=30)
+            reader.join(timeout=5)
+            os.close(terminal)
+    assert demo.returncode == 0
+    assert list(scratch.iterdir()) == []
 
-        assert demo.stderr.read() == ""
-        assert demo.returncode == 0
-    assert len(pages) == 2
-    assert all("<h1>Every deploy is a layer.</h1>" in page for page in pages)
+
+@dataclass
+class Served:
+    demo: subprocess.Popen
+    lines: list
+    drawn: list
+
+    @property
+    def urls(self):
+        start = next(i for i, line in enumerate(self.lines) if "The site is up" in line)
+        return [line.split()[0] for line in self.lines[start + 1 : start + 3]]
 
 
-def urls_said_by(demo):
+def lines_until(demo, text):
+    lines = []
     for line in demo.stdout:
-        if "The site is up" in line:
-            return [demo.stdout.readline().split()[0] for _ in range(2)]
-    pytest.fail(f"the site did not come up: {demo.stderr.read()}")
+        lines.append(line)
+        if text in line:
+            return lines
+    pytest.fail(f"{text!r} did not come: {lines}")
+
+
+def read_all(terminal, drawn):
+    # Linux says that the other end is closed by an error.
+    with suppress(OSError):
+        while chunk := os.read(terminal, 4096):
+            drawn.append(chunk.decode(errors="replace"))
+
+
+class Browser:
+    """Keeps cookies and sends forms."""
+
+    def __init__(self):
+        self.opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor()
+        )
+
+    def get(self, url):
+        with self.opener.open(url, timeout=20) as answer:
+            return answer.read().decode()
+
+    def send_form(self, page_url, url, **fields):
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.get(page_url))[1]
+        data = urllib.parse.urlencode({"csrfmiddlewaretoken": token, **fields}).encode()
+        with self.opener.open(url, data, timeout=20) as answer:
+            return answer.read().decode()
+
+
+@pytest.mark.deep
+def test_serve_shows_progress_while_it_builds(served):
+    drawn = "".join(served.drawn)
+    assert re.search(r"Compressing: +\d+%", drawn)
+    assert " written, " not in drawn
+    assert any(" written, " in line for line in served.lines)
+
+
+@pytest.mark.deep
+def test_the_served_pages_name_the_product_and_the_settings(served):
+    pages = [read(url) for url in served.urls]
+    assert len(pages) == 2
+    for page in pages:
+        assert "<h1>Every deploy is a layer.</h1>" in page
+        assert "<strong>django-versioned-storage</strong> makes" in page
+        assert "&quot;BACKEND&quot;: &quot;versioned_storage.storage." in page
+        assert "BUILD_VERSION = &quot;demo-" in page
+    assert "bucket_name" in pages[0]
+
+
+@pytest.mark.deep
+def test_the_login_that_is_printed_is_the_admins(served):
+    line = next(line for line in served.lines if "log in as" in line)
+    said = re.search(r"(\S+)  log in as (\w+) with the password (\w+)", line)
+    url, user, password = said.groups()
+    page = Browser().send_form(url, f"{url}login/?next=/admin/", username=user, password=password)
+    assert "Site administration" in page
+
+
+@pytest.mark.deep
+def test_the_button_makes_a_second_build_and_the_page_shows_what_changed(served):
+    url = served.urls[0]
+    before = read(url)
+    old_css = re.search(r'<link rel="stylesheet" href="([^"]+)"', before)[1]
+    Browser().send_form(url, f"{url}deploy/")
+    said = "".join(lines_until(served.demo, "the build before it is still there"))
+
+    after = read(url)
+    assert re.search(r"Build <code>demo-\w+-2</code>", after)
+    assert "What the last deploy changed" in after
+    assert re.findall(r'<span class="name">(css/[^<]+)</span>', after.partition("One URL")[0]) == [
+        "css/site.css",
+        "css/tokens.css",
+    ]
+    assert old_css in after
+    assert read(old_css)
+    assert "2 changed" in said
 
 
 def read(url):

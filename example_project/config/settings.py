@@ -46,6 +46,8 @@ STORAGES = {
             # "d111111abcdef8.cloudfront.net"; or a whole URL, so that a local server can stand in.
             "cdn_domain": env("CDN_DOMAIN"),
             "origin": STATIC_ORIGIN if STATIC_ORIGIN["bucket_name"] else None,
+            # Brotli and gzip, unless a test is in a hurry.
+            "encodings": env("DEMO_ENCODINGS", "br gzip").split(),
             # Rewrite `import "./lib/format.js"` in this site's ES modules.
             "js_modules": True,
         },
@@ -111,8 +113,11 @@ TEMPLATES = [
     },
 ]
 
+# Where `make serve` says what its last deploy changed.
+DEPLOY_STATUS = env("DEMO_DEPLOY_STATUS")
+
 # Every page renders without a table, the admin's login included. To log in, name a file here,
-# then `manage.py migrate` and `manage.py createsuperuser`.
+# then `manage.py migrate` and `manage.py createsuperuser`, as `make serve` does.
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",

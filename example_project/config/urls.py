@@ -3,8 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-admin.site.site_header = "Strata"
-admin.site.site_title = "Strata"
+admin.site.site_header = "django-versioned-storage"
+admin.site.site_title = "django-versioned-storage"
 
 urlpatterns = [
     path("", include("showcase.urls")),

@@ -17,6 +17,7 @@ from . import references
 from .edge import Request
 from .errors import ChecksFailedError, DemoError
 from .fetch import Answer, fetch
+from .report import progress
 
 PAGES = ("", "editor/", "api/", "admin/login/")
 
@@ -73,6 +74,7 @@ class Inspection:
                 if problems:
                     raise ChecksFailedError(problems, len(checked) + len(results))
                 checked |= {result.url: result for result in results}
+                progress(f"{len(checked):,} assets checked")
                 found = {named for result in results for named in result.names}
                 pending = {named for named in found if named.url not in checked}
         return list(checked.values())

@@ -29,6 +29,13 @@ def note(text: str) -> None:
     print(f"      {painted(text, 'dim')}", flush=True)
 
 
+def progress(text: str) -> None:
+    """Show how far something is, in one line that the next output overwrites."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K      {text}\r")
+        sys.stderr.flush()
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as what is in them; the first is for names, the others for numbers."""
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]

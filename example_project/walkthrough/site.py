@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -14,11 +15,13 @@ from versioned_storage.build.manifest import Manifest
 
 from .edge import CREDENTIALS
 from .errors import CommandFailedError, DemoError
+from .progress import run_showing_progress
 
 HOME = Path(__file__).resolve().parent.parent
 
 # What the visitor's own shell may say about AWS, Django or a build has no part in the demo.
 OVERRULED = ("AWS_", "BUILD_VERSION", "CDN_DOMAIN", "DEMO_", "DJANGO_", "STATIC_")
+KEPT = ("DEMO_ENCODINGS",)
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,15 @@ class Site:
     static_root: Path
     edge: Mapping[str, str] = field(default_factory=dict)
     overlay: Path | None = None
+    more: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
         """The environment of its processes: of this one, what concerns none of it."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(OVERRULED)}
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(OVERRULED) or key in KEPT
+        }
         return {
             **kept,
             **CREDENTIALS,
@@ -59,48 +67,42 @@ class Site:
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "NO_PROXY": "127.0.0.1",
             "PYTHONUNBUFFERED": "1",
+            **self.more,
         }
 
     def collectstatic(self) -> Built:
         """Make the build and publish it. Raises `CommandFailedError`."""
         started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "manage.py", "collectstatic", "--noinput"],
+        lines = [
+            line
+            for line in self.manage("collectstatic", "--noinput")
+            # That is how the second deploy changes a file.
+            if not line.startswith("Found another file")
+        ]
+        return Built(self.version, self._manifest(), time.monotonic() - started, lines)
+
+    def manage(self, *arguments: str, **environment: str) -> list[str]:
+        """Run manage.py and return the lines that it wrote; progress bars go to our terminal.
+
+        Raises `CommandFailedError`.
+        """
+        completed = run_showing_progress(
+            [sys.executable, "manage.py", *arguments],
             cwd=HOME,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
+            env={**self.environment(), **environment},
         )
-        seconds = time.monotonic() - started
-        if done.returncode:
-            raise CommandFailedError("manage.py collectstatic", done.stderr or done.stdout)
-        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        return Built(self.version, self._manifest(), seconds, said)
+        if completed.returncode:
+            command = f"manage.py {arguments[0]}"
+            raise CommandFailedError(command, completed.stderr or completed.stdout)
+        output = completed.stderr + completed.stdout
+        return [line for line in output.splitlines() if line.strip()]
 
     @contextmanager
     def served(self) -> Iterator[str]:
         """Serve the site and give its URL; the server ends with the block."""
-        server = subprocess.Popen(
-            [sys.executable, "serve.py"],
-            cwd=HOME,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            url = server.stdout.readline().strip()
-            if not url:
-                raise DemoError("the site did not start: what it said is above")
-            yield url
-        finally:
-            server.terminate()
-            try:
-                server.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-            server.stdout.close()
+        with Server() as server:
+            server.switch_to(self)
+            yield server.url
 
     def _manifest(self) -> Manifest:
         file = self.static_root / self.version / "staticfiles.json"
@@ -110,3 +112,50 @@ class Site:
             raise DemoError(
                 f"collectstatic left no {file.name} in {file.parent.name}/ below STATIC_ROOT"
             ) from None
+
+
+class Server:
+    """An address on this machine, and the process of the newest deploy that answers there."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._process: subprocess.Popen[str] | None = None
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _stop(self._process)
+        self._socket.close()
+
+    def switch_to(self, site: Site) -> None:
+        """Let a process of ``site`` answer, then end the one before: no request is refused.
+
+        Raises `DemoError` where it does not start.
+        """
+        process = subprocess.Popen(
+            [sys.executable, "serve.py", str(self._socket.fileno())],
+            cwd=HOME,
+            env=site.environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+            pass_fds=[self._socket.fileno()],
+        )
+        if process.stdout.readline().strip() != "ready":
+            _stop(process)
+            raise DemoError("the site did not start: its error is above")
+        before, self._process = self._process, process
+        _stop(before)
+
+
+def _stop(process: "subprocess.Popen[str] | None") -> None:
+    if process is None:
+        return
+    process.terminate()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
