@@ -170,6 +170,17 @@ def test_where_there_is_a_manifest_the_module_gets_the_url_of_the_build(tmp_path
     assert "before any page" not in ran.stderr
 
 
+@pytest.mark.parametrize("manifest", ['{"version": "1.1", "paths": {}, "hash": ""}', "{"])
+def test_collectstatic_mends_a_manifest_that_lacks_the_file(tmp_path: Path, manifest: str) -> None:
+    project = Project(tmp_path, models=ON_IMPORT)
+    write(tmp_path, {"static_root/staticfiles.json": manifest})
+    assert "collectstatic" in project.manage("migrate").stderr
+    ran = project.manage("collectstatic", "--noinput")
+    assert ran.returncode == 0, ran.stderr
+    assert "and the manifest does not have it yet: it keeps /static/shop/a.css" in ran.stderr
+    assert project.manage("migrate").returncode == 0
+
+
 def test_where_s3_answers_that_there_is_no_build_the_module_gets_a_url(
     tmp_path: Path, moto_bucket: Bucket
 ) -> None:

@@ -361,6 +361,30 @@ def test_a_missing_entry_names_what_is_near(tmp_path):
     assert isinstance(caught.value, ValueError)
 
 
+def test_a_hashed_name_says_whose_it_is(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        hashed_name = it.storage.hashed_files["img/logo.svg"]
+        with pytest.raises(MissingEntry) as caught:
+            it.storage.url(hashed_name)
+    assert str(caught.value) == (
+        f"Missing staticfiles manifest entry for '{hashed_name}'. It is the hashed name of "
+        "'img/logo.svg': write {% static 'img/logo.svg' %}."
+    )
+
+
+def test_a_directory_says_how_to_ask_for_it(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        with pytest.raises(MissingEntry) as caught:
+            it.storage.url("img")
+        assert str(caught.value) == (
+            "Missing staticfiles manifest entry for 'img'. It is a directory: "
+            "{% static 'img/' %}, with a slash, gives its URL."
+        )
+        assert it.storage.url("img/") == "/static/b1/img/"
+
+
 # collectstatic
 
 
@@ -957,7 +981,7 @@ def test_the_latest_other_build_gives_its_encodings(tmp_path, capsys):
     with site(tmp_path, BUILD_VERSION="b2") as two:
         two.collect()
         assert (two.root / "b2" / "a.css.br").read_bytes() == encoded
-    assert "2 compressed, 2 reused" in capsys.readouterr().err
+    assert "2 encodings compressed, 2 reused" in capsys.readouterr().err
 
 
 def test_a_damaged_encoding_of_another_build_is_made_anew(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from django.contrib.staticfiles.utils import matches_patterns
 from django.core.files.base import File
@@ -19,6 +19,7 @@ from .build.compression import encode_file
 from .build.directory import BuildDirectory, CannotWrite, Digest, writing
 from .build.files import DigestedFile, PassingFile
 from .build.fingerprint import Fingerprinted, Fingerprinter
+from .build.lock import lock, unlock
 from .build.manifest import BuildFile, Manifest, UnreadableManifest
 from .build.problems import BuildIsComplete, BuildIsFrozen
 from .build.references.scanning import Scanners
@@ -28,6 +29,7 @@ from .builds import base_build, complete_builds
 from .errors import MissingBuildVersion, OtherContent, SourceError
 from .on_demand import ManifestOnDemand
 from .progress import log_summary, logger
+from .static_root import check_outside_sources
 from .static_url import StaticURL
 from .text import names_text
 
@@ -49,6 +51,8 @@ class CollectsBuilds(ManifestOnDemand):
 
     def _begin_with_nothing_collected(self) -> None:
         self._collected: dict[str, Digest] = {}
+        self._may_collect = False
+        self._waited = False
         self._complete: Manifest | None = None
 
     @property
@@ -83,7 +87,7 @@ class CollectsBuilds(ManifestOnDemand):
         collectstatic then leaves it alone. A complete build is immutable, and whether the sources
         still are what it was made of is for `post_process` to say, by their content.
         """
-        if self._complete_manifest():
+        if self._complete_manifest() or self._is_manifest(name):
             # Aware or naive as Django's are; also newer than a source from the future.
             return datetime.max.replace(tzinfo=timezone.now().tzinfo)
         return super().get_modified_time(name)
@@ -93,8 +97,12 @@ class CollectsBuilds(ManifestOnDemand):
 
         Raises `BuildIsFrozen` for all else of it, `CannotWrite` where the disk refuses.
         """
-        self.require_build()
+        self._begin_collecting()
         if name != self.manifest_name and self._complete_manifest() and self.exists(name):
+            if self._waited:
+                # Another process has completed the build since collectstatic decided to replace
+                # the file. `post_process` says whether the content is the same.
+                return
             raise BuildIsFrozen(str(self.build_version), name)
         with writing(self.path(name)):
             super().delete(name)
@@ -114,16 +122,25 @@ class CollectsBuilds(ManifestOnDemand):
         the sources is yielded in place of ``processed``, as Django does; what is wrong with the
         disk or the origin is raised.
         """
-        self.require_build()
+        self._begin_collecting(dry_run=dry_run)
+        try:
+            yield from self._make_build(paths, dry_run=dry_run)
+        finally:
+            unlock(self._directory())
+
+    def _make_build(self, paths: dict[str, tuple[Storage, str]], *, dry_run: bool) -> Iterator[Any]:
         publisher = None if dry_run or not self.options.publish else self.publisher()
         begun = publisher.begin(str(self.build_version)) if publisher else None
         names = {self.clean_name(name): name for name in paths}
+        self._leave_out_manifest(names, paths, dry_run=dry_run)
         sources = {clean: paths[name] for clean, name in names.items()}
         self._complete = None
         complete = self._complete_manifest()
         recipe = self._recipe()
         # Of this run alone: before the next one, the sources can change.
         collected, self._collected = self._collected, {}
+        if not dry_run:
+            self._directory().remove_partial_files()
         try:
             built = assemble(
                 sources,
@@ -137,7 +154,7 @@ class CollectsBuilds(ManifestOnDemand):
             )
         except SourceError as error:
             self._take_back(collected, complete)
-            yield ", ".join(error.names), None, error
+            yield names_text(error.names, shown=3), None, error
             return
         except BuildIsComplete:
             self._take_back(collected, complete)
@@ -162,6 +179,11 @@ class CollectsBuilds(ManifestOnDemand):
                 self.manifest_storage.delete(self.manifest_name)
                 raise
             log_summary(str(published))
+        elif self.options.origin is not None:
+            log_summary(
+                f"Build {self.build_version} is not published; run 'python manage.py staticbuilds "
+                "publish' to publish it"
+            )
 
     def _warn_of_dotfiles(self, manifest: Manifest) -> None:
         dotfiles = sorted(name for name in manifest.paths if "/." in f"/{name}")
@@ -181,8 +203,21 @@ class CollectsBuilds(ManifestOnDemand):
         globs = [glob for glob, _ in self.patterns]
         return self.build_version is None and matches_patterns(one.name, globs)
 
+    def save(self, name: str | None, content: IO[Any], max_length: int | None = None) -> str:
+        """As Django's, but for a source with the manifest's name, which `post_process` reports.
+
+        A file of a build that another process has completed meanwhile stays as it is.
+        """
+        if name is not None:
+            self._begin_collecting()
+            completed_meanwhile = self._waited and self._complete_manifest() and self.exists(name)
+            if self._is_manifest(name) or completed_meanwhile:
+                return name
+        saved: str = super().save(name, content, max_length)
+        return saved
+
     def _save(self, name: str, content: File[Any]) -> str:
-        self.require_build()
+        self._begin_collecting()
         passing = PassingFile(content)
         with writing(self.path(name)):
             if getattr(self, "_allow_overwrite", False):
@@ -283,6 +318,43 @@ class CollectsBuilds(ManifestOnDemand):
         own = complete.paths.keys() if complete.keep_originals else set(complete.paths.values())
         for name in collected.keys() - own:
             self._directory().remove(name)
+
+    def _begin_collecting(self, *, dry_run: bool = False) -> None:
+        """Raise what keeps this run from collecting, and keep other processes out.
+
+        Raises `MissingBuildVersion` and `StaticRootAmongSources`.
+        """
+        if not self._may_collect:
+            self.require_build()
+            check_outside_sources(self.root)
+            self._may_collect = True
+        if self.build_version is not None and not dry_run and not self._complete_manifest():
+            self._waited |= lock(self._directory())
+
+    def _is_manifest(self, name: str) -> bool:
+        return self.manifest_storage is self and self.clean_name(name) == self.manifest_name
+
+    def _leave_out_manifest(
+        self, names: dict[str, str], paths: Mapping[str, tuple[Storage, str]], *, dry_run: bool
+    ) -> None:
+        """Take a source that has the manifest's name out of ``names``, and warn."""
+        name = names.pop(self.manifest_name, None) if self.manifest_storage is self else None
+        if name is None:
+            return
+        if not dry_run and self._directory().is_symlink(self.manifest_name):
+            # collectstatic --link puts it there without asking the storage.
+            self._directory().remove(self.manifest_name)
+        source, path = paths[name]
+        try:
+            place = source.path(path)
+        except NotImplementedError:
+            place = path
+        logger.warning(
+            "%s is left out: the manifest of a build has that name. Rename it, or leave it out "
+            "with collectstatic --ignore %s.",
+            place,
+            self.manifest_name,
+        )
 
     def require_build(self) -> None:
         """Raise `MissingBuildVersion` where a build version is needed and not set."""

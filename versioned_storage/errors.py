@@ -7,7 +7,7 @@ what was found, what was expected, what mends it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -82,15 +82,27 @@ class MissingManifest(VersionedStorageError, ValueError):
 
 
 class MissingEntry(VersionedStorageError, ValueError):
-    """The manifest does not know a file that a page asks for."""
+    """The manifest does not have a file that a page asks for; ``paths`` are those that it has."""
 
-    def __init__(self, name: str, known: Collection[str]) -> None:
+    def __init__(self, name: str, paths: Mapping[str, str]) -> None:
         self.name = name
-        self.near = tuple(get_close_matches(name, known, n=3, cutoff=0.75))
-        hint = (
-            f" Did you mean {' or '.join(repr(near) for near in self.near)}?" if self.near else ""
-        )
-        super().__init__(
-            f"Missing staticfiles manifest entry for '{name}'.{hint} If the file is new, run "
-            "'python manage.py collectstatic' with a new BUILD_VERSION."
-        )
+        self.near: tuple[str, ...] = ()
+        originals = {hashed_name: original for original, hashed_name in paths.items()}
+        directory = f"{name.rstrip('/')}/"
+        if name in originals:
+            remedy = (
+                f"It is the hashed name of '{originals[name]}': write "
+                f"{{% static '{originals[name]}' %}}."
+            )
+        elif any(path.startswith(directory) for path in paths):
+            remedy = (
+                f"It is a directory: {{% static '{directory}' %}}, with a slash, gives its URL."
+            )
+        else:
+            self.near = tuple(get_close_matches(name, paths, n=3, cutoff=0.75))
+            hint = f"Did you mean {' or '.join(map(repr, self.near))}? " if self.near else ""
+            remedy = (
+                f"{hint}If the file is new, run 'python manage.py collectstatic' with a new "
+                "BUILD_VERSION."
+            )
+        super().__init__(f"Missing staticfiles manifest entry for '{name}'. {remedy}")

@@ -42,6 +42,11 @@ def is_importing() -> bool:
     )
 
 
+def is_collectstatic() -> bool:
+    """Return True in the process of ``manage.py collectstatic``."""
+    return sys.argv[1:2] == ["collectstatic"]
+
+
 def caller() -> str:
     """Return ``file:line`` of the code that called Django or this package."""
     for frame in _frames():

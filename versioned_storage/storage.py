@@ -15,6 +15,7 @@ from django.utils.encoding import filepath_to_uri
 from . import options as site
 from . import startup, static_url
 from .apps import say_if_not_installed
+from .build.manifest import UnreadableManifest
 from .collecting import CollectsBuilds
 from .errors import MissingBuildVersion, MissingEntry, MissingManifest, VersionedStorageError
 from .options import Options
@@ -93,13 +94,11 @@ class VersionedStaticFilesStorage(CollectsBuilds):
             return self._plain_url(name)
         try:
             return self._build_url(name)
-        except MissingEntry:
-            raise
         except (OSError, VersionedStorageError) as error:
             url = self._url_without_manifest(name, error)
             if url is not None:
                 return url
-            if startup.may_serve_pages():
+            if startup.may_serve_pages() and not isinstance(error, MissingEntry):
                 logger.error("{%% static %r %%} failed: %s", name, " ".join(str(error).split()))
             raise
 
@@ -109,18 +108,19 @@ class VersionedStaticFilesStorage(CollectsBuilds):
         A module that calls ``static()`` while it is imported must not stop the commands that make
         the build. None where the error stands: the origin did not answer, for example.
         """
-        without_build = isinstance(error, MissingBuildVersion) and startup.is_importing()
-        if startup.may_serve_pages() or not (without_build or isinstance(error, MissingManifest)):
+        if startup.may_serve_pages():
+            return None
+        reason = _reason_without_manifest(error)
+        if reason is None:
             return None
         path, tail = _split(name)
         url = _join(self.base_url, unquote(path)) + tail
         if startup.warns_first():
-            reason = "no build version" if without_build else "no manifest yet"
             leads = ""
             if not self.options.keep_originals:
                 leads = " It leads nowhere, because keep_originals is off."
             logger.warning(
-                "%s asks for the URL of %r before any page is served, and there is %s: it keeps "
+                "%s asks for the URL of %r before any page is served, and %s: it keeps "
                 "%s, the URL of the original name.%s Call static() where the URL is used instead. "
                 "Further calls like it are not reported.",
                 startup.caller(),
@@ -169,6 +169,18 @@ class VersionedStaticFilesStorage(CollectsBuilds):
     def _plain_url(self, name: str) -> str:
         path, tail = _split(name)
         return _join(self.static_url.plain() if self.static_url else "", unquote(path)) + tail
+
+
+def _reason_without_manifest(error: Exception) -> str | None:
+    """Say why code that asks before any page is served gets a URL anyway; None if it does not."""
+    if isinstance(error, MissingManifest):
+        return "there is no manifest yet"
+    if isinstance(error, MissingBuildVersion) and startup.is_importing():
+        return "there is no build version"
+    # The command that would mend it must not stop at it.
+    if startup.is_collectstatic() and isinstance(error, (MissingEntry, UnreadableManifest)):
+        return "the manifest does not have it yet"
+    return None
 
 
 def _split(name: str) -> tuple[str, str]:

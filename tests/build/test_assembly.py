@@ -163,10 +163,10 @@ def test_a_run_is_summed_up_in_one_line(tmp_path, capfd, version, says):
     files = {"a.css": PLAIN, "l.png": b"\x89PNG\r\n"}
     collected(tmp_path, files, version=version)
     said = capfd.readouterr().err
-    assert re.fullmatch(says + r"2 written, 2 compressed, 0 reused, \d+\.\d s\n", said)
+    assert re.fullmatch(says + r"2 written, 2 encodings compressed, 0 reused, \d+\.\d s\n", said)
     collected(tmp_path, version=version)
     said = capfd.readouterr().err
-    assert re.fullmatch(says + r"0 written, 0 compressed, 2 reused, \d+\.\d s\n", said)
+    assert re.fullmatch(says + r"0 written, 0 encodings compressed, 2 reused, \d+\.\d s\n", said)
 
 
 def test_a_dry_run_says_what_it_would_build(tmp_path, capfd):

@@ -121,7 +121,8 @@ class Built:
         made = sum(len(one.sizes) for one in self.compressed) - reused
         return (
             f"{self._which} in {place}: {count_text(len(assets), 'asset')} ({', '.join(sizes)}), "
-            f"{self._written:,} written, {made:,} compressed, {reused:,} reused, "
+            f"{self._written:,} written, {count_text(made, 'encoding')} compressed, "
+            f"{reused:,} reused, "
             f"{self.seconds:.1f} s"
         )
 

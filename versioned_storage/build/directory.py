@@ -186,6 +186,17 @@ class BuildDirectory:
         with writing(self.path(name)):
             self.path(name).unlink(missing_ok=True)
 
+    def make(self) -> None:
+        """Make the directory if it does not exist. Raises `CannotWrite`."""
+        with writing(self.root):
+            self._make_parents(self.root)
+
+    def remove_partial_files(self) -> None:
+        """Remove what runs that were killed left behind; only while no other run writes."""
+        for path in self.root.rglob(f".*{_PARTIAL}"):
+            with writing(path):
+                path.unlink(missing_ok=True)
+
     def _at(self, name: str) -> str:
         # Of each file, several times: what is only asked needs no Path.
         return f"{self._root}{name}"
