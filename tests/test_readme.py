@@ -95,6 +95,15 @@ def test_collectstatic_without_a_build_version_says_how_to_set_one(manage: Manag
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("manage", [0], ids=["S3"], indirect=True)
+def test_the_stack_is_printed_before_there_is_a_bucket_or_a_build(manage: Manage) -> None:
+    printed = manage(
+        "staticbuilds", "cloudformation", "--uploader", "arn:aws:iam::123456789012:role/deploy"
+    )
+    assert printed.returncode == 0, printed.stderr
+    assert "AWS::S3::Bucket" in printed.stdout
+
+
 def test_a_dry_run_needs_no_bucket(manage: Manage) -> None:
     done = manage("collectstatic", "--noinput", "--dry-run", BUILD_VERSION="2f1c9ab")
     assert done.returncode == 0, done.stderr
