@@ -20,7 +20,7 @@ from .build.directory import BuildDirectory, CannotWrite, Digest, writing
 from .build.files import DigestedFile, PassingFile
 from .build.fingerprint import Fingerprinted, Fingerprinter
 from .build.lock import lock, unlock
-from .build.manifest import BuildFile, Manifest, UnreadableManifest
+from .build.manifest import BuildFile, Manifest, UnreadableManifest, names_of_encodings
 from .build.problems import BuildIsComplete, BuildIsFrozen
 from .build.references.scanning import Scanners
 from .build.sources import Sources
@@ -147,6 +147,7 @@ class CollectsBuilds(ManifestOnDemand):
                 self._directory(),
                 recipe,
                 partial(self._fingerprint, collected=collected),
+                prehashed=self.options.prehashed,
                 complete=complete,
                 base=self._base(),
                 elsewhere=begun.encoded(recipe.encoders) if begun else None,
@@ -242,6 +243,9 @@ class CollectsBuilds(ManifestOnDemand):
             ignore_missing=self.options.ignore_missing,
             strict_source_maps=self.options.strict_source_maps,
             keep_originals=self.options.keep_originals,
+            without_original=names_of_encodings(
+                sources, self.options.encodings, self.options.skip_compress_extensions
+            ),
         )
         yield from fingerprinter.run()
         for warning in fingerprinter.warnings:

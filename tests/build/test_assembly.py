@@ -18,7 +18,12 @@ from versioned_storage.build.assembly import (
 )
 from versioned_storage.build.directory import BuildDirectory, digest_of
 from versioned_storage.build.fingerprint import Fingerprinted
-from versioned_storage.build.problems import BrokenReferences, BuildIsComplete, WrongEncoding
+from versioned_storage.build.problems import (
+    BrokenReferences,
+    BuildIsComplete,
+    NameCollision,
+    WrongEncoding,
+)
 from versioned_storage.errors import SourceError
 
 PLAIN = b"a{color:red}" * 20
@@ -56,6 +61,13 @@ def content(root):
         for path in root.rglob("*")
         if path.is_file()
     }
+
+
+def files_of(root):
+    """The same, of the files that the manifest is about."""
+    files = content(root)
+    del files["staticfiles.json"]
+    return files
 
 
 def by_bundler(data):
@@ -255,7 +267,7 @@ def test_what_a_bundler_encoded_is_taken_as_that_encoding(tmp_path, version, lin
         "css/app.css.br": encoded["br"],
     }
     manifest, root = collected(tmp_path, files, version=version, collect={"link": link})
-    assert list(manifest.paths) == ["css/app.css"]
+    assert list(manifest.paths) == sorted(files)
     for name in (manifest.paths["css/app.css"], "css/app.css"):
         assert (root / f"{name}.gz").read_bytes() == encoded["gzip"]
         assert (root / f"{name}.br").read_bytes() == encoded["br"]
@@ -263,6 +275,13 @@ def test_what_a_bundler_encoded_is_taken_as_that_encoding(tmp_path, version, lin
         "br": len(encoded["br"]),
         "gzip": len(encoded["gzip"]),
     }
+    for suffix, encoding in ((".gz", "gzip"), (".br", "br")):
+        asset = manifest.asset(f"css/app.css{suffix}")
+        assert (root / asset.hashed_name).read_bytes() == encoded[encoding]
+        assert asset.encodings == {}
+        assert not manifest.has_original(asset)
+    paths = {file.path.removeprefix("b1/"): file.asset.name for file in manifest.files()}
+    assert paths["css/app.css.gz"] == "css/app.css"
 
 
 def test_an_encoding_that_a_bundler_did_not_bring_is_made(tmp_path):
@@ -273,23 +292,62 @@ def test_an_encoding_that_a_bundler_did_not_bring_is_made(tmp_path):
     assert brotli.decompress((root / f"{hashed_name}.br").read_bytes()) == PLAIN
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".br"])
-@pytest.mark.parametrize("damage", ["stale", "truncated", "empty", "plain", "trailing"])
-@pytest.mark.parametrize("dry_run", [False, True])
-def test_what_a_bundler_encoded_wrongly_is_an_error_that_names_both(
-    tmp_path, suffix, damage, dry_run
-):
-    encoding = {".gz": "gzip", ".br": "br"}[suffix]
+def damaged(damage, encoding):
     encoded = by_bundler(PLAIN)[encoding]
-    data = {
+    return {
         "stale": by_bundler(b"stale{}")[encoding],
         "truncated": encoded[:-3],
         "empty": b"",
         "plain": b"not encoded at all",
         "trailing": encoded + b"more",
+        "bomb": by_bundler(bytes(10_000_000))[encoding],
     }[damage]
-    files = {"css/app.css": PLAIN, f"css/app.css{suffix}": data}
-    error = failure(WrongEncoding, tmp_path, files, collect={"dry_run": dry_run})
+
+
+each_damage = pytest.mark.parametrize(
+    "damage", ["stale", "truncated", "empty", "plain", "trailing", "bomb"]
+)
+each_suffix = pytest.mark.parametrize(("suffix", "encoding"), [(".gz", "gzip"), (".br", "br")])
+
+
+@each_suffix
+@each_damage
+@pytest.mark.parametrize("version", ["b1", None])
+def test_a_file_beside_another_that_does_not_decode_to_it_has_its_hashed_name_alone(
+    tmp_path, caplog, suffix, encoding, damage, version
+):
+    data = damaged(damage, encoding)
+    files = {
+        "d.csv": PLAIN,
+        f"d.csv{suffix}": data,
+        "e.css": f"a{{b:url(d.csv{suffix})}}",
+    }
+    manifest, root = collected(tmp_path, files, version=version)
+    hashed_name = manifest.paths[f"d.csv{suffix}"]
+    assert (root / hashed_name).read_bytes() == data
+    assert hashed_name in (root / manifest.paths["e.css"]).read_text()
+    decode = {"gzip": gzip.decompress, "br": brotli.decompress}[encoding]
+    for name in ("d.csv", manifest.paths["d.csv"]):
+        assert decode((root / f"{name}{suffix}").read_bytes()) == PLAIN
+    (warning,) = (record for record in caplog.records if record.levelname == "WARNING")
+    assert warning.getMessage() == (
+        "Files with the name of an encoding of the file beside them that do not decode to it; each "
+        f"has a URL by its hashed name alone:\n  d.csv{suffix}"
+    )
+    before = files_of(root)
+    collected(tmp_path, version=version)
+    if version:
+        assert files_of(root) == before
+
+
+@each_suffix
+@each_damage
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_prehashed_name_cannot_be_that_of_an_encoding_it_is_not(
+    tmp_path, suffix, encoding, damage, dry_run
+):
+    files = {"css/app.css": PLAIN, f"css/app.css{suffix}": damaged(damage, encoding)}
+    error = failure(WrongEncoding, tmp_path, files, collect={"dry_run": dry_run}, prehashed="^css/")
     assert str(error) == (
         f"css/app.css{suffix} does not decode to css/app.css: one of the two is stale or damaged. "
         f"Run the bundler again, or leave its copy out with collectstatic --ignore "
@@ -300,12 +358,26 @@ def test_what_a_bundler_encoded_wrongly_is_an_error_that_names_both(
     assert not (tmp_path / "static_root" / "b1" / "staticfiles.json").exists()
 
 
+@pytest.mark.parametrize("keep_originals", [True, False])
+def test_a_prehashed_encoding_serves_as_that_alone_and_has_a_url(tmp_path, keep_originals):
+    encoded = by_bundler(PLAIN)
+    files = {"app-1a.css": PLAIN, "app-1a.css.gz": encoded["gzip"]}
+    options = {"prehashed": "^app-", "keep_originals": keep_originals}
+    manifest, root = collected(tmp_path, files, **options)
+    assert manifest.paths["app-1a.css.gz"] == "app-1a.css.gz"
+    assert list(manifest.assets) == ["app-1a.css"]
+    assert (root / "app-1a.css.gz").read_bytes() == encoded["gzip"]
+    before = files_of(root)
+    collected(tmp_path, **options)
+    assert files_of(root) == before
+
+
 def test_what_a_bundler_encoded_is_not_taken_for_a_style_sheet_that_was_rewritten(tmp_path):
     source = b"a{background:url(l.png)}"
     encoded = by_bundler(source)
     files = {"app.css": source, "app.css.gz": encoded["gzip"], "app.css.br": encoded["br"]}
     manifest, root = collected(tmp_path, files | {"l.png": b"1"})
-    assert sorted(manifest.paths) == ["app.css", "l.png"]
+    assert sorted(manifest.paths) == ["app.css", "app.css.br", "app.css.gz", "l.png"]
     for name in ("app.css", manifest.paths["app.css"]):
         rewritten = (root / name).read_bytes()
         assert manifest.paths["l.png"].encode() in rewritten
@@ -320,6 +392,7 @@ def test_without_originals_what_a_bundler_encoded_keeps_no_name_of_its_own(tmp_p
     hashed_name = manifest.paths["app.css"]
     assert {path.name for path in root.iterdir()} == {
         "staticfiles.json",
+        manifest.paths["app.css.gz"],
         hashed_name,
         f"{hashed_name}.gz",
         f"{hashed_name}.br",
@@ -343,12 +416,65 @@ def test_an_archive_that_is_nobody_s_encoding_is_an_asset(tmp_path, files, encod
     assert (root / manifest.paths[archive]).read_bytes() == b"any"
 
 
-def test_collected_tells_assets_from_what_was_brought_for_them(tmp_path):
+def test_collected_tells_what_a_bundler_encoded_of_another_file(tmp_path):
     storage = FileSystemStorage(location=str(tmp_path))
     names = ["a.css", "a.css.br", "a.css.gz", "b.css.gz", "l.png", "l.png.gz"]
-    found = Collected.of({name: (storage, name) for name in names}, RECIPE)
-    assert list(found.assets) == ["a.css", "b.css.gz", "l.png", "l.png.gz"]
-    assert found.brought == {"a.css": {"br": (storage, "a.css.br"), "gzip": (storage, "a.css.gz")}}
+    sources = {name: (storage, name) for name in names}
+    collected = Collected.of(sources, RECIPE, lambda name: name == "a.css.br")
+    assert list(collected.assets) == ["a.css", "a.css.gz", "b.css.gz", "l.png", "l.png.gz"]
+    assert collected.encodings_only == {"a.css.br"}
+    assert collected.prebuilt == {
+        "a.css": {"br": (storage, "a.css.br"), "gzip": (storage, "a.css.gz")}
+    }
+
+
+# Hashed copies among the sources
+
+
+def outputs(tmp_path, files, **options):
+    """The files that a collectstatic of a neutral site leaves, as somebody may have committed."""
+    with site(tmp_path / "earlier", files, options={"encodings": ["gzip"], **options}) as made:
+        made.collect()
+        return {name: data for name, (data, _) in content(made.root).items()}
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    (tmp_path / "earlier").mkdir()
+    return tmp_path
+
+
+def test_a_hashed_copy_with_other_bytes_is_an_error_that_names_both(earlier):
+    files = outputs(earlier, {"a.css": "a{background:url(i.png)}", "i.png": b"PNG"})
+    (copy,) = [
+        name
+        for name in files
+        if name.startswith("a.") and name.count(".") == 2 and name.endswith("css")
+    ]
+    del files["staticfiles.json"]
+    error = failure(NameCollision, earlier, files)
+    assert ("a.css", copy, copy) in [
+        (*sorted(names, key=len), path) for *names, path in error.collisions
+    ]
+    assert f"--ignore '{copy}'" in str(error)
+    assert not (earlier / "static_root" / "b1" / "staticfiles.json").exists()
+
+
+@pytest.mark.parametrize("version", ["b1", None])
+@pytest.mark.parametrize("keep_originals", [True, False])
+def test_hashed_copies_with_the_same_bytes_change_nothing(earlier, version, keep_originals):
+    files = outputs(earlier, {"a.css": PLAIN, "i.png": b"PNG"})
+    del files["staticfiles.json"]
+    manifest, root = collected(earlier, files, version=version, keep_originals=keep_originals)
+    assert set(manifest.paths) == set(files)
+    for asset in manifest.assets.values():
+        assert digest_of([(root / asset.hashed_name).read_bytes()]).integrity == asset.integrity
+        if manifest.has_original(asset):
+            assert (root / asset.name).read_bytes() == files[asset.name]
+    before = files_of(root)
+    collected(earlier, version=version, keep_originals=keep_originals)
+    if version:
+        assert files_of(root) == before
 
 
 def test_a_bundler_s_copy_that_changed_is_taken_in_the_next_build(tmp_path):
@@ -358,5 +484,4 @@ def test_a_bundler_s_copy_that_changed_is_taken_in_the_next_build(tmp_path):
     write(tmp_path / "sources", {"app.css.gz": second})
     after, root = collected(tmp_path, version="b2")
     assert (root / f"{after.paths['app.css']}.gz").read_bytes() == second
-    # The identity bytes are what a build is known by.
-    assert after.content == before.content
+    assert after.paths["app.css"] == before.paths["app.css"]

@@ -1,10 +1,11 @@
 import gzip
 import zlib
+from itertools import chain
 
 import brotli
 import pytest
 
-from versioned_storage.build.codecs import compressor, decompressor
+from versioned_storage.build.codecs import PIECE, compressor, decompressor
 from versioned_storage.constants import ENCODINGS, SKIP_COMPRESS_EXTENSIONS, is_eligible
 
 CONTENTS = [b"", b"x", b"body { color: red }\n" * 500, bytes(range(256)) * 40]
@@ -33,7 +34,7 @@ def test_what_is_encoded_is_what_any_decoder_reads(content):
 def test_what_is_encoded_decodes_byte_by_byte(encoding, content):
     decoder = decompressor(encoding.name)
     assert not decoder.finished()
-    parts = [decoder.decompress(bytes([byte])) for byte in encoded(encoding, content)]
+    parts = [b"".join(decoder.decompress(bytes([byte]))) for byte in encoded(encoding, content)]
     assert b"".join(parts) == content
     assert decoder.finished()
 
@@ -63,7 +64,7 @@ def test_gzip_says_neither_a_time_nor_a_name():
 @both
 def test_a_part_of_a_stream_is_not_finished(encoding):
     decoder = decompressor(encoding.name)
-    decoder.decompress(encoded(encoding, CONTENTS[2])[:-1])
+    b"".join(decoder.decompress(encoded(encoding, CONTENTS[2])[:-1]))
     assert not decoder.finished()
 
 
@@ -71,7 +72,7 @@ def test_gzip_is_not_finished_when_something_follows():
     whole = encoded(ENCODINGS["gzip"], b"content")
     for chunks in ([whole + b"more"], [whole, b"more"], [whole + whole], [whole, whole]):
         decoder = decompressor("gzip")
-        assert b"".join(map(decoder.decompress, chunks)) == b"content"
+        assert b"".join(chain.from_iterable(map(decoder.decompress, chunks))) == b"content"
         assert not decoder.finished()
 
 
@@ -80,7 +81,7 @@ def test_brotli_refuses_what_follows():
     for chunks in ([whole + b"more"], [whole, b"more"], [whole + whole], [whole, whole]):
         decoder = decompressor("br")
         with pytest.raises(brotli.error):
-            list(map(decoder.decompress, chunks))
+            list(chain.from_iterable(map(decoder.decompress, chunks)))
 
 
 def test_the_skip_list_is_sorted_lower_case_and_without_dots():
@@ -127,3 +128,13 @@ def test_another_list_stands_in_the_place_of_the_own_one():
     assert is_eligible("a.png", ("css",))
     assert not is_eligible("a.css", ("css",))
     assert is_eligible("a.css", ())
+
+
+@both
+@pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 50 * PIECE + 7])
+def test_a_bomb_comes_in_pieces_that_fit_into_memory(encoding, size):
+    decoder = decompressor(encoding.name)
+    sizes = [len(piece) for piece in decoder.decompress(encoded(encoding, bytes(size)))]
+    assert sum(sizes) == size
+    assert max(sizes) <= 2 * PIECE
+    assert decoder.finished()

@@ -1,6 +1,7 @@
 import gzip
 import os
 import stat
+import tracemalloc
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -36,11 +37,11 @@ def opener(content):
     return partial(BytesIO, content)
 
 
-def work_of(directory, *names, content=TEXT, **brought):
-    """A work whose files are there; ``brought`` are the bytes of a bundler's encodings."""
+def work_of(directory, *names, content=TEXT, **prebuilt):
+    """A work whose files are there; ``prebuilt`` are the bytes of a bundler's encodings."""
     for name in names:
         directory.write(name, [content])
-    openers = {encoding: opener(copy) for encoding, copy in brought.items()}
+    openers = {encoding: opener(copy) for encoding, copy in prebuilt.items()}
     return Work(names, digest_of([content]), openers)
 
 
@@ -279,12 +280,24 @@ def test_what_a_bundler_brought_is_taken_byte_for_byte(directory):
         assert read(directory, f"{name}.gz") == gz
 
 
-def test_what_a_bundler_brought_for_other_bytes_is_not_taken(directory):
-    """Its file is right for the source, whose references were then rewritten."""
-    work = work_of(directory, "a.css", gzip=gzip.compress(OTHER))
-    (one,) = made(directory, work).values()
-    assert one.reused == frozenset()
+def test_what_an_earlier_build_has_of_other_bytes_is_not_taken(directory):
+    directory.write("a.css", [TEXT])
+    base = {"gzip": opener(gzip.compress(OTHER)), "br": opener(brotli.compress(TEXT, quality=1))}
+    (one,) = made(directory, Work(("a.css",), digest_of([TEXT]), base=base)).values()
+    assert one.reused == {"br"}
     assert gzip.decompress(read(directory, "a.css.gz")) == TEXT
+
+
+@both
+def test_no_more_is_decoded_than_the_content_has(encoding):
+    bomb = encoded(encoding, bytes(100_000_000))
+    tracemalloc.start()
+    try:
+        assert not decodes_to(opener(bomb), encoding, digest_of([TEXT]))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5_000_000
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7])

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from django.core.files.storage import Storage
 
 from ..constants import ENCODINGS, is_eligible
-from ..progress import track
+from ..progress import logger, track
 from ..text import bytes_text, count_text
 from .compression import Compressed, Opener, Work, compress, decodes_to
 from .directory import BuildDirectory, Digest
@@ -24,8 +24,9 @@ from .manifest import (
     content_digest,
     content_type,
     differences,
+    names_of_encodings,
 )
-from .problems import BuildIsComplete, WrongEncoding
+from .problems import BuildIsComplete, NameCollision, WrongEncoding, stale_encodings_text
 from .sources import Sources
 
 #: The sizes of encodings that S3 has, by the integrity of their asset and their name.
@@ -52,26 +53,33 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Collected:
-    """The sources of a build, and what a bundler brought along for them.
+    """The sources of a build, and what a bundler encoded of them.
 
-    ``brought`` has, by the name of an asset and the name of an encoding, the source that may be
-    that asset in that encoding.
+    ``prebuilt`` has, by the name of an asset and the name of an encoding, the source that may be
+    that asset in that encoding. It is an asset of its own too, except where its name is prehashed:
+    then it has no other name than that of the encoding, and is listed in ``encodings_only``.
     """
 
     assets: Sources
-    brought: Mapping[str, Mapping[str, tuple[Storage, str]]] = field(default_factory=dict)
+    prebuilt: Mapping[str, Mapping[str, tuple[Storage, str]]] = field(default_factory=dict)
+    encodings_only: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, sources: Sources, recipe: Recipe) -> Collected:
-        assets = dict(sources)
-        brought: dict[str, dict[str, tuple[Storage, str]]] = {}
+    def of(
+        cls, sources: Sources, recipe: Recipe, prehashed: Callable[[str], bool] = lambda _: False
+    ) -> Collected:
+        prebuilt: dict[str, dict[str, tuple[Storage, str]]] = {}
+        encodings_only = set()
         for encoding in recipe.encodings:
             suffix = ENCODINGS[encoding].suffix
-            for name in sources:
-                of = name.removesuffix(suffix)
-                if of != name and of in sources and recipe.eligible(of):
-                    brought.setdefault(of, {})[encoding] = assets.pop(name)
-        return cls(assets, brought)
+            for name, source in sources.items():
+                encoded = name.removesuffix(suffix)
+                if encoded != name and encoded in sources and recipe.eligible(encoded):
+                    prebuilt.setdefault(encoded, {})[encoding] = source
+                    if prehashed(name):
+                        encodings_only.add(name)
+        assets = {name: sources[name] for name in sources if name not in encodings_only}
+        return cls(assets, prebuilt, frozenset(encodings_only))
 
 
 @dataclass(frozen=True)
@@ -150,6 +158,7 @@ def assemble(
     recipe: Recipe,
     fingerprint: Callable[[Sources, BuildDirectory], Iterator[Fingerprinted]],
     *,
+    prehashed: Callable[[str], bool] = lambda _: False,
     complete: Manifest | None = None,
     base: Base | None = None,
     elsewhere: Elsewhere | None = None,
@@ -164,35 +173,66 @@ def assemble(
     for what is wrong with the sources, `CannotWrite` for what is wrong with the disk.
     """
     started = time.monotonic()
-    collected = Collected.of(sources, recipe)
+    collected = Collected.of(sources, recipe, prehashed)
 
     def fingerprinted(where: BuildDirectory) -> tuple[Fingerprinted, ...]:
         one_by_one = fingerprint(collected.assets, where)
         total = len(collected.assets)
-        return tuple(track(one_by_one, total=total, doing="Fingerprinting", unit="files"))
+        done = tuple(track(one_by_one, total=total, doing="Fingerprinting", unit="files"))
+        check_names(done, recipe)
+        return done
 
     if dry_run or complete is not None:
         done = fingerprinted(directory.untouched())
-        manifest = record(done, recipe)
+        manifest = record(done, recipe, collected)
         if complete is not None and manifest.content != complete.content:
             differ = differences(complete, manifest)
             raise BuildIsComplete(str(recipe.build), str(directory.root), differ)
     if not dry_run and (complete is None or any(one.written for one in done)):
         done = fingerprinted(directory)
-        manifest = record(done, recipe)
+        manifest = record(done, recipe, collected)
     found = works(done, collected, directory, recipe, base, elsewhere)
     compressed: list[Compressed] = []
     if not dry_run:
         one_by_one = compress(found, directory, recipe.encodings)
         compressed.extend(track(one_by_one, total=len(found), doing="Compressing", unit="files"))
         if not recipe.keep_originals:
-            _remove_brought(collected, directory)
+            _remove_prebuilt(collected, directory)
     manifest = with_encodings(manifest, compressed)
     return Built(done, manifest, tuple(compressed), time.monotonic() - started)
 
 
-def record(done: Iterable[Fingerprinted], recipe: Recipe) -> Manifest:
+def check_names(done: Iterable[Fingerprinted], recipe: Recipe) -> None:
+    """Raise `NameCollision` where two assets would be the same file with different bytes."""
+    done = tuple(done)
+    encoded = names_of_encodings(
+        (one.name for one in done), recipe.encodings, recipe.skip_compress_extensions
+    )
+    owners: dict[str, tuple[str | None, Digest, str]] = {}
+    collisions: dict[tuple[str, str], str] = {}
+    for one in done:
+        original = one.source if recipe.build is None else one.digest
+        names = {one.hashed_name: one.digest}
+        if recipe.keep_originals:
+            names.setdefault(one.name, original)
+        encodings = recipe.encodings if recipe.eligible(one.name) else ()
+        for name, digest in names.items():
+            for encoding in (None, *encodings):
+                if encoding is None and name == one.name != one.hashed_name and name in encoded:
+                    continue
+                path = name + (ENCODINGS[encoding].suffix if encoding else "")
+                owner = owners.setdefault(path, (encoding, digest, one.name))
+                if owner[:2] != (encoding, digest):
+                    collisions.setdefault((owner[2], one.name), path)
+    if collisions:
+        raise NameCollision([(*names, path) for names, path in collisions.items()])
+
+
+def record(
+    done: Iterable[Fingerprinted], recipe: Recipe, collected: Collected | None = None
+) -> Manifest:
     """The manifest of what was fingerprinted, without its encodings yet."""
+    encodings_only = collected.encodings_only if collected else frozenset()
     assets = [
         Asset(
             name=one.name,
@@ -210,7 +250,10 @@ def record(done: Iterable[Fingerprinted], recipe: Recipe) -> Manifest:
         "skip_compress_extensions": recipe.skip_compress_extensions,
     }
     return Manifest(
-        paths={asset.name: asset.hashed_name for asset in assets},
+        paths={
+            **{asset.name: asset.hashed_name for asset in assets},
+            **{name: name for name in encodings_only},
+        },
         build=recipe.build,
         content=content_digest(assets, shaped_by),
         encoders=recipe.encoders,
@@ -229,43 +272,65 @@ def works(
     elsewhere: Elsewhere | None = None,
 ) -> list[Work]:
     """What there is to compress, each content once. Raises `WrongEncoding`."""
-    found: dict[Digest, tuple[list[str], dict[str, Opener]]] = {}
-    there = base.encodings_by_content() if base else {}
+    found: dict[Digest, tuple[dict[str, None], dict[str, Opener]]] = {}
+    encoded = names_of_encodings(
+        collected.assets, recipe.encodings, recipe.skip_compress_extensions
+    )
+    stale: list[str] = []
     for one in done:
         if not recipe.encodings or not recipe.eligible(one.name):
             continue
-        brought = _brought(one, collected)
+        prebuilt = _prebuilt(one, collected, stale)
         files = {one.hashed_name: one.digest}
-        if recipe.keep_originals and not directory.path(one.name).is_symlink():
+        is_kept = recipe.keep_originals and one.name not in encoded
+        if is_kept and not directory.path(one.name).is_symlink():
             # In the neutral layout an original is as its source is, references and all.
             files.setdefault(one.name, one.source if recipe.build is None else one.digest)
         for name, digest in files.items():
-            known = there.get(digest.integrity, {})
-            names, openers = found.setdefault(digest, ([], dict(known)))
-            names.append(name)
-            openers.update(brought)
+            names, openers = found.setdefault(digest, ({}, {}))
+            names[name] = None
+            if digest == one.source:
+                openers.update(prebuilt)
+    if stale:
+        logger.warning("%s", stale_encodings_text(stale))
+    of_base = base.encodings_by_content() if base else {}
     return [
-        Work(tuple(names), digest, brought, (elsewhere or {}).get(digest.integrity, {}))
-        for digest, (names, brought) in found.items()
+        Work(
+            tuple(names),
+            digest,
+            prebuilt,
+            of_base.get(digest.integrity, {}),
+            (elsewhere or {}).get(digest.integrity, {}),
+        )
+        for digest, (names, prebuilt) in found.items()
     ]
 
 
-def _brought(one: Fingerprinted, collected: Collected) -> dict[str, Opener]:
-    brought: dict[str, Opener] = {}
-    for name, source in collected.brought.get(one.name, {}).items():
+def _prebuilt(one: Fingerprinted, collected: Collected, stale: list[str]) -> dict[str, Opener]:
+    """What opens the encodings that a bundler made of this asset's source.
+
+    Those that are not of it are added to ``stale``. Raises `WrongEncoding` for one that has no
+    other name.
+    """
+    prebuilt: dict[str, Opener] = {}
+    for name, source in collected.prebuilt.get(one.name, {}).items():
         encoding = ENCODINGS[name]
-        brought[name] = partial(_open, source)
-        if not decodes_to(brought[name], encoding, one.source):
+        opener = partial(_open, source)
+        if decodes_to(opener, encoding, one.source):
+            prebuilt[name] = opener
+        elif one.name + encoding.suffix in collected.encodings_only:
             raise WrongEncoding(one.name, one.name + encoding.suffix)
-    return brought
+        else:
+            stale.append(one.name + encoding.suffix)
+    return prebuilt
 
 
-def _remove_brought(collected: Collected, directory: BuildDirectory) -> None:
+def _remove_prebuilt(collected: Collected, directory: BuildDirectory) -> None:
     """Take away what collectstatic copied of a bundler's encodings, under their original names."""
-    for name, encodings in collected.brought.items():
+    for name, encodings in collected.prebuilt.items():
         for encoding in encodings:
             copied = name + ENCODINGS[encoding].suffix
-            if not directory.path(copied).is_symlink():
+            if copied not in collected.encodings_only and not directory.is_symlink(copied):
                 directory.remove(copied)
 
 

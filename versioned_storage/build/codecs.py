@@ -5,11 +5,18 @@ from __future__ import annotations
 import hashlib
 import zlib
 from base64 import b64encode
+from collections.abc import Iterator
 from typing import Protocol
 
 import brotli
 
 from ..constants import ENCODINGS
+
+#: The most bytes that are decoded at a time, about.
+PIECE = 256 * 1024
+
+#: What a decompressor raises on what it cannot decode.
+DECODING_ERRORS = (brotli.error, zlib.error)
 
 
 class Compressor(Protocol):
@@ -21,9 +28,12 @@ class Compressor(Protocol):
 
 
 class Decompressor(Protocol):
-    """Takes chunks of the encoded form, gives chunks of bytes; raises on what it cannot decode."""
+    """Takes chunks of the encoded form, yields pieces of bytes; raises on what it cannot decode.
 
-    def decompress(self, data: bytes, /) -> bytes: ...
+    A piece is never much larger than `PIECE`, however far the encoded form expands.
+    """
+
+    def decompress(self, data: bytes, /) -> Iterator[bytes]: ...
 
     def finished(self) -> bool: ...
 
@@ -45,9 +55,15 @@ class _Unbrotli:
     def __init__(self) -> None:
         self._decoder = brotli.Decompressor()
 
-    def decompress(self, data: bytes, /) -> bytes:
-        decoded: bytes = self._decoder.process(data)
-        return decoded
+    def decompress(self, data: bytes, /) -> Iterator[bytes]:
+        piece = self._decoder.process(data, output_buffer_limit=PIECE)
+        yield piece
+        # A full piece may be a part of what the decoder has read already.
+        while not self._decoder.is_finished() and (
+            len(piece) >= PIECE or not self._decoder.can_accept_more_data()
+        ):
+            piece = self._decoder.process(b"", output_buffer_limit=PIECE)
+            yield piece
 
     def finished(self) -> bool:
         done: bool = self._decoder.is_finished()
@@ -58,8 +74,14 @@ class _Gunzip:
     def __init__(self) -> None:
         self._decoder = zlib.decompressobj(wbits=_GZIP)
 
-    def decompress(self, data: bytes, /) -> bytes:
-        return self._decoder.decompress(data)
+    def decompress(self, data: bytes, /) -> Iterator[bytes]:
+        while True:
+            piece = self._decoder.decompress(data, PIECE)
+            yield piece
+            data = self._decoder.unconsumed_tail
+            # A full piece may be a part of what zlib has read already.
+            if not data and (len(piece) < PIECE or self._decoder.eof):
+                return
 
     def finished(self) -> bool:
         return self._decoder.eof and not self._decoder.unused_data
@@ -95,8 +117,8 @@ class Decoding:
         if self._broken:
             return b""
         try:
-            decoded = self._decoder.decompress(chunk) if self._decoder else chunk
-        except (brotli.error, zlib.error):
+            decoded = b"".join(self._decoder.decompress(chunk)) if self._decoder else chunk
+        except DECODING_ERRORS:
             self._broken = True
             return b""
         self._sha384.update(decoded)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-import brotli
-
 from ..constants import ENCODINGS, Encoding
-from .codecs import Compressor, compressor, decompressor
+from .codecs import DECODING_ERRORS, Compressor, compressor, decompressor
 from .directory import BuildDirectory, Digest, Digester, chunks_of
 from .manifest import BuildFile
 
@@ -24,14 +21,16 @@ Opener = Callable[[], AbstractContextManager[BinaryIO]]
 class Work:
     """One content that is to be there in each encoding.
 
-    ``names`` are the files in the build directory that have it. ``brought`` opens, by encoding,
-    what may be that content encoded already. ``elsewhere`` has the sizes of the encodings that
+    ``names`` are the files in the build directory that have it. ``prebuilt`` opens, by encoding,
+    what is that content encoded by a bundler, ``base`` what an earlier build has of it and has to
+    be checked. ``elsewhere`` has the sizes of the encodings that
     need not be on this disk, because S3 has them.
     """
 
     names: tuple[str, ...]
     digest: Digest
-    brought: Mapping[str, Opener] = field(default_factory=dict)
+    prebuilt: Mapping[str, Opener] = field(default_factory=dict)
+    base: Mapping[str, Opener] = field(default_factory=dict)
     elsewhere: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -71,14 +70,20 @@ def compress(
 
 
 def decodes_to(open_file: Opener, encoding: Encoding, digest: Digest) -> bool:
-    """Say whether a file is there, is whole and decodes to the bytes of ``digest``."""
+    """Say whether a file is there, is whole and decodes to the bytes of ``digest``.
+
+    No more is decoded than ``digest`` has, so a decompression bomb costs nothing.
+    """
     decoder = decompressor(encoding.name)
     digester = Digester()
     try:
         with open_file() as file:
             for chunk in chunks_of(file):
-                digester.update(decoder.decompress(chunk))
-    except (FileNotFoundError, NotADirectoryError, brotli.error, zlib.error):
+                for piece in decoder.decompress(chunk):
+                    digester.update(piece)
+                    if digester.size > digest.size:
+                        return False
+    except (FileNotFoundError, NotADirectoryError, *DECODING_ERRORS):
         return False
     return decoder.finished() and digester.digest() == digest
 
@@ -133,11 +138,13 @@ def _is_there(work: Work, directory: BuildDirectory, encoding: Encoding, names: 
 
 
 def _take(work: Work, directory: BuildDirectory, encoding: Encoding, names: list[str]) -> bool:
-    """Write what was brought along for the first of ``names``; False when that is not it."""
-    brought = work.brought.get(encoding.name)
-    if brought is None or not decodes_to(brought, encoding, work.digest):
-        return False
-    with brought() as file:
+    """Write what is encoded already as the first of ``names``; False when nothing is."""
+    opener = work.prebuilt.get(encoding.name)
+    if opener is None:
+        opener = work.base.get(encoding.name)
+        if opener is None or not decodes_to(opener, encoding, work.digest):
+            return False
+    with opener() as file:
         directory.write(names[0], chunks_of(file))
     return True
 

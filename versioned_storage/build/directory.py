@@ -59,13 +59,13 @@ class Digester:
     """Computes a `Digest` chunk by chunk."""
 
     def __init__(self) -> None:
-        self._size = 0
+        self.size = 0
         # Django names files by it; nothing here relies on it for security.
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha384 = hashlib.sha384()
 
     def update(self, chunk: bytes) -> None:
-        self._size += len(chunk)
+        self.size += len(chunk)
         self._md5.update(chunk)
         self._sha384.update(chunk)
 
@@ -77,7 +77,7 @@ class Digester:
 
     def digest(self) -> Digest:
         integrity = "sha384-" + b64encode(self._sha384.digest()).decode()
-        return Digest(self._size, self._md5.hexdigest(), integrity)
+        return Digest(self.size, self._md5.hexdigest(), integrity)
 
 
 def digest_of(chunks: Iterable[bytes]) -> Digest:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -114,7 +114,9 @@ class Fingerprinter:
 
     ``hashed_name`` is the storage's hook of that name. ``collected`` holds the digests of the
     originals that this very run has copied into the directory. ``prehashed`` says which names
-    carry a hash already. ``ignore_missing`` holds ``"file-glob:reference-glob"`` entries.
+    carry a hash already. ``without_original`` are the names that belong to an encoding of another
+    file, so that nothing is put there. ``ignore_missing`` holds ``"file-glob:reference-glob"``
+    entries.
     """
 
     sources: Sources
@@ -127,6 +129,7 @@ class Fingerprinter:
     ignore_missing: tuple[str, ...] = ()
     strict_source_maps: bool = False
     keep_originals: bool = True
+    without_original: Collection[str] = frozenset()
 
     def __post_init__(self) -> None:
         self._broken: list[BrokenReference] = []
@@ -157,9 +160,7 @@ class Fingerprinter:
         looked_at = scanned | set(filter(self._may_compute_paths, self.sources))
         # Leaves first: most of what has references then has no need to wait, nor to be kept.
         names = sorted(self.sources, key=lambda name: (name in scanned, name))
-        for name in names:
-            if not _is_utf8(name):
-                raise NameNotUTF8(name)
+        _check_utf8(names)
         with closing(read_all(self.sources, names, whole=looked_at, known=self.collected)) as read:
             for source in read:
                 if source.name in looked_at:
@@ -323,6 +324,15 @@ class Fingerprinter:
             raise NameTooLong(name, hashed_name, _LONGEST_NAME)
         return hashed_name
 
+    def _is_hashed_copy(self, name: str, digest: Digest) -> bool:
+        """Whether another source with the same bytes has this as its hashed name."""
+        stem, extension = posixpath.splitext(name)
+        original = posixpath.splitext(stem)[0] + extension
+        if original == name or original not in self.sources:
+            return False
+        content = DigestedFile(original, digest, BytesIO)
+        return self._hashed_name(original, content) == name
+
     def _place(
         self,
         name: str,
@@ -341,10 +351,14 @@ class Fingerprinter:
                 (directory.link if versioned else directory.copy)(name, hashed_name)
             else:
                 directory.write(hashed_name, chunks())
-        if name == hashed_name:
+        if name == hashed_name or name in self.without_original:
             stale = False
         elif not self.keep_originals:
-            stale = directory.exists(name) and not directory.is_symlink(name)
+            stale = (
+                directory.exists(name)
+                and not directory.is_symlink(name)
+                and not self._is_hashed_copy(name, digest)
+            )
             if stale:
                 directory.remove(name)
         else:
@@ -359,6 +373,9 @@ class Fingerprinter:
         return missing or stale
 
 
+# What Python puts for the bytes of a name that are not UTF-8.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 # Django reads a name as a URL before it puts the hash in: a "#" in the name of a file would begin
 # a fragment. Characters of the private use area stand in for those until it is done.
 _READ_AS_URL = frozenset("%#?")
@@ -366,9 +383,7 @@ _STAND_INS = {ord(character): 0xE000 + ord(character) for character in _READ_AS_
 _STOOD_FOR = {stand_in: original for original, stand_in in _STAND_INS.items()}
 
 
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _check_utf8(names: Iterable[str]) -> None:
+    for name in names:
+        if _SURROGATE.search(name):
+            raise NameNotUTF8(name)

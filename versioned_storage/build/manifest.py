@@ -10,11 +10,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from whitenoise.media_types import MediaTypes
 
-from ..constants import ENCODINGS, IDENTITY, MANIFEST_NAME, MEDIA_TYPES
+from ..constants import ENCODINGS, IDENTITY, MANIFEST_NAME, MEDIA_TYPES, is_eligible
 from ..errors import VersionedStorageError
 from ..text import names_text
 
@@ -135,11 +136,27 @@ class Manifest:
         """The asset of that original name."""
         return self.assets.get(self.paths.get(name, ""))
 
+    def has_original(self, asset: Asset) -> bool:
+        """Whether the build serves that asset of its own under its original name too.
+
+        It does not where originals are not kept, and where the name is that of an encoding of
+        another asset: ``app.css.gz`` beside ``app.css`` is served by its hashed name alone.
+        """
+        return self.keep_originals and asset.name not in self._names_of_encodings
+
+    @cached_property
+    def _names_of_encodings(self) -> frozenset[str]:
+        return names_of_encodings(
+            (name for asset in self.assets.values() for name in (asset.hashed_name, asset.name)),
+            [name for name in self.encoders if name in ENCODINGS],
+            self.skip_compress_extensions,
+        )
+
     def files(self) -> Iterator[BuildFile]:
         """Every file that the build serves, each under each of its names."""
         for asset in self.assets.values():
             paths = {asset.path: None}
-            if self.keep_originals:
+            if self.has_original(asset):
                 paths[asset.original_path] = None
             for variant in asset.variants():
                 for path in paths:
@@ -248,6 +265,16 @@ def differences(old: Manifest, new: Manifest) -> Differences:
         added=tuple(sorted(now.keys() - was.keys())),
         removed=tuple(sorted(was.keys() - now.keys())),
         changed=tuple(sorted(name for name in now.keys() & was.keys() if now[name] != was[name])),
+    )
+
+
+def names_of_encodings(
+    names: Iterable[str], encodings: Iterable[str], skip: tuple[str, ...]
+) -> frozenset[str]:
+    """The names that the encodings of files of these names have."""
+    suffixes = [ENCODINGS[encoding].suffix for encoding in encodings]
+    return frozenset(
+        name + suffix for name in names if is_eligible(name, skip) for suffix in suffixes
     )
 
 

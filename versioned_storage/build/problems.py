@@ -171,6 +171,37 @@ class UnreadableSource(SourceError):
         )
 
 
+class NameCollision(SourceError):
+    """Two assets would be the same file of the build, with different bytes.
+
+    ``collisions`` has the names of both and the name of the file.
+    """
+
+    def __init__(self, collisions: Sequence[tuple[str, str, str]]) -> None:
+        self.collisions = tuple(collisions)
+        lines = [
+            f"{first} and {second} would both be {path}" for first, second, path in self.collisions
+        ]
+        names = [name for first, second, path in collisions for name in (first, second)]
+        collected = [path for *_, path in collisions if path in names]
+        ignored = collected[0] if collected else names[1]
+        super().__init__(
+            list(dict.fromkeys(names)),
+            f"{count_text(len(lines), 'file')} would have two contents:\n{lines_text(lines)}\n"
+            "Most often an earlier collectstatic wrote hashed copies into a source directory. "
+            "Delete them there, or leave them out, for example with collectstatic --ignore "
+            f"{escape(ignored)!r}.",
+        )
+
+
+def stale_encodings_text(names: Sequence[str]) -> str:
+    """What the log says of encodings that do not decode to the file beside them."""
+    return (
+        "Files with the name of an encoding of the file beside them that do not decode to it; each "
+        f"has a URL by its hashed name alone:\n{lines_text(sorted(names))}"
+    )
+
+
 class BuildIsComplete(VersionedStorageError):
     """Other content was collected into a build that is complete."""
 

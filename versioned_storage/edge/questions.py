@@ -191,7 +191,7 @@ def whose(*manifests: Manifest) -> dict[str, str]:
 
 
 def _paths(manifest: Manifest, asset: Asset) -> list[str]:
-    paths = [asset.path, *([asset.original_path] if manifest.keep_originals else [])]
+    paths = [asset.path, *([asset.original_path] if manifest.has_original(asset) else [])]
     return list(dict.fromkeys(paths))
 
 

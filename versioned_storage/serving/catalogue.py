@@ -150,7 +150,7 @@ def _by_name(manifest: Manifest, manifest_name: str) -> dict[str, Asset]:
     found = {}
     for asset in manifest.assets.values():
         found[asset.hashed_name] = asset
-        if manifest.keep_originals:
+        if manifest.has_original(asset):
             found[asset.name] = asset
     # An asset of the manifest's name has its hashed one alone: on disk the manifest is there.
     found.pop(manifest_name, None)
