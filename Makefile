@@ -3,14 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo serve test test-all lint types matrix clean
+.PHONY: help demo serve edge test test-all lint types matrix docs docs-serve dist clean
 
 help:
 	@echo "make demo      build, publish and fetch the example project, and say what happened"
 	@echo "make serve     leave the example project up for a browser, with a button for the next deploy"
+	@echo "make edge      an S3 server and a CDN on this machine, for a site of your own"
 	@echo "make test      run the test suite"
 	@echo "make test-all  run all of it: the deep tests, and those of radosgw, nginx, njs, node and chromium"
 	@echo "make lint      ruff and mypy"
+	@echo "make docs      build the documentation into site/; a broken link fails"
+	@echo "make docs-serve  show the documentation and follow changes"
 	@echo "make matrix    the test suite on every Django and Python that is here"
 
 # One stamp for each extra: a newer pyproject.toml installs again.
@@ -27,6 +30,9 @@ demo: $(VENV)/.installed-demo
 serve: $(VENV)/.installed-demo
 	@$(RUN) example_project/demo.py --serve
 
+edge: $(VENV)/.installed-demo
+	@$(RUN) example_project/edge.py
+
 test: $(VENV)/.installed-test
 	@$(RUN) -m pytest -n auto --dist loadfile
 
@@ -38,8 +44,15 @@ lint: $(VENV)/.installed-lint
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 
+# What is cached from an earlier build is not checked again.
+docs: $(VENV)/.installed-docs
+	@$(VENV)/bin/zensical build --clean --strict
+
+docs-serve: $(VENV)/.installed-docs
+	@$(VENV)/bin/zensical serve
+
 matrix: $(VENV)/.installed-matrix
 	@$(RUN) -m nox $(SESSIONS)
 
 clean:
-	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache
+	rm -rf $(VENV) site dist .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache

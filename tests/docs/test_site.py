@@ -1,0 +1,105 @@
+"""The documentation as it is built: every link leads somewhere, and nothing comes from outside."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+
+from tests.docs.reader import DOCS, ROOT
+
+#: A page loads these; an <a> only leads away.
+LOADS = {"img": "src", "link": "href", "script": "src", "source": "src", "iframe": "src"}
+#: A <link> that names the site itself.
+NAMES = {"canonical", "alternate", "next", "prev"}
+
+
+class Page(HTMLParser):
+    """The anchors, the links and the loaded URLs of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.anchors |= {values[name] for name in ("id", "name") if name in values}
+        if tag == "a" and "href" in values:
+            self.links.append(values["href"])
+        if values.get(LOADS.get(tag, "")) and values.get("rel") not in NAMES:
+            self.loaded.append(values[LOADS[tag]])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if importlib.util.find_spec("zensical") is None:
+        pytest.skip("zensical is not installed (pip install -e '.[docs]')")
+    project = tmp_path_factory.mktemp("site")
+    shutil.copytree(DOCS, project / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", project)
+    built = subprocess.run(
+        [sys.executable, "-m", "zensical", "build", "--strict"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    return project / "site"
+
+
+def test_the_site_builds_strictly_and_each_link_in_its_pages_leads_somewhere(site: Path) -> None:
+    pages = {path: Page(path.read_text()) for path in site.rglob("*.html")}
+    broken = []
+    for path, page in pages.items():
+        if path.name == "404.html":
+            continue
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            anchor = unquote(parts.fragment)
+            if not target.exists() or (anchor and anchor not in pages[target].anchors):
+                broken.append(f"{path.relative_to(site)}: {link}")
+    assert not broken
+
+
+def test_no_page_loads_anything_from_another_host(site: Path) -> None:
+    loaded = {url for path in site.rglob("*.html") for url in Page(path.read_text()).loaded}
+    assert loaded
+    assert not [url for url in loaded if urlsplit(url).netloc]
+
+
+def test_each_page_is_in_the_navigation() -> None:
+    text = (ROOT / "mkdocs.yml").read_text()
+    nav = set(_pages(yaml.safe_load(text)["nav"]))
+    assert nav == {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+
+
+def test_no_page_names_the_address_of_a_package_registry() -> None:
+    for path in (*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "mkdocs.yml"):
+        assert not re.search(r"--(extra-)?index-url|files\.pythonhosted", path.read_text()), path
+
+
+def _pages(nav: object) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    elif isinstance(nav, dict):
+        yield from _pages(list(nav.values()))
+    elif isinstance(nav, list):
+        for entry in nav:
+            yield from _pages(entry)
