@@ -12,6 +12,7 @@ from pathlib import Path
 from ..build.manifest import Manifest
 from ..constants import ENCODINGS, MANIFEST_NAME, RESPONSE_HEADERS, SKIP_COMPRESS_EXTENSIONS
 from ..errors import VersionedStorageError
+from ..text import names_text
 
 VIEWER_REQUEST = "viewer_request.js"
 VIEWER_RESPONSE = "viewer_response.js"
@@ -64,8 +65,8 @@ class Compressed:
     def less_than(self, other: Compressed) -> str:
         """What ``other`` has that this has not, for people; empty where there is nothing."""
         encodings = [name for name in other.encodings if name not in self.encodings]
-        extensions = [f"encoded .{name} files" for name in self.skip if name not in other.skip]
-        return " and ".join([*encodings, *extensions])
+        extensions = names_text([f".{name}" for name in self.skip if name not in other.skip])
+        return " and ".join([*encodings, *([f"encoded {extensions} files"] if extensions else [])])
 
 
 def shared(settings: Compressed, builds: Iterable[Compressed]) -> Compressed:

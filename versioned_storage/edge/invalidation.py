@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from ..errors import VersionedStorageError
 from ..origin.connection import Connection
-from ..text import count_text
+from ..text import count_text, names_text
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudfront import CloudFrontClient
@@ -62,7 +62,7 @@ class UnknownDistribution(VersionedStorageError):
         self.found = tuple(found)
         super().__init__(
             f"No CloudFront distribution of this account has the domain or the alias {host!r}; "
-            f"found {', '.join(self.found[:10]) or 'none'}. Name it with --distribution, or use "
+            f"found {names_text(self.found) or 'none'}. Name it with --distribution, or use "
             "the credentials of the account that has it."
         )
 

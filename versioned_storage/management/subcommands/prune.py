@@ -20,7 +20,7 @@ from ...origin import retention
 from ...origin.claim import DEAD_AFTER
 from ...origin.prune import Pruned, Pruner
 from ...origin.retention import Activated, Verdict
-from ...text import count_text
+from ...text import count_text, names_text
 from ..site import Site
 from ..terminal import PLAIN, Terminal
 
@@ -35,7 +35,7 @@ class TooMany(VersionedStorageError):
         self.allowed = allowed
         super().__init__(
             f"{count_text(len(builds), 'build')} would be deleted, and --max-delete allows "
-            f"{allowed}: {', '.join(builds[:10])}. Nothing was deleted. See --dry-run, and raise "
+            f"{allowed}: {names_text(builds)}. Nothing was deleted. See --dry-run, and raise "
             "--max-delete if that is what you want."
         )
 

@@ -21,7 +21,7 @@ from ...errors import VersionedStorageError
 from ...origin import claim
 from ...origin.plan import Action, Plan
 from ...origin.publish import Published, Publisher
-from ...text import bytes_text
+from ...text import bytes_text, names_text
 from ..arguments import add_build, build_version
 from ..site import Site
 
@@ -36,7 +36,7 @@ class NotBuilt(VersionedStorageError):
         super().__init__(
             f"There is no build {build} to publish: {place} is not there. Run collectstatic with "
             f"BUILD_VERSION={build}, or bring the directory of the build here. Builds in "
-            f"STATIC_ROOT: {', '.join(self.builds[:10]) or 'none'}."
+            f"STATIC_ROOT: {names_text(self.builds) or 'none'}."
         )
 
 
