@@ -104,6 +104,14 @@ def test_the_stack_is_printed_before_there_is_a_bucket_or_a_build(manage: Manage
     assert "AWS::S3::Bucket" in printed.stdout
 
 
+def test_the_stack_comes_before_the_first_deploy() -> None:
+    """Whoever follows the quickstart has a bucket when collectstatic publishes to it."""
+    s3 = README.partition("## Quickstart: S3")[2].partition("## Quickstart: origin pull")[0]
+    steps = ["staticbuilds cloudformation", "cloudformation deploy", "collectstatic --noinput"]
+    places = [s3.index(step) for step in steps]
+    assert places == sorted(places)
+
+
 def test_a_dry_run_needs_no_bucket(manage: Manage) -> None:
     done = manage("collectstatic", "--noinput", "--dry-run", BUILD_VERSION="2f1c9ab")
     assert done.returncode == 0, done.stderr
