@@ -19,7 +19,7 @@ from django.urls import get_script_prefix, set_script_prefix
 from tests.helpers import site
 from tests.s3 import ACCESS_KEY, HANGS_UP, SECRET_KEY, front, options, refusal
 from versioned_storage.errors import MissingManifest
-from versioned_storage.origin.claim import BuildIsPublished
+from versioned_storage.origin.lease import BuildIsPublished
 from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.record import Record, State
 from versioned_storage.origin.transfer import PublishFailed
@@ -357,7 +357,7 @@ def test_running_again_completes_what_a_server_that_died_midway_left(bucket, tmp
     assert json.loads(bucket.get("builds/b1.json")["Body"])["state"] == "publishing"
     assert str(failed.value).endswith(
         "No page refers to this build yet, and the published ones are as they were. "
-        "Run the same command again when it is mended: it goes on with what is left."
+        "Correct the cause and run the same command again: it goes on with what is left."
     )
     publish(tmp_path, bucket.options())
     assert left < bucket.listed()

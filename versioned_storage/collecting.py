@@ -36,7 +36,7 @@ from .text import names_text
 if TYPE_CHECKING:
     # Imported where it is used: boto3 costs a process a quarter of a second and 20 MB, and a site
     # without an origin, or a worker that has its manifest on disk, never needs it.
-    from .origin.publish import Publisher
+    from .origin.publisher import Publisher
 
 
 class CollectsBuilds(ManifestOnDemand):
@@ -130,7 +130,7 @@ class CollectsBuilds(ManifestOnDemand):
 
     def _make_build(self, paths: dict[str, tuple[Storage, str]], *, dry_run: bool) -> Iterator[Any]:
         publisher = None if dry_run or not self.options.publish else self.publisher()
-        begun = publisher.begin(str(self.build_version)) if publisher else None
+        preflight = publisher.preflight(str(self.build_version)) if publisher else None
         names = {self.clean_name(name): name for name in paths}
         self._leave_out_manifest(names, paths, dry_run=dry_run)
         sources = {clean: paths[name] for clean, name in names.items()}
@@ -150,7 +150,7 @@ class CollectsBuilds(ManifestOnDemand):
                 prehashed=self.options.prehashed,
                 complete=complete,
                 base=self._base(),
-                elsewhere=begun.encoded(recipe.encoders) if begun else None,
+                elsewhere=preflight.remote_encodings(recipe.encoders) if preflight else None,
                 dry_run=dry_run,
             )
         except SourceError as error:
@@ -173,7 +173,7 @@ class CollectsBuilds(ManifestOnDemand):
         if publisher is not None:
             directory = Path(self.location)
             try:
-                published = publisher.publish(self._manifest, directory, begun, self.provide)
+                published = publisher.publish(self._manifest, directory, preflight, self.provide)
             except OtherContent:
                 # The files here are not those of the build that pages get: without their manifest
                 # nobody takes them for it.
@@ -277,7 +277,7 @@ class CollectsBuilds(ManifestOnDemand):
         """What publishes the builds of this site; None where there is no origin."""
         if self.options.origin is None or self.static_url is None:
             return None
-        from .origin.publish import Publisher
+        from .origin.publisher import Publisher
         from .origin.s3 import S3Origin
 
         options = self.options

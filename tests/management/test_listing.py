@@ -100,7 +100,7 @@ def test_a_list_takes_one_request_and_one_for_each_build(origin, shop):
 
 def test_an_object_that_is_no_record_is_an_error_that_names_it(origin):
     origin.put("builds/notes.json", b"not ours\n")
-    with pytest.raises(UnreadableRecord, match=r"builds/notes\.json is not the record of a build"):
+    with pytest.raises(UnreadableRecord, match=r"builds/notes\.json is not a readable record"):
         staticbuilds("list")
 
 

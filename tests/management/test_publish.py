@@ -19,8 +19,8 @@ from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.errors import MissingBuildVersion
 from versioned_storage.management.site import NoOrigin
 from versioned_storage.management.subcommands.publish import NotBuilt
-from versioned_storage.origin.claim import BuildIsPublished, ClaimedElsewhere, NotClaimed
-from versioned_storage.origin.publish import BaseNotPublished
+from versioned_storage.origin.lease import AlreadyPublishing, BuildIsPublished, NoLease
+from versioned_storage.origin.publisher import BaseNotPublished
 from versioned_storage.origin.record import Record, State
 from versioned_storage.static_url import InvalidStaticURL
 
@@ -195,7 +195,7 @@ def claimed(bucket):
 
 
 def test_a_claim_that_died_can_be_given_up(built, claimed, bucket):
-    with pytest.raises(ClaimedElsewhere, match="staticbuilds publish --abandon b1"):
+    with pytest.raises(AlreadyPublishing, match="staticbuilds publish --abandon b1"):
         staticbuilds("publish")
     answer = staticbuilds("publish", "--abandon", "b1")
     assert answer.said.startswith("The claim of build b1 is given up.")
@@ -211,10 +211,10 @@ def test_giving_up_a_claim_needs_no_build_on_disk(claimed, shop):
 
 
 def test_without_a_claim_there_is_nothing_to_give_up(built):
-    with pytest.raises(NotClaimed, match="there is no record of it"):
+    with pytest.raises(NoLease, match="there is no record of it"):
         staticbuilds("publish", "--abandon")
     staticbuilds("publish")
-    with pytest.raises(NotClaimed, match="it is published"):
+    with pytest.raises(NoLease, match="it is published"):
         staticbuilds("publish", "--abandon")
 
 

@@ -9,7 +9,7 @@ from django.core.management import CommandError
 from tests.helpers import site
 from tests.management.command import staticbuilds
 from versioned_storage.management.subcommands.verify import NothingToVerify, OfTheOrigin
-from versioned_storage.origin.verify import NotPublished
+from versioned_storage.origin.record import NotPublished
 
 
 @pytest.fixture

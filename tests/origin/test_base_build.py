@@ -12,8 +12,9 @@ import pytest
 from tests.helpers import site
 from tests.s3 import front
 from versioned_storage.build import compression
-from versioned_storage.origin.publish import BaseNotPublished, in_background
+from versioned_storage.origin.publisher import BaseNotPublished
 from versioned_storage.origin.record import Record, State
+from versioned_storage.origin.threads import in_background
 
 FILES = {
     "css/app.css": "body { background: url(../img/logo.png) }" * 20,
@@ -167,7 +168,7 @@ def test_what_is_asked_in_the_background_is_told_when_it_is_wanted():
 def test_a_process_that_ends_does_not_wait_for_what_is_asked_in_the_background():
     """A build that failed, or Ctrl-C, while S3 does not answer."""
     code = (
-        "from threading import Event; from versioned_storage.origin.publish import in_background; "
+        "from threading import Event; from versioned_storage.origin.threads import in_background; "
         "in_background(Event().wait)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)

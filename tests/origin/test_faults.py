@@ -15,7 +15,7 @@ from tests.faults import FAULTS, Fault, Plan, faulty, impatient
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.prune import Pruner
-from versioned_storage.origin.publish import Publisher
+from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.s3 import S3Origin
 
 SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))

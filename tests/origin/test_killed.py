@@ -14,7 +14,7 @@ from tests.builds import PREFIX, collected, state
 from tests.s3 import HANGS_UP, front
 from versioned_storage.build.manifest import Manifest
 from versioned_storage.origin.plan import Action
-from versioned_storage.origin.publish import Publisher
+from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.s3 import S3Origin
 
 SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))

@@ -25,9 +25,10 @@ from botocore.exceptions import ClientError
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import record
 from versioned_storage.origin.prune import Pruned, Pruner
-from versioned_storage.origin.publish import Publisher
+from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import Record, State
 from versioned_storage.origin.s3 import S3Origin
+from versioned_storage.origin.transport.answers import Answer
 
 #: Of one large build, and of all the small ones together.
 OBJECTS = int(os.environ.get("MANY_OBJECTS", "2500"))
@@ -76,7 +77,7 @@ class Memory:
             del self.objects[one["Key"]]
         return {}
 
-    def put(self, key, body, size, sha256, parameters):
+    def put(self, key, body, size, sha256, parameters, before_attempt):
         self.asked["PutObject"] += 1
         etag = self.objects[key][0].strip('"') if key in self.objects else None
         if etag != parameters.get("IfMatch"):
@@ -84,11 +85,11 @@ class Memory:
         body = body if isinstance(body, bytes) else body.read()
         return self._kept(key, len(body), body if key.startswith("builds/") else b"")
 
-    def copy(self, key, source, etag, parameters):
+    def copy(self, key, source, etag, parameters, before_attempt):
         self.asked["CopyObject"] += 1
         found, size, _ = self.objects[source]
         assert found == etag
-        return self._kept(key, size, b"")
+        return Answer(self._kept(key, size, b""))
 
     def _kept(self, key, size, body):
         etag = f'"{next(self.etags)}"'
@@ -108,6 +109,7 @@ class Origin(S3Origin):
         self.memory = Memory()
 
     client = transport = property(lambda self: self.memory)
+    _copies_take_conditions = False
 
     @contextmanager
     def counted(self):
@@ -196,7 +198,7 @@ def test_the_next_build_copies_what_stayed_and_lists_the_last_one(origin, tmp_pa
 def test_the_base_is_found_without_reading_every_record(origin, tmp_path):
     seed(origin, 2)
     with origin.counted() as asked:
-        Publisher(origin, "static/", 8).begin("b99").etags.result()
+        Publisher(origin, "static/", 8).preflight("b99").base_objects.result()
     # The records, and the objects of the base build.
     assert asked["ListObjectsV2"] == 2
     # Here all were written in the same second; else it is the head of the last one alone.

@@ -19,7 +19,7 @@ from versioned_storage.origin.doctor import Doctor
 from versioned_storage.origin.finding import Level
 from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.prune import Pruner
-from versioned_storage.origin.publish import Publisher
+from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.repair import Repairer
 from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.transfer import PublishFailed

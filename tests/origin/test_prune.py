@@ -5,7 +5,7 @@ import pytest
 
 from tests.s3 import front, refusal
 from versioned_storage.build.manifest import Asset, Manifest
-from versioned_storage.origin import claim, record
+from versioned_storage.origin import lease, record
 from versioned_storage.origin.problems import NotDeleted
 from versioned_storage.origin.prune import Pruned, Pruner
 from versioned_storage.origin.record import Record, State
@@ -29,7 +29,7 @@ def manifest(build):
 
 def publish(origin, build, days, state=State.PUBLISHED, **changes):
     """A build that was published so many days ago, with its objects."""
-    claimed = Record(build, State.PUBLISHING, "red", NOW, effort="some")
+    claimed = Record(build, State.PUBLISHING, "red", NOW, publish_id="some")
     made = claimed.published(manifest(build), NOW)
     since = NOW - timedelta(days=days)
     record.write(origin, replace(made, state=state, since=since, **changes), None)
@@ -40,7 +40,7 @@ def publish(origin, build, days, state=State.PUBLISHED, **changes):
 def left_over(origin, build, state, **ago):
     """What a publish left that did not end."""
     since = NOW - timedelta(**ago)
-    record.write(origin, Record(build, state, "red", since, effort="some"), None)
+    record.write(origin, Record(build, state, "red", since, publish_id="some"), None)
     origin.put(f"static/{build}/a.0123.css", b"a{}")
 
 
@@ -96,7 +96,7 @@ def test_a_build_that_was_activated_meanwhile_is_left_alone(bucket, origin):
     publish(origin, "b2", 60)
     planned = pruner(origin).plan(**PLAN)
     held = record.read(origin, "b1")
-    assert claim.take(origin, held.record.manifest, held) is None
+    assert lease.acquire(origin, held.record.manifest, held) is None
     assert list(pruner(origin).execute(planned)) == [Pruned("b1", 0, changed=True)]
     assert states(origin)["b1"] == "published"
     assert "static/b1/a.css" in bucket.listed()
@@ -137,8 +137,8 @@ def test_what_dead_publishes_left_goes_by_its_claim_first(bucket, origin):
 def test_what_an_abandoned_return_of_a_retired_build_left_goes_too(bucket, origin):
     publish(origin, "b1", 0, State.RETIRED)
     held = record.read(origin, "b1")
-    claim.take(origin, held.record.manifest, held)
-    claim.abandon(origin, "b1")
+    lease.acquire(origin, held.record.manifest, held)
+    lease.abandon(origin, "b1")
     assert prune(origin) == [Pruned("b1", 2)]
     assert states(origin) == {"b1": "retired"}
     assert bucket.listed() == {"builds/b1.json"}
@@ -199,7 +199,7 @@ def test_a_build_that_s3_keeps_an_object_of_can_come_back_at_once(bucket, origin
     with front(bucket.endpoint, keeps_all) as s3, pytest.raises(NotDeleted):
         prune(S3Origin(bucket.options(endpoint_url=s3.url)))
     assert states(origin)["b1"] == "retired"
-    assert claim.take(origin, manifest("b1"), record.read(origin, "b1")) is not None
+    assert lease.acquire(origin, manifest("b1"), record.read(origin, "b1")) is not None
 
 
 def test_a_location_is_the_border_of_what_is_pruned(bucket):

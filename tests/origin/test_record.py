@@ -43,7 +43,7 @@ CLAIMED = Record("b1", State.PUBLISHING, "c0ffee", NOW, base="b0")
 PUBLISHED = CLAIMED.published(manifest(), NOW)
 
 
-@pytest.mark.parametrize("written", [CLAIMED, PUBLISHED, PUBLISHED.given_up(NOW)])
+@pytest.mark.parametrize("written", [CLAIMED, PUBLISHED, PUBLISHED.released(NOW)])
 def test_a_record_reads_back_as_it_was_written(written):
     assert Record.from_json(written.to_json(), name="x") == written
 
@@ -62,9 +62,9 @@ def test_the_first_line_has_all_but_the_manifest():
 
 
 def test_what_was_published_is_remembered_when_it_is_given_up():
-    assert PUBLISHED.given_up(NOW).state is State.RETIRED
-    assert PUBLISHED.claimed(NOW, None).given_up(NOW).state is State.RETIRED
-    assert CLAIMED.given_up(NOW).state is State.ABANDONED
+    assert PUBLISHED.released(NOW).state is State.RETIRED
+    assert PUBLISHED.leased(NOW, None).released(NOW).state is State.RETIRED
+    assert CLAIMED.released(NOW).state is State.ABANDONED
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_what_is_no_record_is_an_error_that_names_it(data):
     with pytest.raises(UnreadableRecord) as unreadable:
         Record.from_json(data, name="s3://bucket/builds/b1.json")
     said = str(unreadable.value)
-    assert said.startswith("s3://bucket/builds/b1.json is not the record of a build: ")
-    assert said.endswith(" if nobody needs the build, delete the object.")
+    assert said.startswith("s3://bucket/builds/b1.json is not a readable record of a build: ")
+    assert said.endswith(" If nobody needs the build, delete the object.")
 
 
 def test_a_state_of_a_later_version_is_none_that_is_understood():
@@ -97,7 +97,7 @@ def test_a_written_record_is_there_to_read(bucket):
     etag = record.write(origin, PUBLISHED, None)
     found = record.read(origin, "b1")
     assert found.etag == etag
-    assert replace(found.record, writing="") == PUBLISHED
+    assert replace(found.record, write_id="") == PUBLISHED
     assert bucket.listed() == {"shop/builds/b1.json"}
 
 

@@ -9,7 +9,7 @@ from versioned_storage.build.compression import encode_file
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.origin import record
 from versioned_storage.origin.prune import Doomed, Plan, Pruner
-from versioned_storage.origin.publish import Publisher
+from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.repair import PrunedMeanwhile, Repairer
 from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.verify import Verifier

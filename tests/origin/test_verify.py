@@ -9,10 +9,10 @@ from tests.s3 import Answer, Bucket, front, refusal
 from versioned_storage.origin import record, verify
 from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.prune import Doomed, Plan, Pruner
-from versioned_storage.origin.publish import Publisher
-from versioned_storage.origin.record import Record, State
+from versioned_storage.origin.publisher import Publisher
+from versioned_storage.origin.record import NotPublished, Record, State
 from versioned_storage.origin.s3 import S3Origin
-from versioned_storage.origin.verify import NotPublished, Verifier
+from versioned_storage.origin.verify import Verifier
 
 CSS = "text/css; charset=utf-8"
 

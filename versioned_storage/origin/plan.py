@@ -1,4 +1,4 @@
-"""What a publish will do, as data: what becomes of each object, and why."""
+"""The plan of a publish as data: what happens to each object, and why."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..build.manifest import BuildFile, Manifest
 from ..constants import CACHE_CONTROL
 from ..text import bytes_text, count_text
 from .body import Body
-from .s3 import LARGEST_COPY, Found
+from .s3 import LARGEST_COPY, Found, Listed
 
 #: An asset's integrity and the name of an encoding, None for identity: what the bytes are.
 Content = tuple[str, "str | None"]
 
 
 class Action(str, Enum):
-    """What becomes of an object."""
+    """What happens to an object."""
 
     UPLOAD = "upload"
     COPY = "copy"
@@ -28,7 +29,20 @@ class Action(str, Enum):
 
 
 @dataclass(frozen=True)
-class Source:
+class ReusableEncoding:
+    """A published object whose bytes a new build can use; ``size`` is in bytes.
+
+    ``name`` is below the STATIC_URL path, ``sha256``, in hex, is what the record says.
+    """
+
+    content: Content
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CopySource:
     """An object on S3 to copy from; ``path`` is below the location, ``size`` in bytes."""
 
     path: str
@@ -39,10 +53,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Step:
-    """One object to be. ``path`` is below the origin's location, ``size`` in bytes.
+    """One object of the build. ``path`` is below the origin's location, ``size`` in bytes.
 
-    ``local`` is where its bytes are on this machine, if they are. ``found`` is what S3 has at the
-    path already, right or wrong.
+    ``local`` is the file with its bytes, which may be missing on this machine. ``stored`` is the
+    object that S3 has at the path, right or wrong.
     """
 
     action: Action
@@ -51,21 +65,23 @@ class Step:
     size: int
     file: BuildFile
     local: Path
-    source: Source | None = None
-    found: Found | None = None
+    source: CopySource | None = None
+    stored: Found | None = None
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All that a publish will do, the largest objects first.
+class PublishPlan:
+    """The steps of a publish, the largest objects first.
 
     ``hashed`` are the objects under their hashed names. ``originals`` are those under original
-    names, which have the same bytes and follow when those are there.
+    names, which have the same bytes and come after all hashed ones. ``damaged`` has the URLs of
+    objects of the base build that are not copied because their size is not the recorded one.
     """
 
     build: str
     hashed: tuple[Step, ...]
     originals: tuple[Step, ...]
+    damaged: tuple[str, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -84,38 +100,62 @@ class Plan:
         )
 
 
-def headers(file: BuildFile) -> dict[str, str]:
-    """What every answer for an object says; the names are S3's parameters."""
-    found = {"ContentType": file.asset.content_type, "CacheControl": CACHE_CONTROL}
+def headers(file: BuildFile) -> dict[str, Any]:
+    """Return the headers of an object, by S3's parameter names."""
+    parameters = {"ContentType": file.asset.content_type, "CacheControl": CACHE_CONTROL}
     if file.variant.encoding is not None:
-        found["ContentEncoding"] = file.variant.encoding
-    return found
+        parameters["ContentEncoding"] = file.variant.encoding
+    return parameters
 
 
 def metadata(file: BuildFile, manifest: Manifest) -> dict[str, str]:
-    """What an encoding says of itself: the same asset, encoded elsewhere, has other bytes."""
+    """Return the metadata of an encoding: its asset and its encoder.
+
+    Another version of the encoder gives other bytes, which are as good.
+    """
     encoding = file.variant.encoding
     if encoding is None:
         return {}
     return {"encoding-of": file.asset.integrity, "encoder": _encoder(manifest, encoding)}
 
 
-def sources(
-    base: Manifest, prefix: str, encoders: Mapping[str, object]
-) -> Iterator[tuple[Content, Source]]:
-    """What of a published build is worth copying into one with these ``encoders``; no ETags yet.
-
-    ``prefix`` is the STATIC_URL path without its first slash.
-    """
+def reusable(base: Manifest, encoders: Mapping[str, object]) -> Iterator[ReusableEncoding]:
+    """Yield what a build with these ``encoders`` can copy from a published one."""
     for asset in base.assets.values():
         for variant in asset.variants():
-            alike = variant.encoding is None or (
+            same_encoder = variant.encoding is None or (
                 base.encoders.get(variant.encoding) == encoders.get(variant.encoding)
             )
-            if alike and variant.sha256 is not None and variant.size <= LARGEST_COPY:
-                path = f"{prefix}{asset.path}{variant.suffix}"
-                content = (asset.integrity, variant.encoding)
-                yield content, Source(path, "", variant.size, variant.sha256)
+            if same_encoder and variant.sha256 is not None and variant.size <= LARGEST_COPY:
+                yield ReusableEncoding(
+                    content=(asset.integrity, variant.encoding),
+                    name=asset.path + variant.suffix,
+                    size=variant.size,
+                    sha256=variant.sha256,
+                )
+
+
+def copy_sources(
+    base: Manifest, manifest: Manifest, prefix: str, listed: Mapping[str, Listed]
+) -> tuple[dict[Content, CopySource], list[str]]:
+    """Return the objects of ``base`` that ``manifest`` can copy, and the paths of damaged ones.
+
+    ``listed`` has the objects of the base build by path. One whose size is not the recorded one
+    is damaged.
+    """
+    integrities = {asset.integrity for asset in manifest.assets.values()}
+    sources: dict[Content, CopySource] = {}
+    damaged = []
+    for encoding in reusable(base, manifest.encoders):
+        path = prefix + encoding.name
+        if encoding.content[0] not in integrities or path not in listed:
+            continue
+        if listed[path].size != encoding.size:
+            damaged.append(path)
+            continue
+        source = CopySource(path, listed[path].etag, encoding.size, encoding.sha256)
+        sources[encoding.content] = source
+    return sources, damaged
 
 
 def plan(
@@ -123,70 +163,86 @@ def plan(
     directory: Path,
     prefix: str,
     *,
-    there: Mapping[str, Found],
-    copyable: Mapping[Content, Source],
-) -> Plan:
-    """What there is to do for the build in ``directory``.
+    stored: Mapping[str, Found],
+    sources: Mapping[Content, CopySource],
+    damaged: Iterable[str] = (),
+) -> PublishPlan:
+    """Plan the publish of the build in ``directory``.
 
-    ``there`` has what S3 keeps under the build's prefix, by path; ``copyable`` what it keeps of
-    the base build.
+    ``prefix`` is the STATIC_URL path without its first slash, ``stored`` has the objects below the
+    build's prefix by path, ``sources`` and ``damaged`` are of `copy_sources`.
     """
     hashed: dict[str, Step] = {}
     originals: list[BuildFile] = []
     for file in manifest.files():
         if file.path == file.hashed_path:
             local = directory / file.source
-            found = there.get(prefix + file.path)
-            source = copyable.get((file.asset.integrity, file.variant.encoding))
-            hashed[file.path] = _hashed(file, prefix, local, found, source, manifest)
+            object_ = stored.get(prefix + file.path)
+            source = sources.get((file.asset.integrity, file.variant.encoding))
+            hashed[file.path] = _hashed(file, prefix, local, object_, source, manifest)
         else:
             originals.append(file)
-    named = [
-        _original(file, prefix, hashed[file.hashed_path], there.get(prefix + file.path))
+    original_steps = [
+        _original(file, prefix, hashed[file.hashed_path], stored.get(prefix + file.path))
         for file in originals
     ]
-    return Plan(str(manifest.build), _largest_first(hashed.values()), _largest_first(named))
+    return PublishPlan(
+        build=str(manifest.build),
+        hashed=_largest_first(hashed.values()),
+        originals=_largest_first(original_steps),
+        damaged=tuple(damaged),
+    )
 
 
-def fits(found: Found, file: BuildFile, sha256: str | None, manifest: Manifest) -> bool:
-    """Say whether an object is what a file of a build has to be.
+def matches(stored: Found, file: BuildFile, sha256: str | None, manifest: Manifest) -> bool:
+    """Return True if an object is right for a file of the build.
 
-    ``sha256`` is of the bytes that we would store; of an encoding others are as good when they
-    were made of the same asset in the same way.
+    ``sha256`` is of the bytes that this machine would upload. Other bytes of an encoding are as
+    good if the same encoder made them of the same asset.
     """
-    if found.headers != headers(file) or found.sha256 is None:
+    if stored.headers != headers(file) or stored.sha256 is None:
+        return False
+    if stored.metadata.get("sha256", stored.sha256) != stored.sha256:
+        # Its bytes are no longer those that were uploaded.
         return False
     made_of = metadata(file, manifest)
-    return found.sha256 == sha256 or (bool(made_of) and made_of.items() <= found.metadata.items())
+    if made_of:
+        return stored.sha256 == sha256 or made_of.items() <= stored.metadata.items()
+    return stored.sha256 == sha256 and stored.size == file.variant.size
 
 
 def _hashed(
     file: BuildFile,
     prefix: str,
     local: Path,
-    found: Found | None,
-    source: Source | None,
+    stored: Found | None,
+    source: CopySource | None,
     manifest: Manifest,
 ) -> Step:
-    step = partial(Step, path=prefix + file.path, file=file, local=local, found=found)
-    if found is not None:
+    step = partial(Step, path=prefix + file.path, file=file, local=local, stored=stored)
+    if stored is not None:
         sha256 = Body.of(local).sha256 if local.is_file() else None
-        if fits(found, file, sha256, manifest):
-            return step(Action.SKIP, "is there", size=found.size)
+        if matches(stored, file, sha256, manifest):
+            return step(Action.SKIP, "is there", size=stored.size)
     if source is not None:
         return step(Action.COPY, "the base build has it", size=source.size, source=source)
-    reason = "is new" if found is None else "is there with other bytes or headers"
+    reason = "is new" if stored is None else "is there with other bytes or headers"
     return step(Action.UPLOAD, reason, size=file.variant.size)
 
 
-def _original(file: BuildFile, prefix: str, hashed: Step, found: Found | None) -> Step:
+def _original(file: BuildFile, prefix: str, hashed: Step, stored: Found | None) -> Step:
     step = partial(
-        Step, path=prefix + file.path, size=hashed.size, file=file, local=hashed.local, found=found
+        Step,
+        path=prefix + file.path,
+        size=hashed.size,
+        file=file,
+        local=hashed.local,
+        stored=stored,
     )
     if hashed.action is Action.UPLOAD:
         return step(Action.UPLOAD, hashed.reason)
-    expected = hashed.source.sha256 if hashed.source else hashed.found and hashed.found.sha256
-    if found is not None and found.headers == headers(file) and found.sha256 == expected:
+    expected = hashed.source.sha256 if hashed.source else hashed.stored and hashed.stored.sha256
+    if stored is not None and stored.headers == headers(file) and stored.sha256 == expected:
         return step(Action.SKIP, "is there")
     return step(Action.COPY, "is there under its hashed name")
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ..progress import track
-from . import claim, record, retention
-from .claim import Claim
+from . import lease, record, retention
+from .lease import Lease
 from .problems import NotDeleted
-from .record import Held, State
+from .record import State, StoredRecord
 from .retention import Activated, Verdict
 from .s3 import S3Origin
 
@@ -19,7 +19,7 @@ from .s3 import S3Origin
 class Doomed:
     """A build that is to go, as it was when that was decided. ``reason`` is for people."""
 
-    held: Held
+    held: StoredRecord
     reason: str
 
     @property
@@ -83,7 +83,7 @@ class Pruner:
         busy = {
             one.record.build: one.record.since
             for one in _in(State.PRUNING, held)
-            if not claim.is_dead(one.record, now)
+            if not lease.is_expired(one.record, now)
         }
         doomed = (*published, *_leftovers(held, now, older_than))
         return Plan(tuple(verdicts), doomed, busy)
@@ -92,7 +92,7 @@ class Pruner:
         """Delete what the plan says; yields each build when it is gone.
 
         Raises `NotDeleted` when S3 keeps an object, and the next prune goes on with that build;
-        `ClaimLost` and `OriginError`, after which it is marked as being pruned, and a prune goes on
+        `LeaseLost` and `OriginError`, after which it is marked as being pruned, and a prune goes on
         with it once that claim is dead.
         """
         for doomed in plan.doomed:
@@ -104,44 +104,50 @@ class Pruner:
             return Pruned(doomed.build, 0, changed=True)
         paths = (one.path for one in self.origin.list(f"{self.prefix}{doomed.build}/"))
         try:
-            objects = sum(self.origin.delete(_while_held(paths, taken, doomed.held)))
+            objects = sum(
+                self.origin.delete(
+                    _while_held(paths, taken, doomed.held), before_attempt=taken.check
+                )
+            )
         except NotDeleted:
             # Every deletion was answered, so nothing is under way: whoever comes next, to prune or
             # to publish it, need not wait until the claim is dead.
-            taken.settle(taken.record.given_up(self.origin.now()))
+            taken.commit(taken.record.released(self.origin.now()))
             raise
-        taken.settle(taken.record.given_up(self.origin.now(), empty=True))
+        taken.commit(taken.record.released(self.origin.now(), empty=True))
         return Pruned(doomed.build, objects)
 
-    def _take(self, held: Held) -> Claim | None:
+    def _take(self, held: StoredRecord) -> Lease | None:
         """The right to delete a build; None when its record is not any more as it was."""
         found = record.read(self.origin, held.record.build)
         if found is None or found.etag != held.etag:
             return None
         going = replace(found.record, state=State.PRUNING, since=self.origin.now(), base=None)
-        return claim.hold(self.origin, going, found.etag)
+        return lease.try_acquire(self.origin, going, found.etag)
 
 
-def _in(state: State, held: Iterable[Held]) -> list[Held]:
+def _in(state: State, held: Iterable[StoredRecord]) -> list[StoredRecord]:
     return [one for one in held if one.record.state is state]
 
 
-def _bases_in_use(held: Iterable[Held], now: datetime) -> dict[str, str]:
+def _bases_in_use(held: Iterable[StoredRecord], now: datetime) -> dict[str, str]:
     return {
         one.record.base: f"is copied from by the publish of {one.record.build}"
         for one in _in(State.PUBLISHING, held)
-        if one.record.base is not None and not claim.is_dead(one.record, now)
+        if one.record.base is not None and not lease.is_expired(one.record, now)
     }
 
 
-def _leftovers(held: Iterable[Held], now: datetime, older_than: timedelta) -> Iterator[Doomed]:
+def _leftovers(
+    held: Iterable[StoredRecord], now: datetime, older_than: timedelta
+) -> Iterator[Doomed]:
     for one in held:
         found = one.record
-        if found.state is State.ABANDONED and found.effort:
+        if found.state is State.ABANDONED and found.publish_id:
             yield Doomed(one, "its publish was abandoned")
-        elif found.state is State.RETIRED and found.effort:
+        elif found.state is State.RETIRED and found.publish_id:
             yield Doomed(one, "something of it may be left")
-        elif not claim.is_dead(found, now):
+        elif not lease.is_expired(found, now):
             continue
         elif found.state is State.PRUNING:
             yield Doomed(one, "a prune of it did not end")
@@ -149,7 +155,7 @@ def _leftovers(held: Iterable[Held], now: datetime, older_than: timedelta) -> It
             yield Doomed(one, "its publish did not end")
 
 
-def _while_held(paths: Iterable[str], taken: Claim, held: Held) -> Iterator[str]:
+def _while_held(paths: Iterable[str], taken: Lease, held: StoredRecord) -> Iterator[str]:
     """The paths, as long as the build is ours: whoever has it next may publish it again."""
     total = held.record.totals.objects if held.record.totals else 0
     for path in track(paths, total=total, doing=f"Pruning {held.record.build}", unit="objects"):

@@ -1,14 +1,13 @@
-"""What S3 keeps of one build: its state, outside of what the edge may read.
+"""The record of a build on S3: its state, its lease and its manifest.
 
-A record is one JSON document. Its first line has everything but the manifest, so that a list of
-builds needs a few hundred bytes of each.
+A record is one JSON document below ``builds/``, which the edge may not read. Everything but the
+manifest is on the first line, so that listing the builds takes a few hundred bytes of each.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
@@ -19,35 +18,56 @@ from uuid import uuid4
 from ..build.manifest import Manifest, UnreadableManifest
 from ..errors import VersionedStorageError
 from .s3 import S3Origin, Stored
+from .threads import map_in_threads
 
-#: Records are not public, but a cache in between must not keep one either.
+#: Records are private, and no cache may keep one either.
 HEADERS = {"ContentType": "application/json", "CacheControl": "no-store"}
 
 PREFIX = "builds/"
 _SUFFIX = ".json"
-# More than the first line of a record has.
+
+#: The format of the records that this version writes. It reads this one and the older ones.
+FORMAT = 1
+# Records without a number have these keys in place of today's.
+_KEYS_OF_FORMAT_0 = {"publish_id": "effort", "write_id": "writing"}
+
+# Bytes; the first line of a record is shorter.
 _HEAD = 8192
 
 
 class UnreadableRecord(VersionedStorageError):
-    """An object where records are that is none, or one of another version of this package."""
+    """An object below ``builds/`` is not a record that this version of the package reads."""
 
     def __init__(self, url: str, reason: str) -> None:
         self.url = url
         self.reason = reason
         super().__init__(
-            f"{url} is not the record of a build: {reason}. Nothing but this package may write "
-            f"below {PREFIX}. If a later version of it wrote this, use that version; if nobody "
-            "needs the build, delete the object."
+            f"{url} is not a readable record of a build: {reason}. Only this package may write "
+            f"below {PREFIX}. If nobody needs the build, delete the object."
+        )
+
+
+class NewerRecord(UnreadableRecord):
+    """A later version of this package wrote the record."""
+
+    def __init__(self, url: str, format_: int) -> None:
+        self.url = url
+        self.format = format_
+        self.reason = f"its format is {format_}"
+        VersionedStorageError.__init__(
+            self,
+            f"{url} has the record format {format_}, and this version of "
+            f"django-versioned-storage reads formats up to {FORMAT}. Nothing was changed. Upgrade "
+            "the package to the version that published the build.",
         )
 
 
 class State(str, Enum):
-    """Where a build is in its life.
+    """The stage of a build's life.
 
-    ``ABANDONED`` is a build that was never published and is given up: any content may have its
-    build version. ``RETIRED`` is one that was published and pruned: caches hold its URLs for
-    years, so only the same content may come back.
+    ``ABANDONED``: never published and given up; any content may take the build version.
+    ``RETIRED``: published once and pruned; caches keep its URLs for years, so only the same
+    content may be published again.
     """
 
     PUBLISHING = "publishing"
@@ -57,9 +77,24 @@ class State(str, Enum):
     ABANDONED = "abandoned"
 
 
+class NotPublished(VersionedStorageError):
+    """The build is not published; ``state`` is None where there is no record."""
+
+    def __init__(self, build: str, url: str, state: State | None) -> None:
+        self.build = build
+        self.url = url
+        self.state = state
+        found = f"it is {state.value}" if state else "there is no record of it"
+        remedy = {
+            None: f"Publish it: run collectstatic with BUILD_VERSION={build}.",
+            State.PUBLISHING: "When its publish has ended, run the same command again.",
+        }.get(state, "Only the same content, published again, brings it back.")
+        super().__init__(f"Build {build} is not published: {found} ({url}). {remedy}")
+
+
 @dataclass(frozen=True)
 class Totals:
-    """What a published build has on S3; ``size`` in bytes."""
+    """The number of assets and objects of a published build; ``size`` is in bytes."""
 
     assets: int
     objects: int
@@ -75,51 +110,55 @@ class Totals:
 class Record:
     """The state of a build on S3.
 
-    ``since`` is S3's own time: of the claim's last renewal while publishing, of the activation
-    once published. ``base`` is the build that a running publish copies from. ``encodings`` and
-    ``skip_compress_extensions`` are what the edge may ask for. ``manifest`` is that of the build
-    once it was published, whatever became of it; None where only the head was read too.
+    ``since`` is a time of S3's clock: the last renewal of the lease while publishing, the
+    activation once published. ``base`` is the build that a running publish copies from.
+    ``encodings`` and ``skip_compress_extensions`` tell what the edge may ask for. ``manifest`` is
+    set from the first publish on; it is None where only the first line was read.
     """
 
     build: str
     state: State
     content: str
     since: datetime
-    #: Of all publishes of one content that help each other; a prune ends it, and then no object is
-    #: left.
-    effort: str = ""
+    #: Shared by all publishers that work on one publish. Empty once no object of it is left.
+    publish_id: str = ""
     base: str | None = None
     totals: Totals | None = None
     encodings: tuple[str, ...] = ()
     skip_compress_extensions: tuple[str, ...] = ()
     manifest: Manifest | None = field(default=None, repr=False)
-    #: Of one writing: two records are never the same bytes, so no ETag ever comes back.
-    writing: str = ""
+    #: New with every write, so that no two records have the same bytes, nor the same ETag.
+    write_id: str = ""
+
+    @property
+    def is_published(self) -> bool:
+        """Every object of the build is on S3, and pages may refer to it."""
+        return self.state is State.PUBLISHED
 
     @property
     def was_published(self) -> bool:
-        """Say whether caches may hold this build, so that no other content may have its name."""
+        """Caches may have the build, so no other content may take its version."""
         return self.totals is not None
 
-    def claimed(self, since: datetime, base: str | None) -> Record:
-        """The record of a publish of the same content that begins, or that helps another one."""
-        effort = self.effort if self.state is State.PUBLISHING else uuid4().hex
-        return replace(self, state=State.PUBLISHING, since=since, base=base, effort=effort)
+    def leased(self, since: datetime, base: str | None) -> Record:
+        """Return the record of a publisher that starts or joins a publish of this content."""
+        publish_id = self.publish_id if self.state is State.PUBLISHING else uuid4().hex
+        return replace(self, state=State.PUBLISHING, since=since, base=base, publish_id=publish_id)
 
-    def given_up(self, since: datetime, *, empty: bool = False) -> Record:
-        """The record of a build that is published no more; ``empty`` when no object is left."""
+    def released(self, since: datetime, *, empty: bool = False) -> Record:
+        """Return the record of a build that is not published; ``empty`` if no object is left."""
         state = State.RETIRED if self.was_published else State.ABANDONED
-        effort = "" if empty else self.effort
-        return replace(self, state=state, since=since, effort=effort, base=None)
+        publish_id = "" if empty else self.publish_id
+        return replace(self, state=state, since=since, publish_id=publish_id, base=None)
 
     def published(self, manifest: Manifest, since: datetime) -> Record:
-        """The record once every object is there."""
+        """Return the record of the build with all of its objects on S3."""
         return Record(
             build=self.build,
             state=State.PUBLISHED,
             content=manifest.content,
             since=since,
-            effort=self.effort,
+            publish_id=self.publish_id,
             totals=Totals.of(manifest),
             encodings=tuple(manifest.encoders),
             skip_compress_extensions=manifest.skip_compress_extensions,
@@ -129,109 +168,124 @@ class Record:
     def to_json(self) -> bytes:
         totals = self.totals and [self.totals.assets, self.totals.objects, self.totals.size]
         head = {
+            "format": FORMAT,
             "build": self.build,
             "state": self.state.value,
             "content": self.content,
             "since": self.since.isoformat(),
-            "effort": self.effort,
+            "publish_id": self.publish_id,
             "base": self.base,
             "totals": totals,
             "encodings": self.encodings,
             "skip_compress_extensions": self.skip_compress_extensions,
-            "writing": self.writing,
+            "write_id": self.write_id,
         }
         manifest = self.manifest.to_json() if self.manifest else "null"
         return f'{json.dumps(head)[:-1]}, "manifest":\n{manifest}}}\n'.encode()
 
     @classmethod
     def from_json(cls, data: bytes, *, name: str, head: bool = False) -> Record:
-        """Read a record, or with ``head`` its first line alone. Raises `UnreadableRecord`."""
+        """Parse a record, or only its first line with ``head``.
+
+        Raises `UnreadableRecord`, and `NewerRecord` for one of a later format.
+        """
         try:
             line, _, rest = data.decode().partition("\n")
-            kept: Any = json.loads(f"{line}null}}" if head else line + rest)
-            manifest = kept["manifest"]
+            stored: Any = json.loads(f"{line}null}}" if head else line + rest)
+            format_ = stored.get("format", 0)
+            if not isinstance(format_, int) or format_ > FORMAT:
+                raise NewerRecord(name, format_)
+            keys = {key: key for key in _KEYS_OF_FORMAT_0} if format_ else _KEYS_OF_FORMAT_0
+            manifest = stored["manifest"]
             return cls(
-                build=kept["build"],
-                state=State(kept["state"]),
-                content=kept["content"],
-                since=datetime.fromisoformat(kept["since"]),
-                effort=kept["effort"],
-                base=kept["base"],
-                totals=Totals(*kept["totals"]) if kept["totals"] else None,
-                encodings=tuple(kept["encodings"]),
-                skip_compress_extensions=tuple(kept["skip_compress_extensions"]),
+                build=stored["build"],
+                state=State(stored["state"]),
+                content=stored["content"],
+                since=datetime.fromisoformat(stored["since"]),
+                publish_id=stored[keys["publish_id"]],
+                base=stored["base"],
+                totals=Totals(*stored["totals"]) if stored["totals"] else None,
+                encodings=tuple(stored["encodings"]),
+                skip_compress_extensions=tuple(stored["skip_compress_extensions"]),
                 manifest=None if manifest is None else Manifest.from_stored(manifest, name=name),
-                writing=kept["writing"],
+                write_id=stored[keys["write_id"]],
             )
         except UnreadableManifest as error:
             raise UnreadableRecord(name, error.reason) from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UnreadableRecord(name, f"{type(error).__name__}, {error}") from error
 
 
 @dataclass(frozen=True)
-class Held:
-    """A record as it was read; ``etag`` is what replacing it takes."""
+class StoredRecord:
+    """A record and the ETag that a conditional write needs to replace it."""
 
     record: Record
     etag: str
 
 
 def path(build: str) -> str:
-    """Where the record of a build is, below the origin's location."""
+    """Return the path of a build's record, below the origin's location."""
     return f"{PREFIX}{build}{_SUFFIX}"
 
 
-def read(origin: S3Origin, build: str) -> Held | None:
-    """The record of a build; None when there is none. Raises `OriginError`."""
+def read(origin: S3Origin, build: str) -> StoredRecord | None:
+    """Return the record of a build; None when there is none. Raises `OriginError`."""
     stored = origin.get(path(build))
-    return _held(stored, origin, path(build)) if stored else None
+    return _parsed(stored, origin, path(build)) if stored else None
+
+
+def read_published(origin: S3Origin, build: str) -> Manifest:
+    """Return the manifest of a published build. Raises `NotPublished`, `OriginError`."""
+    stored = read(origin, build)
+    if stored is None or not stored.record.is_published or stored.record.manifest is None:
+        raise NotPublished(build, origin.url(path(build)), stored.record.state if stored else None)
+    return stored.record.manifest
 
 
 def write(origin: S3Origin, record: Record, replacing: str | None) -> str | None:
-    """Replace the record that has the ETag ``replacing``; None is for where there is none yet.
+    """Replace the record that has the ETag ``replacing``; None expects no record.
 
-    Returns the new ETag, or None when the record is another one by now.
+    Returns the new ETag, or None when the record has changed.
     """
-    record = replace(record, writing=uuid4().hex)
+    record = replace(record, write_id=uuid4().hex)
     etag = origin.put(path(record.build), record.to_json(), replacing=replacing, **HEADERS)
     if etag is None:
-        # Refused, or done by a first attempt whose answer was lost.
-        found = read(origin, record.build)
-        if found is not None and found.record.writing == record.writing:
-            return found.etag
+        # S3 refused, or a first attempt succeeded and its response was lost.
+        stored = read(origin, record.build)
+        if stored is not None and stored.record.write_id == record.write_id:
+            return stored.etag
     return etag
 
 
-def newest_first(origin: S3Origin) -> Iterator[Held]:
-    """The heads of all records, the last written first, each read when it is asked for."""
-    listed = sorted(origin.list(PREFIX), key=lambda one: one.modified, reverse=True)
+def newest_first(origin: S3Origin) -> Iterator[StoredRecord]:
+    """Yield the heads of all records, the last written first; each is read when it is needed."""
+    listed = sorted(origin.list(PREFIX), key=lambda item: item.modified, reverse=True)
     # A listing has whole seconds; the records themselves are more exact.
-    for _, same_second in groupby(listed, key=lambda one: one.modified.replace(microsecond=0)):
-        found = (_head(origin, one.path) for one in same_second)
-        yield from sorted(filter(None, found), key=lambda held: held.record.since, reverse=True)
+    for _, same_second in groupby(listed, key=lambda item: item.modified.replace(microsecond=0)):
+        stored = (_head(origin, item.path) for item in same_second)
+        yield from sorted(filter(None, stored), key=lambda item: item.record.since, reverse=True)
 
 
-def heads(origin: S3Origin, connections: int) -> list[Held]:
-    """The heads of all records, by build version."""
-    paths = [one.path for one in origin.list(PREFIX)]
-    with ThreadPoolExecutor(min(connections, len(paths)) or 1) as pool:
-        found = pool.map(lambda path: _head(origin, path), paths)
-        return [one for one in found if one is not None]
+def heads(origin: S3Origin, connections: int) -> list[StoredRecord]:
+    """Return the heads of all records, sorted by build version."""
+    paths = [item.path for item in origin.list(PREFIX)]
+    stored = map_in_threads(lambda path: _head(origin, path), paths, connections)
+    return [item for item in stored if item is not None]
 
 
-def _head(origin: S3Origin, at: str) -> Held | None:
-    if not at.endswith(_SUFFIX):
+def _head(origin: S3Origin, path: str) -> StoredRecord | None:
+    if not path.endswith(_SUFFIX):
         return None
-    stored = origin.get(at, first=_HEAD)
+    stored = origin.get(path, first=_HEAD)
     if stored is not None and b"\n" not in stored.data:
-        stored = origin.get(at)
-    return _held(stored, origin, at, head=True) if stored else None
+        stored = origin.get(path)
+    return _parsed(stored, origin, path, head=True) if stored else None
 
 
-def _held(stored: Stored, origin: S3Origin, at: str, *, head: bool = False) -> Held:
+def _parsed(stored: Stored, origin: S3Origin, at: str, *, head: bool = False) -> StoredRecord:
     url = origin.url(at)
     record = Record.from_json(stored.data, name=url, head=head)
     if path(record.build) != at:
         raise UnreadableRecord(url, f"it says that it is that of {record.build!r}")
-    return Held(record, stored.etag)
+    return StoredRecord(record, stored.etag)

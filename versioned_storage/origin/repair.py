@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,10 +13,12 @@ from ..errors import VersionedStorageError
 from ..progress import track
 from .body import Body
 from .plan import headers, metadata
+from .record import NotPublished
 from .s3 import LARGEST_COPY, Found
-from .transfer import Provide
+from .threads import map_in_threads
+from .transfer import EnsureFile
 from .verification import Repair, Verification, Wrong
-from .verify import NotPublished, Verifier
+from .verify import Verifier
 
 _CHANGED = "was written by somebody else meanwhile: run the same command again"
 
@@ -40,14 +41,14 @@ class PrunedMeanwhile(VersionedStorageError):
 class Repairer:
     """Repairs what a verification found.
 
-    ``directory`` is where the build is on this machine, None where that is nowhere; ``provide``
+    ``directory`` is where the build is on this machine, None where that is nowhere; ``ensure_file``
     makes an encoding there that it lacks. No byte is stored that has not the recorded sha256: a
     published build never changes, not in its encodings either.
     """
 
     verifier: Verifier
     directory: Path | None = None
-    provide: Provide | None = None
+    ensure_file: EnsureFile | None = None
 
     def repair(self, verification: Verification) -> Verification:
         """Put right what can be, verify it again, and say what was done and what is left.
@@ -61,9 +62,9 @@ class Repairer:
         manifest = self.verifier.published(verification.build)
         wrong = verification.wrong
 
-        with ThreadPoolExecutor(min(self.verifier.connections, len(wrong))) as pool:
-            mended = pool.map(partial(self._mend, manifest=manifest), wrong)
-            repairs = tuple(track(mended, total=len(wrong), doing="Repairing", unit="objects"))
+        mend = partial(self._mend, manifest=manifest)
+        mended = map_in_threads(mend, wrong, self.verifier.connections)
+        repairs = tuple(track(mended, total=len(wrong), doing="Repairing", unit="objects"))
         again = self.verifier.check_each((one.path, one.file) for one in wrong)
         still_wrong = tuple(one for _, one in again if one is not None)
         try:
@@ -113,8 +114,8 @@ class Repairer:
             return None
         local = self.directory / file.source
         identity = self.directory / file.asset.hashed_name
-        if not local.is_file() and identity.is_file() and self.provide is not None:
-            self.provide(file)
+        if not local.is_file() and identity.is_file() and self.ensure_file is not None:
+            self.ensure_file(file)
         return local if local.is_file() else None
 
     def _other_names(self, wrong: Wrong) -> Iterator[tuple[str, Found]]:
@@ -134,15 +135,16 @@ class Repairer:
         file = wrong.file
         if source.size > LARGEST_COPY:
             return False
-        etag = self.verifier.origin.copy(
+        copied = self.verifier.origin.copy(
             path,
             wrong.path,
             etag=source.etag,
             sha256=str(file.variant.sha256),
+            replacing=wrong.found.etag if wrong.found else None,
             metadata=metadata(file, manifest),
             **headers(file),
         )
-        return etag is not None
+        return copied is not None
 
     def _why_not(self, file: BuildFile) -> str:
         if self.directory is None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import os
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -72,6 +73,14 @@ class Found:
     checked: bool
     headers: Mapping[str, str]
     metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A copy inside S3; ``sha256``, in hex, is what S3 computed of it, None where it says none."""
+
+    etag: str
+    sha256: str | None
 
 
 class S3Origin:
@@ -222,14 +231,16 @@ class S3Origin:
         *,
         replacing: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        before_attempt: Callable[[], None] = lambda: None,
         **headers: str,
     ) -> str | None:
         """Store a file; as `put`.
 
         S3 refuses other bytes than those of the body's sha256, which stays with the object, beside
-        ``metadata``.
+        ``metadata``. ``before_attempt`` is called before each attempt of the request, and may
+        raise.
         """
-        known = (body.sha256, replacing, headers, metadata)
+        known = (body.sha256, replacing, headers, metadata, before_attempt)
         if body.data is not None:
             return self._put(path, body.data, body.size, *known)
         with body.file.open("rb") as stream:
@@ -243,17 +254,19 @@ class S3Origin:
         *,
         etag: str,
         sha256: str,
+        replacing: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        before_attempt: Callable[[], None] = lambda: None,
         **headers: str,
-    ) -> str | None:
-        """Copy an object inside S3, with these headers and none of its own.
+    ) -> Copied | None:
+        """Copy an object inside S3, with these headers and none of its own; otherwise as `put`.
 
-        Returns the ETag of the copy; None when the source is not there any more, or has another
-        ETag.
+        Returns None when the source is missing or has another ETag than ``etag``, or when the
+        object to replace is another one; stores other than AWS may ignore the latter condition.
         """
         with self._answers("CopyObject", path):
             try:
-                return self.transport.copy(
+                copied = self.transport.copy(
                     self.key(path),
                     self.key(source),
                     etag,
@@ -264,20 +277,29 @@ class S3Origin:
                         "TaggingDirective": "REPLACE",
                         "ChecksumAlgorithm": "SHA256",
                         **headers,
+                        **self._condition_of_copy(replacing),
                     },
+                    before_attempt,
                 )
             except ClientError as error:
                 if _condition_failed(error):
                     return None
                 raise
+        checksum = copied.checksum
+        # "-2": the checksum of the checksums of two parts, which no file has.
+        computed = b64decode(checksum).hex() if checksum and "-" not in checksum else None
+        return Copied(copied.etag, computed)
 
-    def delete(self, paths: Iterable[str]) -> Iterator[int]:
+    def delete(
+        self, paths: Iterable[str], before_attempt: Callable[[], None] = lambda: None
+    ) -> Iterator[int]:
         """Delete objects, 1,000 to a request; yields how many each request deleted.
 
         Deleting what is not there is none of S3's errors. Raises `NotDeleted`.
         """
         remaining = iter(paths)
         while batch := list(islice(remaining, _DELETED_AT_ONCE)):
+            before_attempt()
             with self._answers("DeleteObjects", batch[0]):
                 answer = self.client.delete_objects(
                     Bucket=self.bucket,
@@ -301,6 +323,7 @@ class S3Origin:
         replacing: str | None,
         headers: Mapping[str, str],
         metadata: Mapping[str, str] | None = None,
+        before_attempt: Callable[[], None] = lambda: None,
     ) -> str | None:
         with self._answers("PutObject", path):
             try:
@@ -314,6 +337,7 @@ class S3Origin:
                         **headers,
                         **self._condition(replacing),
                     },
+                    before_attempt,
                 )
             except ClientError as error:
                 if _condition_failed(error):
@@ -334,6 +358,15 @@ class S3Origin:
             return {"IfNoneMatch": "*"}
         # S3's own guide sends the ETag bare, and Ceph knows it in no other form.
         return {"IfMatch": replacing.strip('"')}
+
+    def _condition_of_copy(self, replacing: str | None) -> dict[str, str]:
+        return self._condition(replacing) if self._copies_take_conditions else {}
+
+    @cached_property
+    def _copies_take_conditions(self) -> bool:
+        # S3 has them since October 2025, and older versions of boto3 do not know them.
+        shape = self.client.meta.service_model.operation_model("CopyObject").input_shape
+        return shape is not None and "IfNoneMatch" in shape.members
 
     def _parameters(self, sha256: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:
         given = self._connection.parameters

@@ -1,28 +1,30 @@
-"""A plan is carried out: every object brought to S3, each answer read."""
+"""A plan is carried out: every object is brought to S3, and each response is read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
-from threading import Event
+from threading import Event, Thread
 
 from ..build.manifest import BuildFile, Manifest
 from ..errors import VersionedStorageError
 from ..progress import track
 from ..text import lines_text
 from .body import Body
-from .plan import Action, Plan, Step, fits, headers, metadata
-from .s3 import Found, S3Origin
+from .lease import Lease, LeaseLost, clocks
+from .plan import Action, CopySource, PublishPlan, Step, headers, matches, metadata
+from .s3 import Copied, Found, S3Origin
 
-# How often an object that somebody else writes too is looked at again.
+# Attempts to write an object that another process writes too.
 _ATTEMPTS = 5
-# Seconds between two looks at what the threads have done, and after the claim.
+# Seconds between two looks at the threads and the lease. A thread that is woken for each object
+# would compete with them for the GIL.
 _LOOK = 0.05
 
-#: Makes a file of the build that is not on this machine, because the base build has it.
-Provide = Callable[[BuildFile], None]
+#: Makes a file of the build that this machine lacks because the base build has it.
+EnsureFile = Callable[[BuildFile], None]
 
 
 class PublishFailed(VersionedStorageError):
@@ -37,25 +39,46 @@ class PublishFailed(VersionedStorageError):
         super().__init__(
             f"Build {build} is not published: {len(self.failures)} of its {total} objects failed, "
             f"and the upload was stopped.\n{lines_text(self.failures)}\nNo page refers to this "
-            "build yet, and the published ones are as they were. Run the same command again when "
-            "it is mended: it goes on with what is left."
+            "build yet, and the published ones are as they were. Correct the cause and run the "
+            "same command again: it goes on with what is left."
         )
 
 
 class Contended(VersionedStorageError):
-    """An object is another one each time it is looked at."""
+    """An object changes each time it is read."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         super().__init__(
-            f"{url} was written by somebody else {_ATTEMPTS} times while it was being published. "
-            "See to it that nobody but this package writes below the prefix of a build."
+            f"Another process wrote {url} {_ATTEMPTS} times while it was being published. Only "
+            "this package may write below the prefix of a build."
         )
 
 
+class DamagedObject(VersionedStorageError):
+    """An object has other bytes than its metadata says."""
+
+    def __init__(self, url: str, sha256: str, expected: str) -> None:
+        self.url = url
+        self.sha256 = sha256
+        self.expected = expected
+        super().__init__(
+            f"{url} has the sha256 {sha256}, and its metadata says {expected}. Delete the object "
+            "and run the same command again."
+        )
+
+
+class PublishedMeanwhile(Exception):
+    """No error: another process finished the same build."""
+
+
+class Stopped(BaseException):
+    """The transfer was stopped before this request; no failure of its own."""
+
+
 @dataclass(frozen=True)
-class Done:
-    """An object that is there now; ``action`` is what was done for it."""
+class TransferredObject:
+    """An object that S3 has now, and what was done for it; ``size`` in bytes."""
 
     step: Step
     action: Action
@@ -68,147 +91,213 @@ class Done:
 class Transfer:
     """Carries out the plan of one build.
 
-    ``still_ours`` looks after the claim, and raises; ``check_fresh`` is asked, by any thread,
-    before each request that writes.
+    The lease is checked before each attempt of a request that writes. An object is overwritten
+    only after a renewal that is younger than the look at it: otherwise it may be of the next
+    holder of an abandoned lease, or of a build that is published by now.
+    ``stop`` ends the transfer from another thread. ``damaged`` collects the URLs of objects whose
+    copies had other bytes than recorded.
     """
 
     origin: S3Origin
     manifest: Manifest
     connections: int
-    still_ours: Callable[[], None]
-    check_fresh: Callable[[], None]
-    provide: Provide | None = None
-    _hashed: dict[str, Done] = field(default_factory=dict)
+    lease: Lease
+    ensure_file: EnsureFile | None = None
+    stop: Event = field(default_factory=Event)
+    damaged: list[str] = field(default_factory=list)
+    _hashed: dict[str, TransferredObject] = field(default_factory=dict)
+    _planned: tuple[float, ...] = field(default_factory=clocks)
 
-    def run(self, plan: Plan) -> Iterator[Done]:
+    def run(self, plan: PublishPlan) -> Iterator[TransferredObject]:
         """Yield each object once S3 has it; those under hashed names come first.
 
-        After the first failure nothing new is begun, and what is under way is waited for.
-        Raises `PublishFailed`.
+        After the first failure no object is started, and the running requests are waited for.
+        Raises `PublishFailed`, `LeaseLost`, `PublishedMeanwhile`.
         """
         total = len(plan.steps)
+        self._planned = clocks()
 
-        def one_by_one() -> Iterator[Done]:
-            for done in self._each(self._bring, plan.hashed, total):
-                self._hashed[done.step.path] = done
-                yield done
+        def objects() -> Iterator[TransferredObject]:
+            for transferred in self._each(self._bring, plan.hashed, total):
+                self._hashed[transferred.step.path] = transferred
+                yield transferred
             yield from self._each(self._bring_original, plan.originals, total)
 
-        yield from track(one_by_one(), total=total, doing="Publishing", unit="objects")
+        yield from track(objects(), total=total, doing="Publishing", unit="objects")
 
     def _each(
-        self, bring: Callable[[Step], Done], steps: Sequence[Step], total: int
-    ) -> Iterator[Done]:
-        failures: list[VersionedStorageError | OSError] = []
-        answers: SimpleQueue[Done] = SimpleQueue()
+        self, bring: Callable[[Step], TransferredObject], steps: Sequence[Step], total: int
+    ) -> Iterator[TransferredObject]:
+        failures: list[BaseException] = []
+        results: SimpleQueue[TransferredObject] = SimpleQueue()
         # All threads take from this one; a tuple's iterator gives each step once.
-        remaining, stopped = iter(steps), Event()
+        work = partial(self._work, bring, iter(steps), results, failures)
+        # Daemons, because an interrupted process must not wait for what S3 does not answer.
+        number = min(self.connections, len(steps))
+        threads = [Thread(target=work, daemon=True) for _ in range(number)]
+        self._keep_lease()
+        for thread in threads:
+            thread.start()
+        try:
+            yield from self._watch(threads, results)
+        except BaseException as error:
+            self.stop.set()
+            if isinstance(error, Exception):
+                for thread in threads:
+                    thread.join()
+            raise
+        self._raise(failures, total)
 
-        def work() -> None:
-            for step in remaining:
-                if stopped.is_set():
-                    return
-                try:
-                    answers.put(bring(step))
-                except (VersionedStorageError, OSError) as error:
-                    failures.append(error)
-                    stopped.set()
-                except BaseException:
-                    stopped.set()
-                    raise
-
-        threads = min(self.connections, len(steps)) or 1
-        with ThreadPoolExecutor(threads) as pool:
+    def _work(
+        self,
+        bring: Callable[[Step], TransferredObject],
+        remaining: Iterator[Step],
+        results: SimpleQueue[TransferredObject],
+        failures: list[BaseException],
+    ) -> None:
+        for step in remaining:
+            if self.stop.is_set():
+                return
             try:
-                self.still_ours()
-                workers = {pool.submit(work) for _ in range(threads)}
-                while workers:
-                    # A look now and then: to be woken for each answer would be a thread more that
-                    # wants the GIL.
-                    done, workers = wait(workers, timeout=_LOOK, return_when=FIRST_EXCEPTION)
-                    self.still_ours()
-                    while not answers.empty():
-                        yield answers.get()
-                    for worker in done:
-                        worker.result()
-            finally:
-                stopped.set()
-        if failures:
-            raise PublishFailed(str(self.manifest.build), failures, total)
+                results.put(bring(step))
+            except Stopped:
+                return
+            except BaseException as error:  # noqa: BLE001  # raised by the main thread
+                failures.append(error)
+                self.stop.set()
 
-    def _bring(self, step: Step) -> Done:
-        """See to an object under its hashed name."""
-        if step.action is Action.SKIP and step.found is not None:
-            return _is_there(step, step.found)
+    def _watch(
+        self, threads: Iterable[Thread], results: SimpleQueue[TransferredObject]
+    ) -> Iterator[TransferredObject]:
+        """Yield the results until all threads have ended, and keep the lease meanwhile."""
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(_LOOK)
+                self._keep_lease()
+                while not results.empty():
+                    yield results.get()
+        while not results.empty():
+            yield results.get()
+
+    def _raise(self, failures: Sequence[BaseException], total: int) -> None:
+        expected = [
+            error for error in failures if isinstance(error, (VersionedStorageError, OSError))
+        ]
+        for error in failures:
+            if error not in expected or isinstance(error, LeaseLost):
+                raise error
+        if expected:
+            raise PublishFailed(str(self.manifest.build), expected, total)
+
+    def _keep_lease(self) -> None:
+        if not self.lease.renew_if_due():
+            raise PublishedMeanwhile
+
+    def _before_attempt(self) -> None:
+        if self.stop.is_set():
+            raise Stopped
+        self.lease.check()
+
+    def _before_overwriting(self, step: Step, stored: Found | Copied | None) -> None:
+        """Renew the lease, unless it was renewed since S3 said that the object is there."""
+        if isinstance(stored, Found):
+            seen = self._planned if stored is step.stored else clocks()
+            if not self.lease.renew(unless_since=seen):
+                raise PublishedMeanwhile
+
+    def _bring(self, step: Step) -> TransferredObject:
+        """Bring an object under its hashed name to S3."""
+        if step.action is Action.SKIP and step.stored is not None:
+            return _skipped(step, step.stored)
         if step.action is Action.COPY and step.source is not None:
-            source = step.source
-            etag = self._copied(step, source.path, source.etag, source.sha256)
-            if etag is not None:
-                return Done(step, Action.COPY, source.size, etag, source.sha256)
-            # It went away: the base build is being pruned.
-        return self._uploaded(step)
+            return self._bring_copy(step, step.source)
+        return self._upload(step, step.stored)
 
-    def _bring_original(self, step: Step) -> Done:
-        """See to an object under its original name: the very bytes of the hashed one."""
+    def _bring_copy(self, step: Step, source: CopySource) -> TransferredObject:
+        copied = self._copy(step, source.path, source.etag, source.sha256, step.stored)
+        if copied is None:
+            # The base build is being pruned, or another publisher of this build was faster.
+            stored = self.origin.find(step.path)
+            if stored is not None and matches(stored, step.file, source.sha256, self.manifest):
+                return _skipped(step, stored)
+            return self._upload(step, step.stored)
+        if copied.sha256 not in (None, source.sha256):
+            self.damaged.append(self.origin.url(source.path))
+            return self._upload(step, copied)
+        return TransferredObject(step, Action.COPY, source.size, copied.etag, source.sha256)
+
+    def _bring_original(self, step: Step) -> TransferredObject:
+        """Bring an object under its original name to S3, with the bytes of the hashed one."""
         hashed = self._hashed[step.path.removesuffix(step.file.path) + step.file.hashed_path]
-        found = step.found
+        stored = step.stored
         for _ in range(_ATTEMPTS):
-            if found is not None and _is(found, step, hashed):
-                return _is_there(step, found)
+            if stored is not None and _is_same(stored, step, hashed):
+                return _skipped(step, stored)
             if hashed.action is Action.UPLOAD:
-                # Should the file be another one by now, S3 is to refuse it.
+                # S3 checks the sha256, so a file that has changed since is refused.
                 body = Body.of(step.local, hashed.sha256)
-                etag = self._put(step, body, found)
+                etag = self._put(step, body, stored)
             else:
-                etag = self._copied(step, hashed.step.path, hashed.etag, hashed.sha256)
+                copied = self._copy(step, hashed.step.path, hashed.etag, hashed.sha256, stored)
+                if copied is not None and copied.sha256 not in (None, hashed.sha256):
+                    url = self.origin.url(hashed.step.path)
+                    raise DamagedObject(url, str(copied.sha256), hashed.sha256)
+                etag = _etag(copied)
             if etag is not None:
-                return Done(step, _done_by(hashed), hashed.size, etag, hashed.sha256)
-            found = self.origin.find(step.path)
+                action = Action.UPLOAD if hashed.action is Action.UPLOAD else Action.COPY
+                return TransferredObject(step, action, hashed.size, etag, hashed.sha256)
+            stored = self.origin.find(step.path)
         raise Contended(self.origin.url(step.path))
 
-    def _uploaded(self, step: Step) -> Done:
-        if self.provide is not None and not step.local.exists():
-            self.provide(step.file)
-        body, found = Body.of(step.local), step.found
+    def _upload(self, step: Step, replacing: Found | Copied | None) -> TransferredObject:
+        if self.ensure_file is not None and not step.local.exists():
+            self.ensure_file(step.file)
+        body = Body.of(step.local)
         for _ in range(_ATTEMPTS):
-            etag = self._put(step, body, found)
+            etag = self._put(step, body, replacing)
             if etag is not None:
-                return Done(step, Action.UPLOAD, body.size, etag, body.sha256)
-            # Another publisher of this build was faster, or the first attempt's answer was lost.
-            found = self.origin.find(step.path)
-            if found is not None and fits(found, step.file, body.sha256, self.manifest):
-                return _is_there(step, found)
+                return TransferredObject(step, Action.UPLOAD, body.size, etag, body.sha256)
+            # Another publisher of this build was faster, or the first attempt's response was lost.
+            stored = self.origin.find(step.path)
+            if stored is not None and matches(stored, step.file, body.sha256, self.manifest):
+                return _skipped(step, stored)
+            replacing = stored
         raise Contended(self.origin.url(step.path))
 
-    def _put(self, step: Step, body: Body, found: Found | None) -> str | None:
-        self.check_fresh()
+    def _put(self, step: Step, body: Body, stored: Found | Copied | None) -> str | None:
+        self._before_overwriting(step, stored)
         return self.origin.put_file(
             step.path,
             body,
-            replacing=found.etag if found else None,
+            replacing=_etag(stored),
             metadata=metadata(step.file, self.manifest),
+            before_attempt=self._before_attempt,
             **headers(step.file),
         )
 
-    def _copied(self, step: Step, source: str, etag: str, sha256: str) -> str | None:
-        self.check_fresh()
+    def _copy(
+        self, step: Step, source: str, etag: str, sha256: str, stored: Found | None
+    ) -> Copied | None:
+        self._before_overwriting(step, stored)
         return self.origin.copy(
             source,
             step.path,
             etag=etag,
             sha256=sha256,
+            replacing=_etag(stored),
             metadata=metadata(step.file, self.manifest),
+            before_attempt=self._before_attempt,
             **headers(step.file),
         )
 
 
-def _is_there(step: Step, found: Found) -> Done:
-    return Done(step, Action.SKIP, found.size, found.etag, found.sha256 or "")
+def _etag(stored: Found | Copied | None) -> str | None:
+    return stored.etag if stored is not None else None
 
 
-def _is(found: Found, step: Step, hashed: Done) -> bool:
-    return found.sha256 == hashed.sha256 and found.headers == headers(step.file)
+def _skipped(step: Step, stored: Found) -> TransferredObject:
+    return TransferredObject(step, Action.SKIP, stored.size, stored.etag, stored.sha256 or "")
 
 
-def _done_by(hashed: Done) -> Action:
-    return Action.UPLOAD if hashed.action is Action.UPLOAD else Action.COPY
+def _is_same(stored: Found, step: Step, hashed: TransferredObject) -> bool:
+    return stored.sha256 == hashed.sha256 and stored.headers == headers(step.file)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 from ..build.codecs import Decoding
 from ..build.manifest import BuildFile, Manifest
-from ..errors import VersionedStorageError
 from ..progress import track
 from . import record
 from .plan import headers
-from .record import State
 from .s3 import Found, Listed, S3Origin
+from .threads import map_in_threads
 from .verification import Fault, Verification, Wrong
 
 #: Bytes that are read at once. A decoder can make much of them, so they are few.
@@ -28,24 +26,6 @@ _HEADERS = {
     "ContentEncoding": "Content-Encoding",
     "CacheControl": "Cache-Control",
 }
-
-
-class NotPublished(VersionedStorageError):
-    """The build has not got to have its objects; ``state`` is None where there is no record."""
-
-    def __init__(self, build: str, url: str, state: State | None) -> None:
-        self.build = build
-        self.url = url
-        self.state = state
-        found = f"it is {state.value}" if state else "there is no record of it"
-        remedy = {
-            None: f"Publish it: run collectstatic with BUILD_VERSION={build}.",
-            State.PUBLISHING: "When its publish has ended, run the same command again.",
-        }.get(state, "Only the same content, published again, brings it back.")
-        super().__init__(
-            f"Build {build} is not published: {found} ({url}). Only a published build has to have "
-            f"all of its objects. {remedy}"
-        )
 
 
 @dataclass(frozen=True)
@@ -94,11 +74,7 @@ class Verifier:
 
     def published(self, build: str) -> Manifest:
         """What the record says that S3 has to have. Raises `NotPublished`, `OriginError`."""
-        held = record.read(self.origin, build)
-        state = held.record.state if held else None
-        if held is None or state is not State.PUBLISHED or held.record.manifest is None:
-            raise NotPublished(build, self.origin.url(record.path(build)), state)
-        return held.record.manifest
+        return record.read_published(self.origin, build)
 
     def check_each(
         self, files: Iterable[tuple[str, BuildFile]], there: Iterable[str] | None = None
@@ -115,9 +91,8 @@ class Verifier:
             absent = worth_asking is not None and path not in worth_asking
             return self.check(path, file, None if absent else self.origin.find(path))
 
-        with ThreadPoolExecutor(min(self.connections, len(wanted)) or 1) as pool:
-            found = pool.map(check, wanted)
-            yield from track(found, total=len(wanted), doing="Verifying", unit="objects")
+        found = map_in_threads(check, wanted, self.connections)
+        yield from track(found, total=len(wanted), doing="Verifying", unit="objects")
 
     def check(
         self, path: str, file: BuildFile, found: Found | None

@@ -335,7 +335,7 @@ def test_a_server_that_says_how_long_to_wait_is_obeyed(waits):
 
 def test_a_copy_gives_the_etag_of_the_new_object():
     with front(answer=lambda _: COPIED) as s3:
-        assert copy(transport(s3.url)) == '"0"'
+        assert copy(transport(s3.url)).etag == '"0"'
     headers = s3.requests[0].headers
     assert headers["x-amz-copy-source"] == "bucket/b1/a.css"
     assert headers["x-amz-copy-source-if-match"] == '"1"'
@@ -354,7 +354,7 @@ def test_a_copy_gives_the_etag_of_the_new_object():
 )
 def test_a_copy_that_failed_is_tried_again_whatever_its_status(failure):
     with front(answer=first(failure, COPIED)) as s3:
-        assert copy(transport(s3.url)) == '"0"'
+        assert copy(transport(s3.url)).etag == '"0"'
     assert len(s3.requests) == 2
 
 

@@ -16,7 +16,7 @@ from django.core.management.color import Style
 
 from ...build.manifest import Manifest
 from ...builds import completed_at
-from ...origin import claim, record, retention
+from ...origin import lease, record, retention
 from ...origin.record import Record, State, Totals
 from ...origin.retention import Activated
 from ...text import NOTHING, bytes_text, short_age_text, table, time_text
@@ -201,7 +201,7 @@ def _of_record(found: Record, now: datetime) -> Row:
     return Row(
         found.build,
         found.state.value,
-        dead=begun and claim.is_dead(found, now),
+        dead=begun and lease.is_expired(found, now),
         on_origin=there,
         totals=found.totals if there else None,
     )

@@ -17,7 +17,7 @@ from typing import Any
 from ... import builds
 from ...errors import VersionedStorageError
 from ...origin import retention
-from ...origin.claim import DEAD_AFTER
+from ...origin.lease import EXPIRES_AFTER
 from ...origin.prune import Pruned, Pruner
 from ...origin.retention import Activated, Verdict
 from ...text import count_text, names_text
@@ -80,7 +80,7 @@ class Outcome:
             for build, reason in self.doomed.items()
             if build not in known
         ]
-        minutes = DEAD_AFTER.seconds // 60
+        minutes = EXPIRES_AFTER.seconds // 60
         left_alone = [
             f"Left alone: {build} is being pruned since {since:%Y-%m-%d %H:%M:%S} UTC. If that "
             f"process is dead, the first prune {minutes} minutes later goes on with it"

@@ -18,9 +18,9 @@ from ...build.damage import DamagedBuild, damages
 from ...build.directory import BuildDirectory
 from ...build.manifest import Manifest
 from ...errors import VersionedStorageError
-from ...origin import claim
-from ...origin.plan import Action, Plan
-from ...origin.publish import Published, Publisher
+from ...origin import lease
+from ...origin.plan import Action, PublishPlan
+from ...origin.publisher import Published, Publisher
 from ...text import bytes_text, names_text
 from ..arguments import add_build, build_version
 from ..site import Site
@@ -69,7 +69,7 @@ class Outcome:
 class Rehearsal:
     """What a publish would do; ``listed`` shows each object too."""
 
-    plan: Plan
+    plan: PublishPlan
     place: str
     already_published: bool
     listed: bool
@@ -163,25 +163,25 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(site: Site, options: Mapping[str, Any]) -> Outcome | Rehearsal | Abandoned:
     build = site.build(options["build"])
     if options["abandon"]:
-        claim.abandon(site.origin, build)
+        lease.abandon(site.origin, build)
         return Abandoned(build)
     base = site.options.base_build if options["base"] is None else options["base"]
     publisher = Publisher(site.origin, site.prefix, site.options.connections, base)
     manifest = _manifest(site, build)
-    begun = publisher.begin(build)
+    preflight = publisher.preflight(build)
     directory = site.directory(build)
     check = partial(_check, manifest, directory)
     if options["dry_run"]:
-        if begun.published:
-            claim.check(site.origin, manifest, begun.held)
-            plan = Plan(build, (), ())
+        if preflight.is_published:
+            lease.check_publishable(site.origin, manifest, preflight.stored)
+            plan = PublishPlan(build, (), ())
         else:
             check()
-            plan = publisher.plan(manifest, directory.root, begun)
+            plan = publisher.plan(manifest, directory.root, preflight)
         place = site.origin.url(f"{site.prefix}{build}/")
-        return Rehearsal(plan, place, begun.published, options["verbosity"] > 1)
-    provide = partial(encode_file, directory)
-    return Outcome(publisher.publish(manifest, directory.root, begun, provide, check))
+        return Rehearsal(plan, place, preflight.is_published, options["verbosity"] > 1)
+    ensure_file = partial(encode_file, directory)
+    return Outcome(publisher.publish(manifest, directory.root, preflight, ensure_file, check))
 
 
 def _manifest(site: Site, build: str) -> Manifest:

@@ -65,21 +65,32 @@ class Transport:
         size: int,
         sha256: str,
         parameters: Mapping[str, Any],
+        before_attempt: Callable[[], None] = lambda: None,
     ) -> str:
         """Put an object and return its ETag.
 
         ``body`` is bytes, or a file at its beginning, of ``size`` bytes with that ``sha256`` (in
         hex), which S3 checks on arrival. ``parameters`` are those of boto3's ``put_object``.
+        ``before_attempt`` is called before each attempt, and may raise.
         """
         given = {**parameters, "Bucket": self._bucket, "Key": key}
         if not isinstance(body, bytes) and size >= THRESHOLD:
+            before_attempt()
             return self._parts.put(given, body, size)
         given["ChecksumSHA256"] = b64encode(bytes.fromhex(sha256)).decode()
-        return self._done("PutObject", given, body, size, sha256)
+        return self._done("PutObject", given, body, size, sha256, before_attempt).etag
 
-    def copy(self, key: str, source: str, etag: str, parameters: Mapping[str, Any]) -> str:
-        """Copy the object ``source`` of the bucket, if its ETag is ``etag``; return the new ETag.
+    def copy(
+        self,
+        key: str,
+        source: str,
+        etag: str,
+        parameters: Mapping[str, Any],
+        before_attempt: Callable[[], None] = lambda: None,
+    ) -> Answer:
+        """Copy the object ``source`` of the bucket, if its ETag is ``etag``.
 
+        Returns the answer with the ETag of the copy, and its sha256 in base64 where S3 says it.
         ``parameters`` are those of boto3's ``copy_object``.
         """
         given = {
@@ -89,7 +100,7 @@ class Transport:
             "CopySource": f"{self._bucket}/{source}",
             "CopySourceIfMatch": etag,
         }
-        return self._done("CopyObject", given, b"", 0, _SHA256_OF_NOTHING)
+        return self._done("CopyObject", given, b"", 0, _SHA256_OF_NOTHING, before_attempt)
 
     def _done(
         self,
@@ -98,20 +109,23 @@ class Transport:
         body: bytes | IO[bytes],
         size: int,
         sha256: str,
-    ) -> str:
+        before_attempt: Callable[[], None],
+    ) -> Answer:
         template = self._rehearsals.template(operation, given)
         if template is not None:
-            answer = self._answer(operation, template, split(given)[1], body, size, sha256)
+            values = split(given)[1]
+            answer = self._answer(operation, template, values, body, size, sha256, before_attempt)
             if not answer.elsewhere:
-                return answer.etag
+                return answer
         if operation == "PutObject":
             given = {**given, "Body": _from_its_beginning(body)}
+        before_attempt()
         done = self._by_boto3(operation, given)
         if template is not None:
             # Now boto3 knows where the bucket is.
             self._rehearsals.forget()
-        etag: str = {**done, **done.get("CopyObjectResult", {})}["ETag"]
-        return etag
+        result = {**done, **done.get("CopyObjectResult", {})}
+        return Answer(result["ETag"], checksum=result.get("ChecksumSHA256", ""))
 
     def _answer(
         self,
@@ -121,6 +135,7 @@ class Transport:
         body: bytes | IO[bytes],
         size: int,
         sha256: str,
+        before_attempt: Callable[[], None],
     ) -> Answer:
         """Ask until there is an answer that stays: done, or elsewhere. Raises all others."""
         # uuid4 asks the system for each, and hands the GIL over meanwhile.
@@ -137,6 +152,7 @@ class Transport:
                 attempt=attempt,
             )
             with self.limiter.place() as begun:
+                before_attempt()
                 try:
                     answer = read(self._client, operation, template.send(request, attempt=attempt))
                 except NO_ANSWER as error:

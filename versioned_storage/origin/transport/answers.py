@@ -39,12 +39,14 @@ class BrokenOff(HTTPClientError):
 class Answer:
     """How one attempt went; ``error`` is None for success.
 
-    ``wait`` is how many seconds the server asks for before the next attempt.
+    ``wait`` is how many seconds the server asks for before the next attempt. ``checksum`` is the
+    sha256 of a copy, in base64, where the server says it.
     """
 
     etag: str = ""
     error: ClientError | BotoCoreError | None = None
     wait: float = 0.0
+    checksum: str = ""
 
     @property
     def status(self) -> int:
@@ -99,14 +101,14 @@ def read(client: S3Client, operation: str, response: AWSResponse) -> Answer:
     """
     wait = response.headers.get("Retry-After", "")
     seconds = float(wait) if wait.isdecimal() else 0.0
-    etag = ""
+    etag, checksum = "", ""
     status = response.status_code
     if status < 300:
         etag = response.headers.get("ETag", "")
         if operation == "CopyObject":
-            etag, status = _copied(response.content)
+            etag, status, checksum = _copied(response.content)
         if _is_whole(etag):
-            return Answer(etag)
+            return Answer(etag, checksum=checksum)
         if status < 300:
             return Answer(error=BrokenOff(status=status, found=_found(response)))
     parsed = _parsed(client, operation, response, status)
@@ -115,19 +117,20 @@ def read(client: S3Client, operation: str, response: AWSResponse) -> Answer:
     return Answer(error=kind(parsed, operation), wait=seconds)
 
 
-def _copied(content: bytes) -> tuple[str, int]:
-    """The ETag of a copy, and 200; no ETag, and 500 when there is an error in the body."""
+def _copied(content: bytes) -> tuple[str, int, str]:
+    """The ETag of a copy, 200 and its checksum; 500 when there is an error in the body."""
     try:
         # As botocore reads it, at a tenth of the cost: a build can have thousands of them.
         root = ET.fromstring(content.lstrip())  # noqa: S314 - S3 is trusted
     except (ET.ParseError, LookupError, ValueError):
         # Not XML, only a part of it, or in no encoding that there is.
-        return "", 200
+        return "", 200, ""
     if root.tag.endswith("Error"):
-        return "", 500
+        return "", 500, ""
     etag = root.findtext("{*}ETag", "")
     # Ceph's server leaves out the quotes, here alone.
-    return f'"{etag}"' if etag and '"' not in etag else etag, 200
+    quoted = f'"{etag}"' if etag and '"' not in etag else etag
+    return quoted, 200, root.findtext("{*}ChecksumSHA256", "")
 
 
 def _parsed(client: S3Client, operation: str, response: AWSResponse, status: int) -> dict[str, Any]:

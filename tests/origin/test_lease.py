@@ -6,14 +6,14 @@ import pytest
 
 from tests.s3 import front
 from versioned_storage.build.manifest import Manifest
-from versioned_storage.origin import claim, record
-from versioned_storage.origin.claim import (
+from versioned_storage.origin import lease, record
+from versioned_storage.origin.lease import (
+    AlreadyPublishing,
     BeingPruned,
     BuildIsPublished,
-    ClaimedElsewhere,
-    ClaimLost,
     ConditionsIgnored,
-    NotClaimed,
+    LeaseLost,
+    NoLease,
 )
 from versioned_storage.origin.record import Record, State
 from versioned_storage.origin.s3 import S3Origin
@@ -31,7 +31,7 @@ def origin(bucket):
 def claimed(origin, content="red", *, ago=timedelta(0), **changes):
     """A claim of somebody else, as it stands in the record."""
     since = datetime.now(timezone.utc) - ago
-    made = replace(Record("b1", State.PUBLISHING, content, since, effort="theirs"), **changes)
+    made = replace(Record("b1", State.PUBLISHING, content, since, publish_id="theirs"), **changes)
     held = record.read(origin, "b1")
     record.write(origin, made, held.etag if held else None)
     return record.read(origin, "b1")
@@ -45,7 +45,7 @@ def published(origin, content="red", state=State.PUBLISHED):
 
 
 def take(origin, content="red"):
-    return claim.take(origin, manifest(content), record.read(origin, "b1"))
+    return lease.acquire(origin, manifest(content), record.read(origin, "b1"))
 
 
 def state(origin):
@@ -62,19 +62,20 @@ def test_a_build_that_nobody_has_is_claimed(origin):
 
 def test_who_publishes_the_same_content_is_helped(origin):
     theirs = claimed(origin).record
-    assert take(origin).record.effort == theirs.effort
+    assert take(origin).record.publish_id == theirs.publish_id
 
 
 def test_who_publishes_other_content_keeps_the_claim(origin):
     theirs = claimed(origin, "blue")
-    with pytest.raises(ClaimedElsewhere) as refused:
+    with pytest.raises(AlreadyPublishing) as refused:
         take(origin)
     since = f"{theirs.record.since:%Y-%m-%d %H:%M:%S} UTC"
     url = origin.url("builds/b1.json")
     assert str(refused.value) == (
-        "Build b1 is being published with other content by another process, which said so at "
-        f"{since} in {url}. Set another BUILD_VERSION. If that process is dead, its claim ends 15 "
-        "minutes after that time; 'python manage.py staticbuilds publish --abandon b1' ends it now."
+        "Another process is publishing other content as build b1. It renewed its lease in "
+        f"{url} at {since}. Set another BUILD_VERSION. If that process is dead, the lease expires "
+        "15 minutes after that time; 'python manage.py staticbuilds publish --abandon b1' ends it "
+        "now."
     )
     assert record.read(origin, "b1").etag == theirs.etag
 
@@ -83,7 +84,7 @@ def test_a_claim_that_nobody_renews_is_taken_over(origin):
     claimed(origin, "blue", ago=timedelta(minutes=16))
     ours = take(origin)
     assert (ours.record.content, state(origin)) == ("red", State.PUBLISHING)
-    assert ours.record.effort != "theirs"
+    assert ours.record.publish_id != "theirs"
 
 
 def test_the_same_content_again_renews_the_activation(origin):
@@ -124,7 +125,7 @@ def test_a_claim_that_is_lost_to_another_one_is_taken_again_after_a_look(origin)
     """Between the look and the claim somebody else began."""
     looked = record.read(origin, "b1")
     claimed(origin)
-    assert claim.take(origin, manifest(), looked).record.effort == "theirs"
+    assert lease.acquire(origin, manifest(), looked).record.publish_id == "theirs"
 
 
 def test_what_is_to_be_done_before_a_claim_is_done_once(origin):
@@ -134,14 +135,14 @@ def test_what_is_to_be_done_before_a_claim_is_done_once(origin):
     def before():
         done.append(claimed(origin))
 
-    assert claim.take(origin, manifest(), None, before=before) is not None
+    assert lease.acquire(origin, manifest(), None, before=before) is not None
     assert len(done) == 1
 
 
 def test_nothing_is_done_before_an_activation_is_renewed(origin):
     published(origin)
     held = record.read(origin, "b1")
-    assert claim.take(origin, manifest(), held, before=lambda: pytest.fail("it was")) is None
+    assert lease.acquire(origin, manifest(), held, before=lambda: pytest.fail("it was")) is None
 
 
 def test_what_fails_before_a_claim_leaves_none(origin):
@@ -149,7 +150,7 @@ def test_what_fails_before_a_claim_leaves_none(origin):
         raise ValueError
 
     with pytest.raises(ValueError):  # noqa: PT011  # it is the one of above
-        claim.take(origin, manifest(), None, before=before)
+        lease.acquire(origin, manifest(), None, before=before)
     assert record.read(origin, "b1") is None
 
 
@@ -178,7 +179,7 @@ def test_a_store_without_conditions_can_be_used_when_that_is_said(bucket):
 def clock(monkeypatch):
     """This machine's clock, in seconds."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(claim, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(lease, "clocks", lambda: (clock.now,))
     return clock
 
 
@@ -204,7 +205,7 @@ def test_two_who_help_each_other_renew_in_turn(origin, clock):
 
 def test_who_is_overtaken_by_the_same_build_learns_it(origin, clock):
     one, other = take(origin), take(origin)
-    other.settle(other.record.published(manifest(), datetime.now(timezone.utc)))
+    other.commit(other.record.published(manifest(), datetime.now(timezone.utc)))
     clock.now = 61
     assert one.renew_if_due() is False
 
@@ -214,26 +215,26 @@ def test_who_loses_the_claim_stops(origin, clock, in_state):
     ours = take(origin)
     published(origin, state=in_state)
     clock.now = 61
-    with pytest.raises(ClaimLost, match="was abandoned or taken over meanwhile"):
+    with pytest.raises(LeaseLost, match="lost the lease"):
         ours.renew_if_due()
 
 
 def test_who_began_anew_after_a_prune_is_no_help(origin, clock):
     """What was there when this one looked may have been deleted since."""
     ours = take(origin)
-    claimed(origin, "red", effort="after a prune")
+    claimed(origin, "red", publish_id="after a prune")
     clock.now = 61
-    with pytest.raises(ClaimLost):
+    with pytest.raises(LeaseLost):
         ours.renew_if_due()
 
 
 def test_a_claim_that_others_may_think_dead_is_known_without_asking(origin, clock):
     ours = take(origin)
     clock.now = 7 * 60
-    ours.check_fresh()
+    ours.check()
     clock.now = 8 * 60
-    with pytest.raises(ClaimLost):
-        ours.check_fresh()
+    with pytest.raises(LeaseLost):
+        ours.check()
 
 
 # Given up
@@ -241,24 +242,24 @@ def test_a_claim_that_others_may_think_dead_is_known_without_asking(origin, cloc
 
 def test_a_claim_can_be_abandoned(origin):
     claimed(origin)
-    claim.abandon(origin, "b1")
+    lease.abandon(origin, "b1")
     assert state(origin) is State.ABANDONED
 
 
 def test_an_abandoned_return_of_a_retired_build_is_retired_again(origin):
     published(origin, state=State.RETIRED)
     take(origin)
-    claim.abandon(origin, "b1")
+    lease.abandon(origin, "b1")
     assert state(origin) is State.RETIRED
 
 
 def test_what_is_not_claimed_is_not_abandoned(origin):
     published(origin)
-    with pytest.raises(NotClaimed) as refused:
-        claim.abandon(origin, "b1")
+    with pytest.raises(NoLease) as refused:
+        lease.abandon(origin, "b1")
     assert str(refused.value) == (
-        "Build b1 has no claim to abandon: it is published "
+        "Build b1 has no lease to abandon: it is published "
         f"({origin.url('builds/b1.json')}). Nothing was changed."
     )
-    with pytest.raises(NotClaimed, match="there is no record of it"):
-        claim.abandon(origin, "b2")
+    with pytest.raises(NoLease, match="there is no record of it"):
+        lease.abandon(origin, "b2")

@@ -12,11 +12,11 @@ import pytest
 from tests.s3 import HANGS_UP, SECRET_KEY, front, nobody, options, refusal
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import record
-from versioned_storage.origin.claim import BuildIsPublished, ClaimLost, abandon
+from versioned_storage.origin.lease import BuildIsPublished, LeaseLost, abandon
 from versioned_storage.origin.plan import Action
 from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.prune import Pruner
-from versioned_storage.origin.publish import NotOfThisBuild, Published, Publisher
+from versioned_storage.origin.publisher import NotOfThisBuild, Published, Publisher
 from versioned_storage.origin.record import Record, State, Totals
 from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.transfer import PublishFailed
@@ -196,8 +196,8 @@ def test_publishing_again_is_two_requests_that_renew_the_activation(bucket, dire
     assert [(one.method, one.path) for one in s3.requests] == [("GET", asked), ("PUT", asked)]
     after = Record.from_json(bucket.get("builds/b1.json")["Body"], name="b1")
     assert after.since >= before.since
-    assert after.writing != before.writing
-    assert replace(after, since=before.since, writing=before.writing) == before
+    assert after.write_id != before.write_id
+    assert replace(after, since=before.since, write_id=before.write_id) == before
 
 
 def test_other_content_under_the_same_build_version_is_refused(bucket, directory):
@@ -220,10 +220,10 @@ def test_other_content_under_the_same_build_version_is_refused(bucket, directory
     assert bucket.listed() == before
 
 
-def published_record(made, effort=""):
+def published_record(made, publish_id=""):
     """What a publisher of another machine commits."""
     since = datetime.now(timezone.utc)
-    claimed = Record("b1", State.PUBLISHING, made.content, since, effort=effort)
+    claimed = Record("b1", State.PUBLISHING, made.content, since, publish_id=publish_id)
     return claimed.published(made, claimed.since).to_json()
 
 
@@ -237,23 +237,23 @@ def test_a_build_with_other_options_alone_is_refused_too(bucket, directory):
 def commits_meanwhile(bucket, faster):
     """An answer for a front: somebody else commits while this one uploads.
 
-    ``faster`` makes the record from the effort of the claim that is there.
+    ``faster`` makes the record from the publish_id of the claim that is there.
     """
 
     def answer(request):
         if request.method == "PUT" and request.path.endswith("/css/app.css"):
             claimed = json.loads(bucket.get("builds/b1.json")["Body"])
-            bucket.put("builds/b1.json", faster(claimed["effort"]))
+            bucket.put("builds/b1.json", faster(claimed["publish_id"]))
 
     return answer
 
 
 def test_another_publisher_of_the_same_content_that_was_faster_is_no_error(bucket, directory):
-    """It joined the same effort, so each of the two may commit."""
+    """It joined the same publish_id, so each of the two may commit."""
     committed = []
 
-    def faster(effort):
-        committed.append(published_record(stored_manifest(), effort))
+    def faster(publish_id):
+        committed.append(published_record(stored_manifest(), publish_id))
         return committed[-1]
 
     with front(bucket.endpoint, commits_meanwhile(bucket, faster)) as s3:
@@ -264,7 +264,7 @@ def test_another_publisher_of_the_same_content_that_was_faster_is_no_error(bucke
 def test_who_took_the_claim_over_keeps_the_record(bucket, directory):
     faster = published_record(with_another_asset("decaf"))
     with front(bucket.endpoint, commits_meanwhile(bucket, lambda _: faster)) as s3:
-        with pytest.raises(ClaimLost, match="abandoned or taken over"):
+        with pytest.raises(LeaseLost, match="lost the lease"):
             publisher(bucket.options(endpoint_url=s3.url)).publish(manifest(), directory)
     assert bucket.get("builds/b1.json")["Body"] == faster
 
@@ -275,10 +275,10 @@ def test_what_other_content_left_below_the_prefix_is_no_part_of_the_build(bucket
     with pytest.raises(NotOfThisBuild) as refused:
         publisher(bucket.options()).publish(manifest(), directory)
     assert str(refused.value) == (
-        "Build b1 is not published: S3 has 1 object below its prefix that it has not, and visitors "
-        "would get a mix of two builds.\n"
+        "Build b1 is not published: its prefix holds 1 object that does not belong to it, and "
+        "visitors would get a mix of two builds.\n"
         f"  s3://{bucket.name}/static/b1/only/of.the-other.css\n"
-        "An earlier publish with other content has left them. Set a new BUILD_VERSION, or delete "
+        "An earlier publish of other content left them there. Set a new BUILD_VERSION, or delete "
         "them: 'python manage.py staticbuilds publish --abandon b1', then 'python manage.py "
         "staticbuilds prune', then publish again."
     )
@@ -329,7 +329,7 @@ def test_a_server_that_dies_midway_leaves_no_record(bucket, directory):
     assert lines[1].startswith(f"  PutObject s3://{bucket.name}/static/b1/")
     assert lines[-1] == (
         "No page refers to this build yet, and the published ones are as they were. "
-        "Run the same command again when it is mended: it goes on with what is left."
+        "Correct the cause and run the same command again: it goes on with what is left."
     )
 
 
@@ -401,7 +401,7 @@ def test_a_file_that_is_gone_from_the_build_leaves_no_record(bucket, directory):
 
 
 def test_a_check_of_a_bucket_that_is_there_finds_nothing_wrong(bucket):
-    publisher(bucket.options()).begin("b1")
+    publisher(bucket.options()).preflight("b1")
     assert bucket.listed() == set()
 
 
@@ -409,7 +409,7 @@ def test_a_check_of_a_bucket_that_is_there_finds_nothing_wrong(bucket):
 def test_a_check_says_what_cannot_work(code):
     with front(answer=lambda _: refusal(403, code, "No.")) as s3:
         with pytest.raises(OriginError) as wrong:
-            publisher(options(s3.url, "bucket")).begin("b1")
+            publisher(options(s3.url, "bucket")).preflight("b1")
     assert wrong.value.code == code
 
 
@@ -423,7 +423,7 @@ def test_who_may_not_list_the_bucket_publishes_all_the_same(bucket, directory):
     """S3 says 403 for a key that is not there, without the permission to list."""
     with front(bucket.endpoint, denies_reading) as s3:
         one = publisher(bucket.options(endpoint_url=s3.url))
-        one.begin("b1")
+        one.preflight("b1")
         one.publish(manifest(), directory)
     assert bucket.listed() == EXPECTED.keys() | {"builds/b1.json"}
 

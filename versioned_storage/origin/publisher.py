@@ -1,0 +1,319 @@
+"""A build on disk becomes a build on S3: the lease first, then every object, the commit last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+from ..build.manifest import Manifest
+from ..constants import IDENTITY
+from ..errors import OtherContent, VersionedStorageError
+from ..progress import logger
+from ..text import bytes_text, count_text, lines_text
+from . import lease, record
+from .interrupts import Interrupted, interruptible
+from .plan import Action, PublishPlan, copy_sources, plan, reusable
+from .problems import OriginError
+from .record import StoredRecord, UnreadableRecord
+from .s3 import Found, Listed, S3Origin
+from .threads import in_background, map_in_threads
+from .transfer import EnsureFile, PublishedMeanwhile, Transfer, TransferredObject
+
+
+class BaseNotPublished(VersionedStorageError):
+    """The build to copy from is not published."""
+
+    def __init__(self, base: str, url: str) -> None:
+        self.base = base
+        self.url = url
+        super().__init__(
+            f"The base build {base} is not published ({url}). Name one that 'python manage.py "
+            "staticbuilds list' shows as published, or leave the option base_build out, to copy "
+            "from the current one."
+        )
+
+
+class NotOfThisBuild(OtherContent):
+    """The prefix of a build holds objects of another content."""
+
+    def __init__(self, build: str, urls: Sequence[str]) -> None:
+        self.build = build
+        self.urls = tuple(urls)
+        objects = count_text(len(self.urls), "object")
+        verb = "does" if len(self.urls) == 1 else "do"
+        super().__init__(
+            f"Build {build} is not published: its prefix holds {objects} that {verb} not belong to "
+            f"it, and visitors would get a mix of two builds.\n{lines_text(self.urls)}\nAn "
+            "earlier publish of other content left them there. Set a new BUILD_VERSION, or delete "
+            f"them: 'python manage.py staticbuilds publish --abandon {build}', then 'python "
+            "manage.py staticbuilds prune', then publish again."
+        )
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """The state of S3 before a build is made: its record, and the build to copy from.
+
+    ``base_objects`` are the objects of the base build by path, which are listed while the build is
+    made. ``requests`` is the number of requests that the origin had made before.
+    """
+
+    stored: StoredRecord | None
+    base: Manifest | None
+    base_objects: Future[dict[str, Listed]]
+    requests: int
+
+    @property
+    def is_published(self) -> bool:
+        """Return True if the build version is published: other content is refused then."""
+        return self.stored is not None and self.stored.record.is_published
+
+    def remote_encodings(self, encoders: Mapping[str, object]) -> dict[str, dict[str, int]]:
+        """Return the sizes of the encodings that need not be made, by integrity of their asset."""
+        sizes: dict[str, dict[str, int]] = {}
+        if self.base is not None:
+            for item in reusable(self.base, encoders):
+                integrity, encoding = item.content
+                if encoding is not None:
+                    sizes.setdefault(integrity, {})[encoding] = item.size
+        return sizes
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a publish did; ``objects`` is empty when the very same build was published already."""
+
+    build: str
+    place: str
+    objects: Mapping[Action, int] = field(default_factory=dict)
+    uploaded_size: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """One line for whoever runs the deploy."""
+        if not self.objects:
+            return f"Build {self.build} is published at {self.place} already: nothing to upload"
+        others = [
+            f", {self.objects[action]:,} {said}"
+            for action, said in ((Action.COPY, "copied inside S3"), (Action.SKIP, "there already"))
+            if self.objects.get(action)
+        ]
+        return (
+            f"Published build {self.build} to {self.place}: "
+            f"{count_text(self.objects.get(Action.UPLOAD, 0), 'object')} uploaded, "
+            f"{bytes_text(self.uploaded_size)}{''.join(others)}, "
+            f"{count_text(self.requests, 'request')}, {self.seconds:.1f} s"
+        )
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Publishes builds of one site; ``prefix`` is the STATIC_URL path without its first slash.
+
+    ``base`` is the build to copy from: True for the current one, False for none.
+    """
+
+    origin: S3Origin
+    prefix: str
+    connections: int
+    base: bool | str = True
+
+    def preflight(self, build: str) -> Preflight:
+        """Read the state of S3, so that a publish that cannot work fails before a long build.
+
+        Raises `OriginError` and `BaseNotPublished`. Access denied is no error: without permission
+        to list the bucket S3 denies every key that is missing.
+        """
+        return interruptible(lambda _: self._preflight(build))
+
+    def plan(
+        self, manifest: Manifest, directory: Path, preflight: Preflight | None = None
+    ) -> PublishPlan:
+        """Return what `publish` would do; nothing is written. Raises what `publish` would raise."""
+        preflight = preflight or self.preflight(str(manifest.build))
+        lease.check_publishable(self.origin, manifest, preflight.stored)
+        return self._plan(manifest, directory, preflight)
+
+    def publish(
+        self,
+        manifest: Manifest,
+        directory: Path,
+        preflight: Preflight | None = None,
+        ensure_file: EnsureFile | None = None,
+        before: Callable[[], None] | None = None,
+    ) -> Published:
+        """Bring the build in ``directory`` to S3; it is published when this returns.
+
+        ``before`` is called once it is known that there is something to upload. Raises what
+        `lease.acquire` raises when another content has that build version, `PublishFailed` when
+        objects do not get there, `OriginError` when the record does not. SIGINT and SIGTERM raise
+        `Interrupted` and leave the lease for the next run.
+        """
+        build = str(manifest.build)
+        preflight = preflight or self.preflight(build)
+        try:
+            return interruptible(
+                partial(self._publish, manifest, directory, preflight, ensure_file, before)
+            )
+        except Interrupted:
+            logger.warning(
+                "Interrupted: build %s is not published. Run the same command again: it goes on "
+                "with what is left.",
+                build,
+            )
+            raise
+
+    def _preflight(self, build: str) -> Preflight:
+        stored, requests = None, self.origin.requests
+        with _without_permission_to_list():
+            stored = record.read(self.origin, build)
+        if stored is not None and stored.record.is_published:
+            # A published build has all of its objects: no other build is needed.
+            nothing: Future[dict[str, Listed]] = Future()
+            nothing.set_result({})
+            return Preflight(stored, stored.record.manifest, nothing, requests)
+        base = self._base(apart_from=build)
+        return Preflight(stored, base, in_background(partial(self._list, base)), requests)
+
+    def _publish(
+        self,
+        manifest: Manifest,
+        directory: Path,
+        preflight: Preflight,
+        ensure_file: EnsureFile | None,
+        before: Callable[[], None] | None,
+        stop: Event,
+    ) -> Published:
+        started = time.monotonic()
+        build = str(manifest.build)
+        place = self.origin.url(f"{self.prefix}{build}/")
+        base = str(preflight.base.build) if preflight.base else None
+        held = lease.acquire(self.origin, manifest, preflight.stored, base, before)
+        if held is None:
+            return Published(build, place)
+        transfer = Transfer(self.origin, manifest, self.connections, held, ensure_file, stop)
+        try:
+            planned = self._plan(manifest, directory, preflight)
+            transferred = list(transfer.run(planned))
+        except PublishedMeanwhile:
+            return Published(build, place)
+        held.commit(held.record.published(as_stored(manifest, transferred), held.record.since))
+        self._warn_of_damage(base, [*planned.damaged, *transfer.damaged])
+        uploads = [item for item in transferred if item.action is Action.UPLOAD]
+        return Published(
+            build=build,
+            place=place,
+            objects={
+                action: sum(item.action is action for item in transferred) for action in Action
+            },
+            uploaded_size=sum(item.size for item in uploads),
+            requests=self.origin.requests - preflight.requests,
+            seconds=time.monotonic() - started,
+        )
+
+    def _plan(self, manifest: Manifest, directory: Path, preflight: Preflight) -> PublishPlan:
+        build = str(manifest.build)
+        stored = self._stored(build)
+        base = preflight.base
+        if base is None or base.build == manifest.build:
+            planned = plan(manifest, directory, self.prefix, stored=stored, sources={})
+        else:
+            listed = preflight.base_objects.result()
+            sources, damaged = copy_sources(base, manifest, self.prefix, listed)
+            urls = [self.origin.url(path) for path in damaged]
+            planned = plan(
+                manifest, directory, self.prefix, stored=stored, sources=sources, damaged=urls
+            )
+        foreign = stored.keys() - {step.path for step in planned.steps}
+        if foreign:
+            raise NotOfThisBuild(build, [self.origin.url(path) for path in sorted(foreign)])
+        return planned
+
+    def _base(self, *, apart_from: str) -> Manifest | None:
+        if isinstance(self.base, str):
+            stored = record.read(self.origin, self.base)
+            if stored is None or not stored.record.is_published:
+                raise BaseNotPublished(self.base, self.origin.url(record.path(self.base)))
+            return stored.record.manifest
+        if not self.base:
+            return None
+        try:
+            for head in record.newest_first(self.origin):
+                build = head.record.build
+                if head.record.is_published and build != apart_from:
+                    stored = record.read(self.origin, build)
+                    return stored.record.manifest if stored else None
+        except (OriginError, UnreadableRecord) as error:
+            # A base build only saves work.
+            logger.warning("No earlier build is copied from: %s", error)
+        return None
+
+    def _stored(self, build: str) -> dict[str, Found]:
+        """Return the objects below the prefix of a build, of this or of an earlier attempt."""
+        with _without_permission_to_list():
+            listed = self.origin.list(f"{self.prefix}{build}/")
+            # A key that ends with a slash is a folder that somebody made in a console.
+            paths = [item.path for item in listed if not item.path.endswith("/")]
+            stored = map_in_threads(self.origin.find, paths, self.connections)
+            return {
+                path: item for path, item in zip(paths, stored, strict=True) if item is not None
+            }
+        return {}
+
+    def _list(self, base: Manifest | None) -> dict[str, Listed]:
+        """Return the objects of the base build, by path."""
+        if base is None:
+            return {}
+        with _without_permission_to_list():
+            listed = self.origin.list(f"{self.prefix}{base.build}/")
+            return {item.path: item for item in listed}
+        return {}
+
+    def _warn_of_damage(self, base: str | None, urls: Sequence[str]) -> None:
+        if urls:
+            logger.warning(
+                "Objects of the base build %s differ from its record, so they were uploaded and "
+                "not copied:\n%s\n'python manage.py staticbuilds verify %s --repair' restores the "
+                "base build.",
+                base,
+                lines_text(urls),
+                base,
+            )
+
+
+def as_stored(manifest: Manifest, transferred: Iterable[TransferredObject]) -> Manifest:
+    """Return the manifest with the sizes and the digests of the objects on S3."""
+    sizes: dict[str, dict[str, int]] = {}
+    digests: dict[str, dict[str, str]] = {}
+    for item in transferred:
+        file = item.step.file
+        if file.path == file.hashed_path:
+            encoding = file.variant.encoding
+            hashed_name = file.asset.hashed_name
+            digests.setdefault(hashed_name, {})[encoding or IDENTITY] = item.sha256
+            if encoding is not None:
+                sizes.setdefault(hashed_name, {})[encoding] = item.size
+    assets = {
+        hashed_name: replace(
+            asset, encodings=sizes.get(hashed_name, {}), sha256=digests.get(hashed_name, {})
+        )
+        for hashed_name, asset in manifest.assets.items()
+    }
+    return replace(manifest, assets=assets)
+
+
+@contextmanager
+def _without_permission_to_list() -> Iterator[None]:
+    """Go on where S3 denies a listing or a missing key: every write is conditional anyway."""
+    try:
+        yield
+    except OriginError as error:
+        if error.code != "AccessDenied":
+            raise
