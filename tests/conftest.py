@@ -67,7 +67,7 @@ def no_test_environment(django_test_environment: None) -> None:
 @pytest.fixture(autouse=True)
 def a_process_that_serves_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most tests are about a process that serves pages, and none is a test run."""
-    monkeypatch.setattr("versioned_storage.options.is_test_run", lambda: False)
+    monkeypatch.setattr("versioned_storage.conf.is_test_run", lambda: False)
     monkeypatch.setattr("versioned_storage.startup._Process.builds_handler", True)
 
 

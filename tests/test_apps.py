@@ -15,8 +15,8 @@ from django.apps import apps
 from django.test import override_settings
 
 from tests.helpers import BACKEND, site, write
-from versioned_storage import apps as apps_module
-from versioned_storage.apps import configured_options
+from versioned_storage import startup
+from versioned_storage.site import configured_options
 
 REPOSITORY = Path(__file__).parent.parent
 CDN = "d111111abcdef8.cloudfront.net"
@@ -411,8 +411,8 @@ def test_the_storage_says_once_that_its_app_is_not_installed(tmp_path, more, tim
 
 
 def test_another_storage_of_ours_does_not_say_it_again(tmp_path, caplog):
-    apps_module._say_not_installed.cache_clear()
+    startup._warn_not_installed.cache_clear()
     with site(tmp_path) as one, override_settings(INSTALLED_APPS=["django.contrib.staticfiles"]):
         assert type(one.storage)() is not type(one.storage)()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    apps_module._say_not_installed.cache_clear()
+    startup._warn_not_installed.cache_clear()

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from tests.helpers import site, write
-from versioned_storage.builds import base_build, complete_builds
+from versioned_storage.static_root import base_build, complete_builds
 
 NAME = "staticfiles.json"
 

@@ -170,7 +170,7 @@ def test_what_may_pass_is_logged_and_the_process_starts(bucket, tmp_path, caplog
 def test_an_origin_that_is_down_is_logged_and_asked_again_by_a_page(
     published, tmp_path, caplog, monkeypatch
 ):
-    monkeypatch.setattr("versioned_storage.on_demand.RETRY_AFTER", 0.0)
+    monkeypatch.setattr("versioned_storage.manifest_loader.RETRY_AFTER", 0.0)
     sorry = refusal(503, "ServiceUnavailable", "We are sorry.")
     with front(published.endpoint, lambda _: sorry) as s3:
         with server(tmp_path, published.options(endpoint_url=s3.url)) as shop:

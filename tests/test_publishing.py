@@ -444,7 +444,7 @@ def test_a_failure_is_remembered(published, tmp_path):
 
 
 def test_a_failure_is_remembered_for_seconds_only(published, tmp_path, monkeypatch):
-    monkeypatch.setattr("versioned_storage.on_demand.RETRY_AFTER", 0.0)
+    monkeypatch.setattr("versioned_storage.manifest_loader.RETRY_AFTER", 0.0)
     with front(published.endpoint, down) as s3, app_server(tmp_path, s3, published) as shop:
         with pytest.raises(OriginError):
             shop.storage.url("css/app.css")

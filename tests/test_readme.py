@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from versioned_storage.options import Options
+from versioned_storage.conf import Options
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

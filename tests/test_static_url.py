@@ -6,7 +6,7 @@ from django.test import override_settings
 from django.urls import set_script_prefix
 
 from versioned_storage import static_url
-from versioned_storage.options import settings_as_written
+from versioned_storage.conf import settings_as_written
 from versioned_storage.static_url import InvalidStaticURL, StaticURL
 
 CDN = "https://cdn.test"

@@ -25,11 +25,11 @@ from tests.helpers import BACKEND, site, write
 from versioned_storage.build.directory import CannotWrite
 from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.build.problems import BuildIsComplete, BuildIsFrozen
+from versioned_storage.conf import UnknownOption
 from versioned_storage.errors import MissingBuildVersion, MissingEntry, MissingManifest
-from versioned_storage.option_values import InvalidOption
-from versioned_storage.options import UnknownOption
 from versioned_storage.static_url import InvalidStaticURL
 from versioned_storage.storage import VersionedStaticFilesStorage
+from versioned_storage.validators import InvalidOption
 
 CDN = "d111111abcdef8.cloudfront.net"
 #: Nothing listens there: whoever asks it fails.

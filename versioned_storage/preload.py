@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.conf import STATICFILES_STORAGE_ALIAS, settings
+from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
-from django.core.files.storage import storages
 
-from . import options as site
-from . import startup, static_url
+from . import conf, startup, static_url
 from .errors import VersionedStorageError
 from .progress import logger
+from .site import configured_storage
 from .storage import VersionedStaticFilesStorage
 
 #: As MIDDLEWARE has it.
@@ -40,9 +39,9 @@ class PreloadManifest:
 
     def __init__(self, get_response: Any) -> None:
         startup.request_handler_is_built()
-        storage = storages[STATICFILES_STORAGE_ALIAS]
-        if isinstance(storage, VersionedStaticFilesStorage):
-            if site.in_test_environment() and storage.gives_plain_urls:
+        storage = configured_storage()
+        if storage is not None:
+            if conf.in_test_environment() and storage.gives_plain_urls:
                 # A script that ran the tests itself was not recognised when Django was set up.
                 static_url.restore()
             if storage.options.preloads:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import cache
 from types import FrameType
 
 from django.apps import apps
+
+from .progress import logger
 
 _INTERNAL = ("django", "versioned_storage")
 
@@ -60,6 +63,24 @@ def warns_first() -> bool:
     """Return True the first time that it is called in this process."""
     first, _Process.has_warned = not _Process.has_warned, True
     return first
+
+
+def warn_if_not_installed() -> None:
+    """Warn, once a process, that the storage is used and the app is not in INSTALLED_APPS.
+
+    Only the storage can: a check of an app that is not installed never runs.
+    """
+    if apps.apps_ready and not apps.is_installed("versioned_storage"):
+        _warn_not_installed()
+
+
+@cache
+def _warn_not_installed() -> None:
+    logger.warning(
+        "versioned_storage is not in INSTALLED_APPS: settings.STATIC_URL does not point at the "
+        "build, and manage.py has neither the checks nor the command for builds. Add it: "
+        'INSTALLED_APPS = ["versioned_storage", ...]'
+    )
 
 
 def _frames() -> Iterator[FrameType]:

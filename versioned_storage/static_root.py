@@ -1,18 +1,24 @@
-"""STATIC_ROOT: where it may be."""
+"""STATIC_ROOT: the builds in it, and where it may be."""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.utils import matches_patterns
 
+from .build.assembly import Base
+from .build.directory import BuildDirectory, writing
+from .build.manifest import Manifest, UnreadableManifest
 from .errors import ConfigurationError
+from .progress import logger
 
 
 class StaticRootAmongSources(ConfigurationError):
@@ -41,15 +47,47 @@ def check_outside_sources(root: str | None) -> None:
             raise StaticRootAmongSources(root, directory)
 
 
-def compressor_directory() -> str | None:
-    """The name of the directory below STATIC_ROOT for what django-compressor makes of pages.
+def complete_builds(root: str | None, manifest_name: str) -> list[str]:
+    """The names of the directories below ``root`` that hold the manifest of that build, sorted.
 
-    None where that is not installed. Its files are of no build: pages are rendered later.
+    One that cannot be read may be a build's, and counts: it is not for others to delete.
     """
-    if not apps.is_installed("compressor"):
+    if root is None or not Path(root).is_dir():
+        return []
+    found = sorted(Path(root).glob(f"*/{manifest_name}"))
+    return [path.parent.name for path in found if _is_of_build(path)]
+
+
+def base_build(root: str | None, manifest_name: str, *, apart_from: str) -> Base | None:
+    """The build that was completed last, for what a new one can take from it."""
+    names = [name for name in complete_builds(root, manifest_name) if name != apart_from]
+    if root is None or not names:
         return None
-    name: str = getattr(settings, "COMPRESS_OUTPUT_DIR", "CACHE")
-    return name.strip("/") or None
+    latest = max((Path(root, name, manifest_name) for name in names), key=_written_at)
+    try:
+        manifest = Manifest.from_json(_text_of(latest), name=str(latest))
+    except (OSError, UnicodeDecodeError, UnreadableManifest) as error:
+        logger.warning("Nothing of %s is used again: %s", latest.parent, error)
+        return None
+    return Base(manifest, BuildDirectory(latest.parent))
+
+
+def completed_at(root: Path, build: str, manifest_name: str) -> datetime:
+    """When a build in STATIC_ROOT was completed last."""
+    return datetime.fromtimestamp(_written_at(root / build / manifest_name), tz=timezone.utc)
+
+
+def remove(root: Path, build: str, manifest_name: str) -> int:
+    """Delete a build from STATIC_ROOT and say how many files it had. Raises `CannotWrite`.
+
+    The manifest goes first: a build without one is incomplete, so nobody serves half of it.
+    """
+    directory = root / build
+    with writing(directory):
+        (directory / manifest_name).unlink()
+        files = 1 + sum(len(names) for _, _, names in os.walk(directory))
+        shutil.rmtree(directory)
+    return files
 
 
 def _source_directories() -> Iterator[str]:
@@ -66,3 +104,22 @@ def _is_left_out(below: Path) -> bool:
         return False
     app: Any = apps.get_app_config("staticfiles")
     return any(matches_patterns(part, app.ignore_patterns) for part in below.parts)
+
+
+def _is_of_build(path: Path) -> bool:
+    # An application may bring along a directory with a staticfiles.json of its own.
+    try:
+        return Manifest.from_json(_text_of(path), name=str(path)).build == path.parent.name
+    except (OSError, UnicodeDecodeError, UnreadableManifest):
+        return True
+
+
+def _text_of(path: Path) -> str:
+    """The content of a regular file: a pipe would wait for its writer. Raises OSError."""
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return path.read_text(encoding="utf-8")
+
+
+def _written_at(path: Path) -> float:
+    return path.stat().st_mtime

@@ -12,13 +12,11 @@ from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.files.storage import FileSystemStorage, Storage
 from django.utils.encoding import filepath_to_uri
 
-from . import options as site
-from . import startup, static_url
-from .apps import say_if_not_installed
+from . import conf, startup, static_url
 from .build.manifest import UnreadableManifest
-from .collecting import CollectsBuilds
+from .collect import CollectsBuilds
+from .conf import Options
 from .errors import MissingBuildVersion, MissingEntry, MissingManifest, VersionedStorageError
-from .options import Options
 from .progress import logger
 from .static_url import StaticURL
 
@@ -44,14 +42,14 @@ class VersionedStaticFilesStorage(CollectsBuilds):
         given = {name: kwargs.pop(name) for name in Options.names() & kwargs.keys()}
         for name in sorted(kwargs.keys() - _DJANGOS_ARGUMENTS):
             known = Options.names() | _DJANGOS_ARGUMENTS | {"manifest_storage"}
-            raise site.UnknownOption(site.STORAGE_OPTIONS, name, known)
+            raise conf.UnknownOption(conf.STORAGE_OPTIONS, name, known)
         self.options = Options.load(given)
         if self.options.manifest_strict is not None:
             self.manifest_strict = self.options.manifest_strict
         if self.options.js_modules is not None:
             self.support_js_module_import_aggregation = self.options.js_modules
         self.static_url = StaticURL.parse(base_url) if base_url else static_url.current()
-        self.root = os.fspath(location) if location else site.static_root()
+        self.root = os.fspath(location) if location else conf.static_root()
         directory = self.root
         if self.build_version is not None and self.static_url is not None:
             self.static_url.check_holds_builds(self.options.cdn_domain)
@@ -64,7 +62,7 @@ class VersionedStaticFilesStorage(CollectsBuilds):
         self.manifest_storage: Storage = manifest_storage or self
         self._begin_without_manifest()
         self._begin_with_nothing_collected()
-        say_if_not_installed()
+        startup.warn_if_not_installed()
 
     # What a page asks
 
@@ -75,7 +73,7 @@ class VersionedStaticFilesStorage(CollectsBuilds):
         There an explicit ``manifest_strict=True`` asks for the URLs of a build all the same, and
         the neutral layout with a manifest behaves as Django's storage.
         """
-        if site.debug():
+        if conf.debug():
             return True
         if self.options.manifest_strict is True or not self._is_tested():
             return False
@@ -163,8 +161,8 @@ class VersionedStaticFilesStorage(CollectsBuilds):
     @staticmethod
     def _is_tested() -> bool:
         # Modules are imported before the test environment is set up.
-        before = site.is_test_run() and not startup.may_serve_pages() and startup.is_importing()
-        return before or site.in_test_environment()
+        before = conf.is_test_run() and not startup.may_serve_pages() and startup.is_importing()
+        return before or conf.in_test_environment()
 
     def _plain_url(self, name: str) -> str:
         path, tail = _split(name)

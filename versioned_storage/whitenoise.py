@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 from wsgiref.headers import Headers
 
-from django.contrib.staticfiles.storage import staticfiles_storage
 from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.responders import IsDirectoryError, MissingFileError
 
-from . import options as site
-from .apps import configured_options
+from . import conf
 from .build.manifest import Asset, with_charset
 from .constants import ENCODINGS, MANIFEST_NAME
 from .errors import VersionedStorageError
@@ -24,8 +22,7 @@ from .serving.catalogue import Build, Catalogue, is_hidden
 from .serving.files import MissingFile, regular_files, status_of
 from .serving.negotiation import IDENTITY
 from .serving.served import ServedFile
-from .static_root import compressor_directory
-from .storage import VersionedStaticFilesStorage
+from .site import configured_storage
 
 #: How many files of builds are kept with their headers ready; a few kB each.
 READY = 1024
@@ -35,13 +32,13 @@ class WhiteNoiseWithBuilds(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships
     """What is served, and with which headers; of the builds by their manifests alone."""
 
     def __init__(self, get_response: Any = None, settings: Any = None) -> None:
-        self._storage = _storage()
-        options = self._storage.options if self._storage else site.Options.load()
+        self._storage = configured_storage()
+        options = self._storage.options if self._storage else conf.Options.load()
         self._response_headers = options.response_headers
         self._prehashed = options.prehashed
         self._builds = Catalogue(self._storage.manifest_name if self._storage else MANIFEST_NAME)
         self._ready: dict[str, ServedFile] = {}
-        super().__init__(get_response, settings or site.settings_as_written())
+        super().__init__(get_response, settings or conf.settings_as_written())
 
     def add_files(self, root: str, prefix: str | None = None) -> None:
         """Take up the files below ``root``: of STATIC_ROOT the builds, by their manifests.
@@ -59,7 +56,7 @@ class WhiteNoiseWithBuilds(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships
         super().add_files(root, prefix)
 
     def _add_compressed(self, root: str) -> None:
-        name = compressor_directory()
+        name = conf.compressor_directory()
         if name is not None and Path(root, name).is_dir():
             super().add_files(str(Path(root, name)), f"{self.static_prefix}{name}")
 
@@ -218,12 +215,6 @@ class WhiteNoiseWithBuilds(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships
 
     def _below_static(self, url: str) -> str:
         return url[len(self.static_prefix) :] if url.startswith(self.static_prefix) else ""
-
-
-def _storage() -> VersionedStaticFilesStorage | None:
-    # Another one is left alone: made without a STATIC_ROOT, WhiteNoise's own would raise.
-    storage: Any = staticfiles_storage
-    return storage if configured_options() is not None else None
 
 
 def _etag(asset: Asset) -> str:

@@ -20,7 +20,6 @@ from versioned_storage.edge.functions import (
     Constants,
     rendered,
 )
-from versioned_storage.management.site import NoOrigin
 from versioned_storage.management.subcommands import cloudformation
 from versioned_storage.management.subcommands.cloudformation import (
     NoApplication,
@@ -28,6 +27,7 @@ from versioned_storage.management.subcommands.cloudformation import (
     NoDomain,
     UnfitDomain,
 )
+from versioned_storage.site import NoOrigin
 from versioned_storage.static_url import InvalidStaticURL
 
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0b5b3e1c-5f0a-4f0e-9d7e-7a1c2b3d4e5f"

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from tests.helpers import site
 from tests.management.command import staticbuilds
-from versioned_storage.management.site import UnknownBuild
+from versioned_storage.site import UnknownBuild
 
 OLD = {
     "css/app.css": "body { color: red }\n" * 100,

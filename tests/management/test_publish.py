@@ -17,11 +17,11 @@ from tests.s3 import front
 from versioned_storage.build.damage import DamagedBuild
 from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.errors import MissingBuildVersion
-from versioned_storage.management.site import NoOrigin
 from versioned_storage.management.subcommands.publish import NotBuilt
 from versioned_storage.origin.lease import AlreadyPublishing, BuildIsPublished, NoLease
 from versioned_storage.origin.publisher import BaseNotPublished
 from versioned_storage.origin.record import Record, State
+from versioned_storage.site import NoOrigin
 from versioned_storage.static_url import InvalidStaticURL
 
 # css and js in three encodings and two names each, the png in one encoding.

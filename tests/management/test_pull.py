@@ -12,9 +12,9 @@ from tests.management.command import staticbuilds
 from tests.management.conftest import FILES
 from tests.s3 import front
 from versioned_storage.build.directory import CannotWrite
-from versioned_storage.management.site import NoOrigin
 from versioned_storage.management.subcommands.pull import NotPublished, OtherBuildOnDisk
 from versioned_storage.origin.record import Record, State
+from versioned_storage.site import NoOrigin
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from django.core.management.base import CommandError
 from tests.helpers import site
 from tests.management.command import staticbuilds
 from tests.s3 import front
-from versioned_storage.management.site import UnknownBuild
 from versioned_storage.origin.record import Record, State
+from versioned_storage.site import UnknownBuild
 
 FILES = {
     "css/app.css": "body { color: red }\n" * 100,

@@ -14,8 +14,8 @@ from django.core.management.base import CommandError
 from tests.helpers import site
 from tests.management.command import staticbuilds
 from versioned_storage.management.commands import staticbuilds as command
-from versioned_storage.management.site import NotVersioned
 from versioned_storage.management.subcommands import version
+from versioned_storage.site import NotVersioned
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = """

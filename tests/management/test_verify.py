@@ -19,9 +19,9 @@ from tests.s3 import Bucket, moto, nobody, options
 from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.edge.client import Client
 from versioned_storage.management.place import NoEdge
-from versioned_storage.management.site import UnknownBuild
 from versioned_storage.management.subcommands import verify as subcommand
 from versioned_storage.management.subcommands.verify import NothingToVerify
+from versioned_storage.site import UnknownBuild
 
 OTHER = {**FILES, "css/app.css": "body { color: red }\n" * 20}
 

@@ -10,7 +10,7 @@ from django.core.files.storage import InMemoryStorage
 
 from tests.helpers import site, write
 from tests.management.command import staticbuilds
-from versioned_storage import sources
+from versioned_storage import content_version
 from versioned_storage.build.problems import UnreadableSource
 from versioned_storage.storage import VersionedStaticFilesStorage
 
@@ -115,7 +115,7 @@ def test_the_patterns_of_a_subclass_change_it(tmp_path, monkeypatch):
 
 def test_another_format_of_builds_changes_it(tmp_path, monkeypatch):
     before = version(tmp_path)
-    monkeypatch.setattr(sources, "FORMAT", sources.FORMAT + 1)
+    monkeypatch.setattr(content_version, "FORMAT", content_version.FORMAT + 1)
     assert version(tmp_path) != before
 
 
@@ -145,7 +145,7 @@ def test_the_files_are_those_that_collectstatic_collects(tmp_path):
     files = {**FILES, ".hidden": "x", "notes~": "x", "CVS/a": "x", "a.scss": "x"}
     with site(tmp_path, files) as shop:
         shop.collect(ignore_patterns=["*.scss"])
-        found = sources.collected(["*.scss"])
+        found = content_version.collected(["*.scss"])
         assert found.keys() == shop.storage.hashed_files.keys() == FILES.keys()
 
 
@@ -211,7 +211,7 @@ def test_files_are_read_in_pieces(tmp_path):
     source.save("a.bin", ContentFile(b""))
     source.open = lambda _: endless
     with site(tmp_path) as shop:
-        sources.build_version_of({"a.bin": (source, "a.bin")}, shop.storage)
+        content_version.build_version_of({"a.bin": (source, "a.bin")}, shop.storage)
     assert 0 < endless.largest <= 1 << 20
 
 

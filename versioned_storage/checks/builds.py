@@ -10,14 +10,15 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from ..builds import complete_builds
+from ..conf import compressor_directory
 from ..errors import MissingBuildVersion, VersionedStorageError
+from ..site import configured_storage, usable_storage
 from ..static_root import (
     StaticRootAmongSources,
     check_outside_sources,
-    compressor_directory,
+    complete_builds,
 )
-from .site import configured_storage, is_local, usable_storage
+from ..validators import is_local
 
 if TYPE_CHECKING:
     from ..storage import VersionedStaticFilesStorage

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.core import checks
 
 from ..errors import VersionedStorageError
+from ..site import cdn, usable_storage
 from .policies import NONCES, Directives, policies
-from .site import cdn, usable_storage
 from .source_expressions import is_allowed
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core import checks
 
 from .. import static_url
-from .site import COMMON, OURS, above_ours, middleware, usable_storage
+from ..site import COMMON, OURS, above_ours, middleware, usable_storage
 
 WHITENOISE = "whitenoise.middleware.WhiteNoiseMiddleware"
 GZIP = "django.middleware.gzip.GZipMiddleware"

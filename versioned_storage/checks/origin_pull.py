@@ -9,7 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
-from .site import COMMON, above_ours, cdn, is_local, usable_storage
+from ..site import COMMON, above_ours, cdn, usable_storage
+from ..validators import is_local
 
 SECURITY = "django.middleware.security.SecurityMiddleware"
 

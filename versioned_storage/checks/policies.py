@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from .site import middleware
+from ..site import middleware
 
 DJANGO = "django.middleware.csp.ContentSecurityPolicyMiddleware"
 DJANGO_CSP = "csp.middleware.CSPMiddleware"

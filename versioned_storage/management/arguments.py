@@ -6,7 +6,7 @@ import re
 from argparse import ArgumentParser, ArgumentTypeError
 from urllib.parse import urlsplit
 
-from ..option_values import is_build_version
+from ..validators import is_build_version
 
 
 def build_version(text: str) -> str:

@@ -15,7 +15,7 @@ from ..origin import record
 from ..origin.problems import OriginError
 from ..origin.record import State
 from ..progress import logger
-from .site import Site
+from ..site import Site
 
 
 class NoEdge(ConfigurationError):

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from ..build.manifest import Asset, Manifest, UnreadableManifest
 from ..constants import ENCODINGS
-from ..option_values import is_build_version
 from ..progress import logger
+from ..validators import is_build_version
 from .files import MissingFile, read_file, status_of
 
 #: Seconds for which a build that was not there is not looked for again.

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from ..site import Site
+from ...site import Site
 from ..subcommands import (
     Result,
     StyledResult,

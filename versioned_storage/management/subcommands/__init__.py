@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from ..site import Site
+from ...site import Site
 from ..terminal import Terminal
 
 

@@ -23,8 +23,8 @@ from ...errors import ConfigurationError
 from ...origin import record
 from ...origin.problems import OriginError
 from ...progress import log_summary, logger
+from ...site import Site
 from ...text import count_text
-from ..site import Site
 
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.IGNORECASE)
 _PRINCIPAL = re.compile(r"arn:[a-z-]+:(?:iam|sts)::\d{12}:\S+")

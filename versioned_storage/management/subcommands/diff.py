@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import Any
 
 from ...build.manifest import Asset, Manifest, differences
+from ...site import Site
 from ...text import NOTHING, bytes_text, table
 from ..arguments import build_version
-from ..site import Site
 
 _BR = "br"
 

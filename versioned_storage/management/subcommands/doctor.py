@@ -26,8 +26,8 @@ from ...origin.doctor import Doctor
 from ...origin.finding import Finding, Level
 from ...origin.record import State
 from ...origin.s3 import S3Origin
+from ...site import Site
 from ...text import count_text
-from ..site import Site
 from ..terminal import PLAIN, Terminal
 
 #: Seconds for an answer, of S3 and of the CDN: who asks the doctor does not want to wait.

@@ -19,8 +19,8 @@ from ...edge.invalidation import (
     find_distribution,
 )
 from ...errors import ConfigurationError
+from ...site import Site
 from ..arguments import seconds
-from ..site import Site
 
 
 class NoDistribution(ConfigurationError):

@@ -15,12 +15,12 @@ from typing import Any
 from django.core.management.color import Style
 
 from ...build.manifest import Manifest
-from ...builds import completed_at
 from ...origin import lease, record, retention
 from ...origin.record import Record, State, Totals
 from ...origin.retention import Activated
+from ...site import Site
+from ...static_root import completed_at
 from ...text import NOTHING, bytes_text, short_age_text, table, time_text
-from ..site import Site
 from ..terminal import PLAIN, Terminal
 
 # What is on the origin of a build in such a state is nothing, or leftovers.

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ... import builds
+from ... import static_root
 from ...errors import VersionedStorageError
 from ...origin import retention
 from ...origin.lease import EXPIRES_AFTER
 from ...origin.prune import Pruned, Pruner
 from ...origin.retention import Activated, Verdict
+from ...site import Site
 from ...text import count_text, names_text
-from ..site import Site
 from ..terminal import PLAIN, Terminal
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
@@ -184,7 +184,7 @@ def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any
     verdicts = tuple(
         retention.decide(
             [
-                Activated(build, builds.completed_at(root, build, manifest_name))
+                Activated(build, static_root.completed_at(root, build, manifest_name))
                 for build in site.builds_on_disk()
                 # What is no build of this site is not its to delete.
                 if site.readable_manifest(build) is not None
@@ -199,7 +199,7 @@ def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any
     if not _go_ahead(outcome, options):
         return outcome
     pruned = tuple(
-        Pruned(build, builds.remove(root, build, manifest_name)) for build in outcome.doomed
+        Pruned(build, static_root.remove(root, build, manifest_name)) for build in outcome.doomed
     )
     return replace(outcome, pruned=pruned, dry_run=False)
 

@@ -21,9 +21,9 @@ from ...errors import VersionedStorageError
 from ...origin import lease
 from ...origin.plan import Action, PublishPlan
 from ...origin.publisher import Published, Publisher
+from ...site import Site
 from ...text import bytes_text, names_text
 from ..arguments import add_build, build_version
-from ..site import Site
 
 
 class NotBuilt(VersionedStorageError):

@@ -15,9 +15,9 @@ from ...build.manifest import Differences, Manifest, differences
 from ...errors import VersionedStorageError
 from ...origin import record
 from ...origin.record import State
+from ...site import Site
 from ...text import count_text
 from ..arguments import add_build
-from ..site import Site
 
 
 class NotPublished(VersionedStorageError):

@@ -13,9 +13,9 @@ from typing import Any
 from ...build.manifest import Asset
 from ...constants import IDENTITY
 from ...origin.record import Totals
+from ...site import KnownBuild, Site
 from ...text import NOTHING, bytes_text, count_text, table
 from ..arguments import add_build, count
-from ..site import KnownBuild, Site
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from ...errors import ConfigurationError
 from ...origin.repair import Repairer
 from ...origin.verification import Verification
 from ...origin.verify import Verifier
+from ...site import Site
 from ..arguments import add_build, at_least_one, page_url, seconds
 from ..place import Place
-from ..site import Site
 
 
 class NothingToVerify(ConfigurationError):

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ... import sources
-from ..site import Site
+from ... import content_version
+from ...site import Site
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(site: Site, options: Mapping[str, Any]) -> Version:
-    found = sources.collected(
+    found = content_version.collected(
         options["ignore_patterns"], default_ignore=options["use_default_ignore_patterns"]
     )
-    return Version(sources.build_version_of(found, site.storage), len(found))
+    return Version(content_version.build_version_of(found, site.storage), len(found))

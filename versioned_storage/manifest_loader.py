@@ -15,7 +15,7 @@ from django.core.files.storage import Storage
 
 from .build.directory import BuildDirectory
 from .build.manifest import Manifest, UnreadableManifest
-from .options import Options, in_test_environment
+from .conf import Options, in_test_environment
 
 #: Seconds until a manifest that could not be had is looked for again.
 RETRY_AFTER = 5.0

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from django.apps import apps
 from django.conf import UserSettingsHolder, settings
 
 from . import static_url
 from .constants import ENCODINGS, MEDIA_TYPES, RESPONSE_HEADERS, SKIP_COMPRESS_EXTENSIONS
 from .errors import ConfigurationError
-from .option_values import CHECKS, InvalidOption
+from .validators import CHECKS, InvalidOption
 
 SETTING = "VERSIONED_STORAGE"
 STORAGE_OPTIONS = 'STORAGES["staticfiles"]["OPTIONS"]'
@@ -160,6 +161,17 @@ def is_test_run() -> bool:
 def static_root() -> str | None:
     """settings.STATIC_ROOT as a string."""
     return os.fspath(settings.STATIC_ROOT) if settings.STATIC_ROOT else None
+
+
+def compressor_directory() -> str | None:
+    """The name of the directory below STATIC_ROOT for what django-compressor makes of pages.
+
+    None where that is not installed. Its files are of no build: pages are rendered later.
+    """
+    if not apps.is_installed("compressor"):
+        return None
+    name: str = getattr(settings, "COMPRESS_OUTPUT_DIR", "CACHE")
+    return name.strip("/") or None
 
 
 def settings_as_written() -> Any:

@@ -1,4 +1,7 @@
-"""The site whose builds a command is about, as its settings describe it."""
+"""What this Django site has: its staticfiles storage and its options, its middleware, its builds.
+
+Everything that asks for one of them asks here. Nothing is read or requested before it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from django.conf import STATICFILES_STORAGE_ALIAS
+from django.conf import STATICFILES_STORAGE_ALIAS, settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
+from django.utils.module_loading import import_string
 
-from ..build.directory import BuildDirectory
-from ..build.manifest import Manifest, UnreadableManifest
-from ..builds import complete_builds
-from ..errors import ConfigurationError, MissingBuildVersion, VersionedStorageError
-from ..options import Options
-from ..origin import record
-from ..origin.record import Record
-from ..origin.s3 import S3Origin
-from ..progress import logger
-from ..static_url import StaticURL
-from ..storage import VersionedStaticFilesStorage
+from .build.directory import BuildDirectory
+from .build.manifest import Manifest, UnreadableManifest
+from .conf import Options
+from .errors import ConfigurationError, MissingBuildVersion, VersionedStorageError
+from .progress import logger
+from .static_root import complete_builds
+from .static_url import StaticURL
+from .storage import VersionedStaticFilesStorage
+
+if TYPE_CHECKING:
+    # boto3 is not for every process that looks at its settings.
+    from .origin.record import Record
+    from .origin.s3 import S3Origin
+
+OURS = "versioned_storage.middleware.VersionedWhiteNoiseMiddleware"
+COMMON = "django.middleware.common.CommonMiddleware"
 
 
 class NotVersioned(ConfigurationError):
@@ -92,10 +103,11 @@ class Site:
     @classmethod
     def configured(cls) -> Site:
         """The site of the settings. Raises `NotVersioned`."""
-        storage = storages[STATICFILES_STORAGE_ALIAS]
-        if not isinstance(storage, VersionedStaticFilesStorage):
-            found = f"{type(storage).__module__}.{type(storage).__qualname__}"
-            raise NotVersioned(found)
+        storage = configured_storage()
+        if storage is None:
+            other = type(storages[STATICFILES_STORAGE_ALIAS])
+            backend = f"{other.__module__}.{other.__qualname__}"
+            raise NotVersioned(backend)
         return cls(storage)
 
     @property
@@ -130,6 +142,8 @@ class Site:
         """The S3 origin. Raises `NoOrigin`."""
         if self.options.origin is None:
             raise NoOrigin
+        from .origin.s3 import S3Origin
+
         return S3Origin(
             self.options.origin,
             connections=self.options.connections,
@@ -197,6 +211,8 @@ class Site:
                 return KnownBuild(found, str(self.directory(build).root))
             places.append(str(self.manifest_path(build)))
         if self.options.origin is not None:
+            from .origin import record
+
             url = self.origin.url(record.path(build))
             held = record.read(self.origin, build)
             if held is not None and held.record.manifest is not None:
@@ -207,3 +223,85 @@ class Site:
     def builds_on_disk(self) -> list[str]:
         """The complete builds in STATIC_ROOT, sorted."""
         return complete_builds(self.storage.root, self.storage.manifest_name)
+
+
+def configured_options() -> dict[str, Any] | None:
+    """The OPTIONS of the staticfiles storage; None if that is not ours."""
+    # Not settings.STORAGES: Django 4.2 puts the old STATICFILES_STORAGE into this alone.
+    configured: Any = storages.backends.get("staticfiles", {})
+    try:
+        backend = import_string(configured.get("BACKEND", ""))
+    except ImportError:
+        # Django says so itself, and better, when it needs the storage.
+        return None
+    if not (isinstance(backend, type) and issubclass(backend, VersionedStaticFilesStorage)):
+        return None
+    return dict(configured.get("OPTIONS") or {})
+
+
+def configured_storage() -> VersionedStaticFilesStorage | None:
+    """The staticfiles storage of the site; None where that is not ours.
+
+    Raises ImproperlyConfigured, our own or Django's, where it cannot be made.
+    """
+    if configured_options() is None:
+        return None
+    storage: Any = storages[STATICFILES_STORAGE_ALIAS]
+    return storage  # type: ignore[no-any-return]  # its class was looked at
+
+
+def usable_storage() -> VersionedStaticFilesStorage | None:
+    """As `configured_storage`; None too where it cannot be made, which E001 says already."""
+    try:
+        return configured_storage()
+    except ImproperlyConfigured:
+        return None
+
+
+def cdn(storage: VersionedStaticFilesStorage) -> str | None:
+    """Scheme and host, and perhaps a path, that stand before the STATIC_URL path; None without.
+
+    Said whether or not a build is configured here: it is about where the site is deployed.
+    """
+    if storage.options.cdn_domain is not None:
+        return storage.options.cdn_domain
+    origin = storage.static_url.origin if storage.static_url else ""
+    return f"https:{origin}" if origin.startswith("//") else origin or None
+
+
+@dataclass(frozen=True)
+class Middleware:
+    """One line of MIDDLEWARE: as it is written, and the names of the class and of all its bases.
+
+    By their names, because importing some of Django's own needs apps that not every site has.
+    """
+
+    path: str
+    classes: frozenset[str]
+
+    def is_a(self, *names: str) -> bool:
+        return not self.classes.isdisjoint(names)
+
+
+def middleware() -> tuple[Middleware, ...]:
+    """MIDDLEWARE from the top. A line that cannot be imported is left to Django to report."""
+    found = []
+    for path in settings.MIDDLEWARE:
+        try:
+            entry = import_string(path)
+        except ImportError:
+            continue
+        # A function, sync or async, is a middleware too; it is nobody's subclass.
+        bases = entry.__mro__ if isinstance(entry, type) else ()
+        names = frozenset(f"{base.__module__}.{base.__qualname__}" for base in bases)
+        found.append(Middleware(path, names))
+    return tuple(found)
+
+
+def above_ours() -> tuple[Sequence[Middleware], Middleware | None]:
+    """What is above our middleware, and ours; nothing and None where it is not used."""
+    entries = middleware()
+    for position, entry in enumerate(entries):
+        if entry.is_a(OURS):
+            return entries[:position], entry
+    return (), None

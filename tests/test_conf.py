@@ -8,16 +8,16 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 from django.test import override_settings
 
-from versioned_storage.constants import SKIP_COMPRESS_EXTENSIONS
-from versioned_storage.errors import MissingBuildVersion
-from versioned_storage.option_values import InvalidOption
-from versioned_storage.options import (
+from versioned_storage.conf import (
     Options,
     UnknownOption,
     debug,
     settings_as_written,
     static_root,
 )
+from versioned_storage.constants import SKIP_COMPRESS_EXTENSIONS
+from versioned_storage.errors import MissingBuildVersion
+from versioned_storage.validators import InvalidOption
 
 BUCKET = {"bucket_name": "my-site-static"}
 

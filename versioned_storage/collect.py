@@ -25,11 +25,10 @@ from .build.problems import BuildIsComplete, BuildIsFrozen
 from .build.references.scanning import Scanners
 from .build.sources import Sources
 from .build.targets import Targets
-from .builds import base_build, complete_builds
 from .errors import MissingBuildVersion, OtherContent, SourceError
-from .on_demand import ManifestOnDemand
+from .manifest_loader import ManifestOnDemand
 from .progress import log_summary, logger
-from .static_root import check_outside_sources
+from .static_root import base_build, check_outside_sources, complete_builds
 from .static_url import StaticURL
 from .text import names_text
 

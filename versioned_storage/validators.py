@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -31,6 +32,18 @@ class InvalidOption(ConfigurationError):
 def is_build_version(value: str) -> bool:
     """Say whether a string can name a build."""
     return _BUILD_VERSION.fullmatch(value) is not None
+
+
+def is_local(host: str) -> bool:
+    """Return True for a name or an address that no other machine can ask."""
+    name = host.strip("[].").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_build_version(value: object, setting: str) -> str:
