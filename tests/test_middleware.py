@@ -332,7 +332,7 @@ def test_asgi_gets_a_large_file_block_by_block(tmp_path: Path) -> None:
 def test_where_nothing_is_in_memory_it_is_read_in_a_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("versioned_storage.serving.files._NO_WAIT", None)
+    monkeypatch.setattr("versioned_storage.serving.regular_files._NO_WAIT", None)
     files = {"a.png": bytes(range(256)) * 1000, "b.png": b"b", "empty.png": b""}
     with site(tmp_path, files, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
         one.collect()

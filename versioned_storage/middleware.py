@@ -3,42 +3,63 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from email.utils import formatdate
+from pathlib import Path
 from typing import Any
+from wsgiref.headers import Headers
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.encoding import filepath_to_uri
-from whitenoise.responders import MissingFileError
+from whitenoise.middleware import WhiteNoiseMiddleware
+from whitenoise.responders import IsDirectoryError, MissingFileError
 
+from . import conf
+from .build.manifest import with_charset
+from .constants import ENCODINGS, IDENTITY, MANIFEST_NAME
 from .errors import VersionedStorageError
 from .progress import logger
-from .serving.answers import Answer, Fixed, moved_for_now, not_found
-from .serving.files import MissingFile
-from .serving.responses import in_thread, respond
-from .serving.served import ServedFile
-from .whitenoise import WhiteNoiseWithBuilds
+from .serving.build_index import BuildIndex, ServedBuild, etag_of, is_hidden, set_default
+from .serving.django_responses import django_response, in_thread
+from .serving.lru import LRU
+from .serving.regular_files import MissingFile, regular_files, status_of
+from .serving.static_file import StaticFile
+from .serving.static_response import FixedResponder, StaticResponse, not_found, redirect
+from .site import configured_storage
 
+#: How many files of builds are kept with their headers ready; a few kB each.
+READY_FILES = 1024
 #: Destinations of requests (https://fetch.spec.whatwg.org/#concept-request-destination) for which a
 #: browser takes no script of another origin.
 WORKERS = frozenset({"worker", "sharedworker", "serviceworker"})
 SEC_FETCH_DEST = "Sec-Fetch-Dest"
 
 
-class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
-    """WhiteNoise for builds: ``/static/<build>/...`` of every build in STATIC_ROOT, immutable.
+class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # ships no types
+    """WhiteNoise for builds: serves ``/static/<build>/...`` of every build in STATIC_ROOT.
 
-    A container that holds the last build too answers for the HTML of the last deploy. Every
-    setting and override point of WhiteNoise works. Manifests and dotfiles are not served. Runs
-    under WSGI and under ASGI.
+    A container that also holds the last build answers for the pages of the last deploy. Every
+    setting and hook of WhiteNoise works. Manifests and dotfiles are not served. Runs under WSGI and
+    under ASGI.
     """
 
     sync_capable = True
     async_capable = True
 
     def __init__(self, get_response: Any = None, settings: Any = None) -> None:
-        super().__init__(get_response, settings)
-        # Not where WhiteNoise is at work for developers, who may have a view there.
+        self._storage = configured_storage()
+        options = self._storage.options if self._storage else conf.Options.load()
+        self._response_headers = options.response_headers
+        self._prehashed = options.prehashed
+        self._builds = BuildIndex(self._storage.manifest_name if self._storage else MANIFEST_NAME)
+        self._ready: LRU[StaticFile] = LRU(READY_FILES)
+        super().__init__(get_response, settings or conf.settings_as_written())
+        # Not where WhiteNoise serves developers, who may have a view below the prefix.
         self._owns_prefix = (
             bool(self.static_root) and self.static_prefix != "/" and not self.autorefresh
         )
@@ -47,89 +68,105 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
-        """Answer for a static file, or leave the request to the rest of the site."""
+        """Serve a static file, or leave the request to the rest of the conf."""
         if self._is_async:
             return self._call_async(request)
-        found = self._find(request.path_info)
-        if found is None and not self._answers_misses_at(request.path_info):
-            return self.get_response(request)
-        response = self._respond(found, request)
+        response = None
+        static_file = self._lookup(request.path_info)
+        if static_file is not None or self._owns(request.path_info):
+            response = self._serve(static_file, request)
         return self.get_response(request) if response is None else response
 
     async def _call_async(self, request: HttpRequest) -> Any:
         path = request.path_info
-        found = await asyncio.to_thread(self._find, path) if self.autorefresh else self._find(path)
-        if found is None and not self._answers_misses_at(path):
-            return await self.get_response(request)
+        if self.autorefresh:
+            static_file = await asyncio.to_thread(self._lookup, path)
+        else:
+            static_file = self._lookup(path)
         response = None
-        # The first time the way to a file is followed on disk, and in a thread; from then on the
-        # kernel knows it.
-        if isinstance(found, ServedFile) and found.is_found(request.META):
-            response = self._serve_if_there(found, request)
-        if response is None:
-            response = await in_thread(self._respond, found, request)
+        # The first time, the path is resolved on disk, in a thread; later the kernel has it cached.
+        if isinstance(static_file, StaticFile) and static_file.was_opened_for(request.META):
+            response = self._serve_unless_missing(static_file, request)
+        if response is None and (static_file is not None or self._owns(path)):
+            response = await in_thread(self._serve, static_file, request)
         return await self.get_response(request) if response is None else response
 
     @staticmethod
     def serve(static_file: Any, request: HttpRequest) -> HttpResponseBase:
-        """The response to ``request`` of what was found. Raises `MissingFile`."""
-        answer = static_file.get_response(request.method, request.META)
-        if not isinstance(answer, Answer):
-            # WhiteNoise's own, of a redirect to where an index file is.
-            answer = Answer(answer.status, tuple(answer.headers), answer.file)
-        return respond(answer, request)
+        """Return the response of a static file. Raises `MissingFile`."""
+        response = static_file.get_response(request.method, request.META)
+        if not isinstance(response, StaticResponse):
+            # WhiteNoise's own: a redirect to an index file.
+            response = StaticResponse(response.status, tuple(response.headers), response.file)
+        return django_response(response, request)
 
-    def _find(self, path: str) -> Any:
-        """What is known at a path, without a look at the disk but with WHITENOISE_AUTOREFRESH."""
+    def _lookup(self, path: str) -> Any:
+        """What is served at a path; the disk is not read, unless WHITENOISE_AUTOREFRESH is on."""
         if self.autorefresh:
             return self.find_file(path)
-        found = self.files.get(path) or self._ready.get(path)
-        if found is None and path.startswith(self.static_prefix):
-            found = self._make_ready(path)
-        return found
+        static_file = self.files.get(path) or self._ready.get(path)
+        if static_file is None and path.startswith(self.static_prefix):
+            static_file = self._file_of_build(path)
+        return static_file
 
-    def _respond(self, found: Any, request: HttpRequest) -> HttpResponseBase | None:
+    def _serve(self, static_file: Any, request: HttpRequest) -> HttpResponseBase | None:
         path = request.path_info
-        response = self._serve_if_there(found, request)
+        response = self._serve_unless_missing(static_file, request)
         if response is None:
-            self._look_again(path)
-            response = self._serve_if_there(self._find(path), request)
-        if response is None and self._answers_misses_at(path):
-            answer = self._answer_to_miss(request, path[len(self.static_prefix) :])
-            response = self.serve(answer, request)
+            self._refresh(path)
+            response = self._serve_unless_missing(self._lookup(path), request)
+        if response is None and self._owns(path):
+            responder = self._responder_to_miss(request, path[len(self.static_prefix) :])
+            response = self.serve(responder, request)
         return response
 
-    def _serve_if_there(self, found: Any, request: HttpRequest) -> HttpResponseBase | None:
+    def _serve_unless_missing(
+        self, static_file: Any, request: HttpRequest
+    ) -> HttpResponseBase | None:
         try:
-            return None if found is None else self.serve(found, request)
+            return None if static_file is None else self.serve(static_file, request)
         except MissingFile:
             return None
 
-    def _look_again(self, path: str) -> None:
-        """Take up what has come, gone or changed on disk since it was last looked at."""
-        known = self.files.get(path)
-        if isinstance(known, ServedFile):
+    def _owns(self, path: str) -> bool:
+        """Return True if a miss at that path is answered here, and not by the site's URLs."""
+        return self._owns_prefix and path.startswith(self.static_prefix)
+
+    def _refresh(self, path: str) -> None:
+        """Take notice of what came, went or changed on disk at that path."""
+        static_file = self.files.get(path)
+        if isinstance(static_file, StaticFile):
             try:
-                self.files[path] = self.get_static_file(known.path, path)
+                self.files[path] = self.get_static_file(static_file.path, path)
             except MissingFileError:
                 self.files.pop(path, None)
         elif path.startswith(self.static_prefix):
-            name, _, below = self._below_static(path).partition("/")
-            self._ready.pop(path, None)
-            if below:
-                self._builds.look_for(name)
+            version, _, name = self._below_static(path).partition("/")
+            self._ready.remove(path)
+            if name:
+                self._builds.refresh(version)
 
-    def _answers_misses_at(self, path: str) -> bool:
-        return self._owns_prefix and path.startswith(self.static_prefix)
+    def _file_of_build(self, url: str) -> StaticFile | None:
+        """The static file at a URL of a build; None if no build has it."""
+        version, _, name = self._below_static(url).partition("/")
+        build = self._builds.get(version)
+        match = build.lookup(name) if build else None
+        if build is None or match is None:
+            return None
+        asset, encoding = match
+        headers = self._headers(build.path(asset), url)
+        static_file = build.static_file(asset, headers, forced=encoding)
+        self._ready.put(url, static_file)
+        return static_file
 
-    def _answer_to_miss(self, request: HttpRequest, name: str) -> Fixed | ServedFile:
-        """To a name below the static prefix: where it is in the current build, or a 404.
+    def _responder_to_miss(self, request: HttpRequest, name: str) -> FixedResponder | StaticFile:
+        """For a name below the static prefix that is none of a build: the current build's, or 404.
 
         Links without a build are in mails, in pages that were cached before the move to builds, and
         in code that does not use {% static %}.
         """
         url = self._current_url(name)
-        headers = self._headers_of_every_answer()
+        headers = self._common_headers()
         if url is None:
             return not_found(headers)
         if request.META.get("HTTP_SEC_FETCH_DEST") in WORKERS:
@@ -137,26 +174,27 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
             if static_file is not None:
                 return static_file
         headers["Vary"] = SEC_FETCH_DEST
-        return moved_for_now(url, headers)
+        return redirect(url, headers)
 
-    def _current_file(self, name: str) -> ServedFile | None:
-        """The file of that name in the current build, at its URL without a build.
+    def _current_file(self, name: str) -> StaticFile | None:
+        """The file of that name in the current build, for its URL without a build.
 
-        A worker's script must be of the page's origin, and a service worker's behind no redirect.
+        The script of a worker must be of the page's origin, that of a service worker behind no
+        redirect.
         """
         version = self._storage.build_version if self._storage else None
         build = self._builds.get(version) if version else None
         asset = build.asset(name) if build else None
         if build is None or asset is None:
             return None
-        path = f"{build.directory}/{asset.hashed_name}"
-        headers = self._headers(path, self.static_prefix + name)
+        headers = self._headers(build.path(asset), self.static_prefix + name)
         headers["Vary"] = ", ".join(filter(None, (headers["Vary"], SEC_FETCH_DEST)))
-        return self._served(build, asset, headers)
+        return build.static_file(asset, headers)
 
     def _current_url(self, name: str) -> str | None:
+        """The URL of that name in the current build, if it has the name."""
         storage = self._storage
-        if storage is None or storage.build_version is None or storage.gives_plain_urls:
+        if storage is None or storage.build_version is None or conf.debug():
             return None
         if self._is_private(self.static_prefix + name):
             return None
@@ -171,3 +209,165 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseWithBuilds):
         if hashed_name is None:
             return None
         return storage.base_url + (filepath_to_uri(hashed_name) or "")
+
+    def _build_of(self, url: str) -> ServedBuild | None:
+        version, _, name = self._below_static(url).partition("/")
+        if not name:
+            return None
+        return self._builds.refresh(version) if self.autorefresh else self._builds.get(version)
+
+    def add_files(self, root: str, prefix: str | None = None) -> None:
+        """Add the files below ``root``; of STATIC_ROOT the builds, by their manifests.
+
+        The files beside the builds are added only if the site has no build version, or no build;
+        what django-compressor made always is.
+        """
+        if root == self.static_root and prefix == self.static_prefix:
+            self._builds.open(os.fspath(root))
+            if not self.autorefresh:
+                self._builds.read()
+                if self._builds and self._storage and self._storage.build_version:
+                    self._add_compressor_files(Path(root))
+                    return
+        super().add_files(root, prefix)
+
+    def _add_compressor_files(self, root: Path) -> None:
+        directory = conf.compressor_directory()
+        if directory is not None and (root / directory).is_dir():
+            super().add_files(str(root / directory), f"{self.static_prefix}{directory}")
+
+    def update_files_dictionary(self, root: str, prefix: str) -> None:
+        """Add every regular file below ``root``."""
+        stat_cache = dict(regular_files(root))
+        for path in stat_cache:
+            self.add_file_to_dictionary(prefix + path[len(root) :], path, stat_cache=stat_cache)
+
+    def add_file_to_dictionary(
+        self, url: str, path: str, stat_cache: Mapping[str, Any] | None = None
+    ) -> None:
+        """Add a file when the site starts, if it may be served and is in no build."""
+        if not self._is_private(url, path) and self._build_of(url) is None:
+            super().add_file_to_dictionary(url, path, stat_cache=stat_cache)
+
+    def find_file(self, url: str) -> Any:
+        """Find a file when it is asked for (WHITENOISE_AUTOREFRESH)."""
+        return None if "\0" in url else super().find_file(url)
+
+    def find_file_at_path(self, path: str, url: str) -> Any:
+        """Find the file at a path, if it may be served."""
+        if self._is_private(url, path):
+            raise MissingFileError(path)
+        return super().find_file_at_path(path, url)
+
+    @staticmethod
+    def is_compressed_variant(path: str, stat_cache: Mapping[str, Any] | None = None) -> bool:
+        """Return True if a file is an encoding of its neighbour, and served as that."""
+        for encoding in ENCODINGS.values():
+            if path.endswith(encoding.suffix):
+                identity = path.removesuffix(encoding.suffix)
+                return Path(identity).is_file() if stat_cache is None else identity in stat_cache
+        return False
+
+    def get_static_file(
+        self, path: str, url: str, stat_cache: Mapping[str, Any] | None = None
+    ) -> StaticFile:
+        """What is served at a URL outside the builds. Raises WhiteNoise's MissingFileError."""
+        status = _status(path, stat_cache)
+        files = {}
+        for name, encoding in ENCODINGS.items():
+            with suppress(MissingFileError):
+                encoded = path + encoding.suffix
+                files[name] = (encoded, _status(encoded, stat_cache).st_size)
+        files[IDENTITY] = (path, status.st_size)
+        headers = self._headers(path, url)
+        etag, mtime = self._etag_in_neutral_layout(url, status.st_size), int(status.st_mtime)
+        if etag is not None:
+            set_default(headers, "ETag", etag)
+        # A file system without times says 0, which would be one tag for many contents.
+        if mtime:
+            set_default(headers, "Last-Modified", formatdate(mtime, usegmt=True))
+            set_default(headers, "ETag", f'"{mtime:x}-{status.st_size:x}"')
+        return StaticFile(files, headers)
+
+    def _etag_in_neutral_layout(self, url: str, size: int) -> str | None:
+        """The tag of the content, if the URL has the hashed name of an asset without a build."""
+        if self._storage is None or self._storage.build_version is not None:
+            return None
+        try:
+            manifest = self._storage.manifest
+        except VersionedStorageError:
+            # A page that needs the manifest reports it; a file is served without.
+            return None
+        asset = manifest.assets.get(self._below_static(url)) if manifest else None
+        return etag_of(asset) if asset is not None and asset.size == size else None
+
+    def add_mime_headers(self, headers: Headers, path: str, url: str) -> None:
+        """Content-Type as the objects on S3 have it, with WHITENOISE_CHARSET where that is set."""
+        headers["Content-Type"] = with_charset(self.media_types.get_type(path), self.charset)
+
+    def add_cache_headers(self, headers: Headers, path: str, url: str) -> None:
+        """Cache-Control: everything in a build is immutable, by whatever name."""
+        if self._build_of(url) is not None:
+            headers["Cache-Control"] = f"max-age={self.FOREVER}, public, immutable"
+        else:
+            super().add_cache_headers(headers, path, url)
+
+    def immutable_file_test(self, path: str, url: str) -> bool:
+        """Return True if the content at a URL outside the builds never changes."""
+        # WhiteNoise recognises the form of Django's hashed names; the option `prehashed` those of a
+        # bundler.
+        name = self._below_static(url)
+        if name and self._prehashed(name):
+            return True
+        # WhiteNoise asks for the URL in pages, which on such a site is in a build, or nowhere.
+        if self._storage and (self._storage.build_version or self._storage.options.wants_build):
+            return False
+        is_immutable: bool = super().immutable_file_test(path, url)
+        return is_immutable
+
+    def _headers(self, path: str, url: str) -> Headers:
+        headers = self._common_headers()
+        self.add_mime_headers(headers, path, url)
+        self.add_cache_headers(headers, path, url)
+        if self.add_headers_function is not None:
+            self.add_headers_function(headers, path, url)
+        return headers
+
+    def _common_headers(self) -> Headers:
+        headers = Headers(list(self._response_headers.items()))
+        if self.allow_all_origins:
+            headers["Access-Control-Allow-Origin"] = "*"
+        return headers
+
+    def _is_private(self, url: str, path: str | None = None) -> bool:
+        """Return True for manifests and for what is hidden."""
+        # With STATIC_URL = "/" the files of WHITENOISE_ROOT, at ``path``, are below it too.
+        if self.static_prefix == "/" and path and not self._is_in_static_root(path):
+            return False
+        name = self._below_static(url)
+        directory, _, basename = name.rpartition("/")
+        is_manifest = basename == self._builds.manifest_name and directory.count("/") == 0
+        return is_manifest or is_hidden(name)
+
+    def _is_in_static_root(self, path: str) -> bool:
+        if not self.static_root:
+            return False
+        # As WhiteNoise makes the paths from it, without ".." and with links as they are.
+        root = os.path.abspath(self.static_root)  # noqa: PTH100 - Path has no such thing
+        return Path(path).is_relative_to(root)
+
+    def _below_static(self, url: str) -> str:
+        return url[len(self.static_prefix) :] if url.startswith(self.static_prefix) else ""
+
+
+def _status(path: str, stat_cache: Mapping[str, Any] | None) -> os.stat_result:
+    """The status of a regular file. Raises WhiteNoise's errors."""
+    try:
+        status: os.stat_result = status_of(path) if stat_cache is None else stat_cache[path]
+    except (KeyError, MissingFile) as error:
+        raise MissingFileError(path) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise IsDirectoryError(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise MissingFileError(path)
+    return status

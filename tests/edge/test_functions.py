@@ -22,7 +22,7 @@ from versioned_storage.edge.functions import (
     shared,
     source,
 )
-from versioned_storage.serving.negotiation import NotAcceptable, choose
+from versioned_storage.serving.negotiation import NotAcceptable, choose_encoding
 
 CSS = "/static/2f1c9ab/css/app.3f2a9c1b7d10.css"
 ANYONE = {"value": "*"}
@@ -71,7 +71,7 @@ def picked(js, accepts, code=None):
 def of_middleware(accept):
     """The suffix of what the middleware sends."""
     try:
-        chosen = choose(accept, tuple(ENCODINGS))
+        chosen = choose_encoding(accept, tuple(ENCODINGS))
     except NotAcceptable:
         return 406
     return ENCODINGS[chosen].suffix if chosen in ENCODINGS else ""

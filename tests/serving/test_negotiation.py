@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versioned_storage.serving.negotiation import NotAcceptable, choose
+from versioned_storage.serving.negotiation import NotAcceptable, choose_encoding
 
 BOTH = ("br", "gzip")
 
@@ -37,7 +37,7 @@ BOTH = ("br", "gzip")
     ],
 )
 def test_the_highest_q_value_wins_and_then_our_preference(header: str, chosen: str) -> None:
-    assert choose(header, BOTH) == chosen
+    assert choose_encoding(header, BOTH) == chosen
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_highest_q_value_wins_and_then_our_preference(header: str, chosen: s
 def test_a_star_stands_for_what_is_not_named_and_is_no_proof_that_it_can_be_decoded(
     header: str, chosen: str
 ) -> None:
-    assert choose(header, BOTH) == chosen
+    assert choose_encoding(header, BOTH) == chosen
 
 
 @pytest.mark.parametrize(
@@ -64,27 +64,27 @@ def test_a_star_stands_for_what_is_not_named_and_is_no_proof_that_it_can_be_deco
 )
 def test_a_client_that_refuses_all_there_is_gets_none(header: str) -> None:
     with pytest.raises(NotAcceptable):
-        choose(header, BOTH)
+        choose_encoding(header, BOTH)
 
 
 @pytest.mark.parametrize(
     "header", ["br;q=2", "br;q=-1", "br;q=0.1234", "br;q=x", "b r", "br;", ";"]
 )
 def test_an_element_that_is_not_well_formed_says_nothing(header: str) -> None:
-    assert choose(header, BOTH) == "identity"
-    assert choose(f"{header}, gzip", BOTH) == "gzip"
+    assert choose_encoding(header, BOTH) == "identity"
+    assert choose_encoding(f"{header}, gzip", BOTH) == "gzip"
 
 
 def test_only_what_is_there_is_chosen() -> None:
-    assert choose("br, gzip", ("gzip",)) == "gzip"
-    assert choose("br, gzip", ()) == "identity"
+    assert choose_encoding("br, gzip", ("gzip",)) == "gzip"
+    assert choose_encoding("br, gzip", ()) == "identity"
     with pytest.raises(NotAcceptable):
-        choose("br, identity;q=0", ("gzip",))
+        choose_encoding("br, identity;q=0", ("gzip",))
 
 
 @given(st.text(alphabet="brgzip*identyqQ=;,. 01\t\x00é", max_size=60))
 def test_any_header_at_all_has_an_answer(header: str) -> None:
     try:
-        assert choose(header, BOTH) in (*BOTH, "identity")
+        assert choose_encoding(header, BOTH) in (*BOTH, "identity")
     except NotAcceptable:
         assert "0" in header

@@ -1,5 +1,4 @@
-"""Static files over HTTP: what is served for a request, whoever then sends it.
+"""Static files over HTTP: a request and a file in, a response out.
 
-Knows builds, files and RFC 9110, and nothing of Django but its parser of dates: the middleware
-brings the two together.
+Knows builds, files and RFC 9110. The middleware joins it with Django's settings and WhiteNoise.
 """

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from versioned_storage.serving import files
-from versioned_storage.serving.files import (
+from versioned_storage.serving import regular_files as module
+from versioned_storage.serving.ranges import ByteRange
+from versioned_storage.serving.regular_files import (
+    FileSlice,
     MissingFile,
-    Slice,
     open_file,
     read_file,
     regular_files,
     status_of,
 )
-from versioned_storage.serving.ranges import Span
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_what_the_machine_lacks_is_no_missing_file(
 
 def test_a_slice_reads_its_part_and_closes_the_file(build: Path) -> None:
     file = open_file(str(build / "css/app.css"), 10)
-    part = Slice(file, Span(2, 7))
+    part = FileSlice(file, ByteRange(2, 7))
     assert not hasattr(part, "fileno")
     assert [part.read(2), part.read(), part.read()] == [b"23", b"456", b""]
     part.close()
@@ -137,7 +137,7 @@ def test_what_is_in_memory_is_read_from_where_the_file_stands(build: Path) -> No
         cached = file.read_cached(4)
         assert cached in (b"0123", b"")  # which of them is for the file system to say
         assert cached + file.read_cached(100) + (file.read() or b"") == b"0123456789"
-        part = Slice(file, Span(2, 7))
+        part = FileSlice(file, ByteRange(2, 7))
         assert part.read_cached(100) + part.read() == b"23456"
 
 
@@ -151,6 +151,6 @@ def test_where_the_kernel_cannot_say_nothing_is_in_memory(
     with open_file(str(build / "css/app.css"), 10) as file:
         monkeypatch.setattr(os, "preadv", refuse)
         assert file.read_cached(10) == b""
-        monkeypatch.setattr(files, "_NO_WAIT", None)
+        monkeypatch.setattr(module, "_NO_WAIT", None)
         assert file.read_cached(10) == b""
         assert file.read() == b"0123456789"

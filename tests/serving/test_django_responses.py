@@ -13,11 +13,11 @@ from django.http import BadHeaderError, HttpResponse
 from django.http.response import HttpResponseBase
 from django.test import AsyncRequestFactory, RequestFactory
 
-from versioned_storage.serving.answers import Answer
-from versioned_storage.serving.files import OpenFile, open_file
-from versioned_storage.serving.responses import BLOCK, in_thread, respond
+from versioned_storage.serving.django_responses import BLOCK_SIZE, django_response, in_thread
+from versioned_storage.serving.regular_files import OpenFile, open_file
+from versioned_storage.serving.static_response import StaticResponse
 
-SIZE = 3 * BLOCK + 1
+SIZE = 3 * BLOCK_SIZE + 1
 WSGI = RequestFactory().get("/")
 ASGI = AsyncRequestFactory().get("/")
 
@@ -30,32 +30,37 @@ def file(tmp_path: Path) -> OpenFile:
     return open_file(str(path), SIZE)
 
 
-def answer(file: OpenFile | None = None, **headers: str) -> Answer:
+def response_with(file: OpenFile | None = None, **headers: str) -> StaticResponse:
     named = tuple(headers.items())
-    return Answer(HTTPStatus.OK, named, file, SIZE if file else 0, b"" if file else b"text")
+    return StaticResponse(HTTPStatus.OK, named, file, SIZE if file else 0, b"" if file else b"text")
 
 
 def test_a_response_has_the_headers_of_the_answer_and_no_others() -> None:
     for request in (WSGI, ASGI):
-        response = respond(answer(Vary="Origin"), request)
+        response = django_response(response_with(Vary="Origin"), request)
         assert dict(response.items()) == {"Vary": "Origin"}
         assert response.content == b"text"
 
 
 def test_the_headers_of_one_response_are_not_those_of_the_next() -> None:
-    respond(answer(Vary="Origin"), WSGI)["X-Outer"] = "added by a middleware above"
-    assert "X-Outer" not in respond(answer(Vary="Origin"), WSGI)
+    django_response(response_with(Vary="Origin"), WSGI)["X-Outer"] = "added by a middleware above"
+    assert "X-Outer" not in django_response(response_with(Vary="Origin"), WSGI)
 
 
 def test_a_header_that_would_inject_another_is_refused() -> None:
     with pytest.raises(BadHeaderError):
-        respond(answer(Vary="Origin\r\nSet-Cookie: a=b"), WSGI)
+        django_response(response_with(Vary="Origin\r\nSet-Cookie: a=b"), WSGI)
 
 
 def test_either_kind_of_server_gets_the_file_in_blocks_and_closes_it(file: OpenFile) -> None:
-    response = respond(answer(file), WSGI)
+    response = django_response(response_with(file), WSGI)
     assert response.file_to_stream is file
-    assert [len(block) for block in response.streaming_content] == [BLOCK, BLOCK, BLOCK, 1]
+    assert [len(block) for block in response.streaming_content] == [
+        BLOCK_SIZE,
+        BLOCK_SIZE,
+        BLOCK_SIZE,
+        1,
+    ]
     response.close()
     assert file.closed
 
@@ -64,7 +69,7 @@ def test_asgi_gets_the_file_in_blocks_and_closes_it(file: OpenFile) -> None:
     async def sizes() -> list[int]:
         return [len(block) async for block in response.streaming_content]
 
-    response = respond(answer(file), ASGI)
+    response = django_response(response_with(file), ASGI)
     assert sum(asyncio.run(sizes())) == SIZE
     response.close()
     assert file.closed
@@ -74,7 +79,7 @@ def test_a_file_that_becomes_shorter_ends(file: OpenFile) -> None:
     async def size() -> int:
         return sum([len(block) async for block in response.streaming_content])
 
-    response = respond(answer(file), ASGI)
+    response = django_response(response_with(file), ASGI)
     Path(f"/proc/self/fd/{file.fileno()}").write_bytes(b"")
     assert asyncio.run(size()) < SIZE
     response.close()
@@ -88,13 +93,13 @@ def test_a_fault_of_the_disk_leaves_no_file_open(
 
     monkeypatch.setattr(OpenFile, "read_cached", fail)
     with pytest.raises(OSError, match="Input/output"):
-        respond(answer(file), ASGI)
+        django_response(response_with(file), ASGI)
     assert file.closed
 
 
 def test_a_response_made_in_a_thread_arrives(file: OpenFile) -> None:
-    def make(of: OpenFile) -> HttpResponseBase:
-        return respond(answer(of), ASGI)
+    def make(opened: OpenFile) -> HttpResponseBase:
+        return django_response(response_with(opened), ASGI)
 
     response = asyncio.run(in_thread(make, file))
     assert response is not None
@@ -124,7 +129,7 @@ def test_a_file_that_is_opened_for_a_client_that_left_is_closed(file: OpenFile) 
     def make() -> HttpResponseBase:
         started.set()
         go_on.wait(10)
-        return respond(answer(file), ASGI)
+        return django_response(response_with(file), ASGI)
 
     cancelled(make, started, go_on)
     assert file.closed

@@ -1,4 +1,4 @@
-"""Files on disk: regular files only, opened without ever waiting for a pipe or a device."""
+"""Regular files on disk, opened without ever waiting for a pipe or a device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..progress import logger
-from .ranges import Span
+from .ranges import ByteRange
 
 # There is no such file, or none that this process may read. What the machine lacks, such as
 # descriptors, is an error.
@@ -20,18 +20,18 @@ _NOT_SERVED = {
     errno.ENOTDIR, errno.ENXIO, errno.EPERM,
 }  # fmt: skip
 
-#: Device, inode and time of the last change of its status: the same file as before.
+#: Device, inode and time of the last status change: another file has another identity.
 FileIdentity = tuple[int, int, int]
 
 _NO_WAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 
 
 class MissingFile(Exception):
-    """A file is not on disk, or what is there is not what was to be served."""
+    """There is no regular file of that name, or not the one that was to be served."""
 
 
-class Body(Protocol):
-    """Bytes that are read from a file, and the file closed."""
+class FileBody(Protocol):
+    """The body of a response, read from a file."""
 
     def read(self, size: int = -1, /) -> bytes | None: ...
 
@@ -41,21 +41,21 @@ class Body(Protocol):
 
 
 class OpenFile(FileIO):
-    """An open file, unbuffered, that can be read without ever waiting for the disk."""
+    """An open file, unbuffered."""
 
     identity: FileIdentity
 
     def read_cached(self, size: int, /) -> bytes:
-        """What the kernel has in memory of the next ``size`` bytes, perhaps nothing.
+        """Return what the kernel has in memory of the next ``size`` bytes, possibly nothing.
 
-        Nothing too where it cannot say: that takes Linux and a file system such as ext4, xfs or
-        btrfs (RWF_NOWAIT).
+        It never waits for the disk. Nothing is returned either where the kernel cannot tell, which
+        takes Linux and a file system such as ext4, xfs or btrfs (RWF_NOWAIT).
         """
         if _NO_WAIT is None:
             return b""
         buffer = bytearray(size)
         try:
-            # -1: from where the file stands, which moves on.
+            # -1: from the file's position, which moves on.
             count = os.preadv(self.fileno(), [buffer], -1, _NO_WAIT)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
@@ -64,14 +64,40 @@ class OpenFile(FileIO):
         return bytes(buffer[:count])
 
 
+class FileSlice:
+    """A part of an open file, which it closes.
+
+    It has no ``fileno``: a server that passes the descriptor to sendfile(2) would send more.
+    """
+
+    def __init__(self, file: OpenFile, byte_range: ByteRange) -> None:
+        file.seek(byte_range.start)
+        self._file = file
+        self._remaining = byte_range.size
+
+    def read(self, size: int = -1, /) -> bytes:
+        size = self._remaining if size < 0 else min(size, self._remaining)
+        data = self._file.read(size) or b""
+        self._remaining -= len(data)
+        return data
+
+    def read_cached(self, size: int, /) -> bytes:
+        data = self._file.read_cached(min(size, self._remaining))
+        self._remaining -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
 def open_file(
     path: str, size: int, *, inside: str | None = None, verified: FileIdentity | None = None
 ) -> OpenFile:
-    """Open a regular file of that size, unbuffered. Raises `MissingFile`.
+    """Open a regular file of exactly ``size`` bytes, unbuffered. Raises `MissingFile`.
 
     ``inside`` is the real path of the directory that the file must be in, through whatever links
-    its name leads; None if it may be anywhere. A file with the identity ``verified`` was found
-    inside before.
+    its name leads; None if it may be anywhere. A file with the identity ``verified`` is known to be
+    inside.
     """
     descriptor, status = _open_regular(path)
     try:
@@ -89,14 +115,14 @@ def open_file(
 
 
 def read_file(path: str) -> tuple[bytes, os.stat_result]:
-    """The content and the status of a regular file. Raises OSError, `MissingFile`."""
+    """Return the content and the status of a regular file. Raises OSError, `MissingFile`."""
     descriptor, status = _open_regular(path)
     with FileIO(descriptor) as file:
         return file.readall(), status
 
 
 def status_of(path: str) -> os.stat_result:
-    """The status of a file or directory, through links. Raises OSError, `MissingFile`."""
+    """Return the status of a file or directory, through links. Raises OSError, `MissingFile`."""
     try:
         return Path(path).stat()
     except ValueError as error:
@@ -111,20 +137,19 @@ def status_of(path: str) -> os.stat_result:
 def regular_files(
     directory: str, above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[tuple[str, os.stat_result]]:
-    """The path and the status of each regular file below a directory, through links.
+    """Yield the path and the status of each regular file below a directory, through links.
 
-    ``above`` has the device and the inode of the directories that lead here: a link back to one of
-    them is a loop, and is left out. So are a directory that cannot be read, which is logged, and
-    what is no regular file.
+    A link back to a directory that leads to it is left out; ``above`` has the device and the inode
+    of those directories. A directory that cannot be read is logged.
     """
     try:
-        own = _device_and_inode(status_of(directory))
+        directory_identity = _device_and_inode(status_of(directory))
         with os.scandir(directory) as entries:
             paths = sorted(entry.path for entry in entries)
     except (OSError, MissingFile) as error:
         logger.warning("Nothing in %s is served: %s", directory, error)
         return
-    if own in above:
+    if directory_identity in above:
         return
     for path in paths:
         try:
@@ -134,7 +159,7 @@ def regular_files(
         if stat.S_ISREG(status.st_mode):
             yield path, status
         elif stat.S_ISDIR(status.st_mode):
-            yield from regular_files(path, above | {own})
+            yield from regular_files(path, above | {directory_identity})
 
 
 def _device_and_inode(status: os.stat_result) -> tuple[int, int]:
@@ -143,7 +168,7 @@ def _device_and_inode(status: os.stat_result) -> tuple[int, int]:
 
 def _open_regular(path: str) -> tuple[int, os.stat_result]:
     try:
-        # Without O_NONBLOCK a pipe waits for its writer, here.
+        # Without O_NONBLOCK, opening a pipe waits for its writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except ValueError as error:
         # A NUL, or a surrogate that the file system cannot encode: no file has such a name.
@@ -161,28 +186,3 @@ def _open_regular(path: str) -> tuple[int, os.stat_result]:
 
 def _is_inside(path: str, directory: str) -> bool:
     return os.path.realpath(path).startswith(directory + os.sep)
-
-
-class Slice:
-    """A part of an open file, which it closes.
-
-    It has no ``fileno``: a server that handed the descriptor to sendfile(2) would send more.
-    """
-
-    def __init__(self, file: OpenFile, span: Span) -> None:
-        file.seek(span.start)
-        self._file = file
-        self._left = span.stop - span.start
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._file.read(self._left if size < 0 else min(size, self._left)) or b""
-        self._left -= len(data)
-        return data
-
-    def read_cached(self, size: int, /) -> bytes:
-        data = self._file.read_cached(min(size, self._left))
-        self._left -= len(data)
-        return data
-
-    def close(self) -> None:
-        self._file.close()

@@ -11,8 +11,8 @@ import pytest
 
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.constants import MANIFEST_NAME
-from versioned_storage.serving import catalogue as module
-from versioned_storage.serving.catalogue import Catalogue
+from versioned_storage.serving import build_index as module
+from versioned_storage.serving.build_index import BuildIndex
 
 
 class Clock:
@@ -32,9 +32,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path, clock: Clock) -> Catalogue:
-    """The catalogue of an empty STATIC_ROOT."""
-    made = Catalogue(MANIFEST_NAME)
+def index(tmp_path: Path, clock: Clock) -> BuildIndex:
+    """The index of an empty STATIC_ROOT."""
+    made = BuildIndex(MANIFEST_NAME)
     made.open(str(tmp_path))
     return made
 
@@ -58,136 +58,136 @@ def put(root: Path, build: str, *, named: str | None = None, keep_originals: boo
     return path
 
 
-def test_builds_are_read_without_a_look_at_their_files(
-    tmp_path: Path, catalogue: Catalogue
-) -> None:
+def test_builds_are_read_without_a_look_at_their_files(tmp_path: Path, index: BuildIndex) -> None:
     put(tmp_path, "b1")
     put(tmp_path, "b2")
     (tmp_path / "css").mkdir()
     (tmp_path / "b3").write_text("a file")
-    catalogue.read()
-    assert len(catalogue) == 2
-    build = catalogue.get("b1")
+    index.read()
+    assert len(index) == 2
+    build = index.get("b1")
     assert build is not None
     assert build.directory == str(tmp_path / "b1")
     assert build.completed_at == int((tmp_path / "b1" / MANIFEST_NAME).stat().st_mtime)
 
 
 def test_a_file_is_found_by_either_name_and_by_those_of_its_encodings(
-    tmp_path: Path, catalogue: Catalogue
+    tmp_path: Path, index: BuildIndex
 ) -> None:
     put(tmp_path, "b1")
-    build = catalogue.look_for("b1")
+    build = index.refresh("b1")
     assert build is not None
     for name in ("app.css", "app.1.css"):
         for suffix, encoding in (("", None), (".br", "br"), (".gz", "gzip")):
-            found = build.find(name + suffix)
-            assert found is not None
-            assert (found.asset.hashed_name, found.encoding) == ("app.1.css", encoding)
+            match = build.lookup(name + suffix)
+            assert match is not None
+            assert (match[0].hashed_name, match[1]) == ("app.1.css", encoding)
     for name in ("", "app.2.css", "app.css.zst", "app.css.br.br", ".br", MANIFEST_NAME, "../b1"):
-        assert build.find(name) is None
+        assert build.lookup(name) is None
 
 
-def test_a_dotfile_is_not_found_by_any_name(tmp_path: Path, catalogue: Catalogue) -> None:
+def test_a_dotfile_is_not_found_by_any_name(tmp_path: Path, index: BuildIndex) -> None:
     put(tmp_path, "b1")
-    build = catalogue.look_for("b1")
+    build = index.refresh("b1")
     assert build is not None
-    assert [build.find(name) for name in (".env", ".env.1", ".env.br")] == [None] * 3
+    assert [build.lookup(name) for name in (".env", ".env.1", ".env.br")] == [None] * 3
 
 
 def test_a_build_without_originals_has_the_hashed_names_alone(
-    tmp_path: Path, catalogue: Catalogue
+    tmp_path: Path, index: BuildIndex
 ) -> None:
     put(tmp_path, "b1", keep_originals=False)
-    build = catalogue.look_for("b1")
+    build = index.refresh("b1")
     assert build is not None
-    assert build.find("app.css") is None
-    assert build.find("app.1.css") is not None
+    assert build.lookup("app.css") is None
+    assert build.lookup("app.1.css") is not None
 
 
 def test_no_root_or_none_that_exists_has_no_builds(tmp_path: Path) -> None:
-    made = Catalogue(MANIFEST_NAME)
+    made = BuildIndex(MANIFEST_NAME)
     made.read()
-    assert made.look_for("b1") is None
+    assert made.refresh("b1") is None
     made.open(str(tmp_path / "missing"))
     made.read()
     assert len(made) == 0
 
 
 def test_a_build_that_appears_is_found_within_a_second(
-    tmp_path: Path, catalogue: Catalogue, clock: Clock
+    tmp_path: Path, index: BuildIndex, clock: Clock
 ) -> None:
-    assert catalogue.look_for("b1") is None
+    assert index.refresh("b1") is None
     put(tmp_path, "b1")
-    assert catalogue.look_for("b1") is None
+    assert index.refresh("b1") is None
     clock.now += 1
-    assert catalogue.look_for("b1") is not None
+    assert index.refresh("b1") is not None
 
 
-def test_a_build_that_went_is_forgotten(tmp_path: Path, catalogue: Catalogue, clock: Clock) -> None:
+def test_a_build_that_went_is_forgotten(tmp_path: Path, index: BuildIndex, clock: Clock) -> None:
     put(tmp_path, "b1")
-    assert catalogue.look_for("b1") is not None
+    assert index.refresh("b1") is not None
     shutil.rmtree(tmp_path / "b1")
     clock.now += 1
-    assert catalogue.look_for("b1") is None
-    assert len(catalogue) == 0
+    assert index.refresh("b1") is None
+    assert len(index) == 0
 
 
 def test_a_build_is_read_again_only_when_its_manifest_is_another(
-    tmp_path: Path, catalogue: Catalogue, clock: Clock
+    tmp_path: Path, index: BuildIndex, clock: Clock
 ) -> None:
     path = put(tmp_path, "b1")
-    first = catalogue.look_for("b1")
+    first = index.refresh("b1")
     clock.now += 1
-    assert catalogue.look_for("b1") is first
+    assert index.refresh("b1") is first
     clock.now += 1
     os.utime(path, (1, 1))
-    again = catalogue.look_for("b1")
+    again = index.refresh("b1")
     assert again is not first
     assert again is not None
     assert again.completed_at == 1
 
 
 def test_names_that_anybody_may_ask_for_are_not_remembered_without_end(
-    tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "REMEMBERED", 8)
+    monkeypatch.setattr(module, "REMEMBERED_NAMES", 8)
+    index = BuildIndex(MANIFEST_NAME)
+    index.open(str(tmp_path))
     put(tmp_path, "b1")
     for number in range(100):
-        assert catalogue.look_for(f"x{number}") is None
-    assert len(catalogue._looked_at) <= 8
-    assert catalogue.look_for("b1") is not None
+        assert index.refresh(f"x{number}") is None
+    assert len(index._refreshed_at) <= 8
+    assert index.refresh("b1") is not None
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../b1", "b1/", ".git", "b1\0", "a" * 65, "b\n1"])
 def test_a_name_that_no_build_can_have_is_not_looked_for(
-    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, name: str
+    index: BuildIndex, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(Path, "stat", lambda _: pytest.fail("the disk was asked"))
-    assert catalogue.look_for(name) is None
+    assert index.refresh(name) is None
 
 
 @pytest.mark.parametrize(
     "text", ["{", '{"version": "9"}', '{"version": "1.1", "assets": 1}', "\xff"]
 )
 def test_a_manifest_that_cannot_be_read_is_said_and_not_served(
-    tmp_path: Path, catalogue: Catalogue, caplog: pytest.LogCaptureFixture, text: str
+    tmp_path: Path, index: BuildIndex, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
     path = put(tmp_path, "b1")
     path.write_bytes(text.encode("latin-1"))
-    assert catalogue.look_for("b1") is None
+    assert index.refresh("b1") is None
     assert "The build b1 is not served:" in caplog.text
 
 
-def test_a_manifest_of_another_name_is_no_build(tmp_path: Path, catalogue: Catalogue) -> None:
+def test_a_manifest_of_another_name_is_no_build(tmp_path: Path, index: BuildIndex) -> None:
     """An app may bring a file of that name along, and somebody may copy a build."""
     put(tmp_path, "b1", named="b2")
-    assert catalogue.look_for("b1") is None
+    assert index.refresh("b1") is None
 
 
-def test_who_asks_while_a_build_is_read_waits_for_it(tmp_path: Path, catalogue: Catalogue) -> None:
+def test_who_asks_while_a_build_is_read_waits_for_it(tmp_path: Path, index: BuildIndex) -> None:
     put(tmp_path, "b1")
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(catalogue.look_for, ["b1"] * 64))
+        found = list(pool.map(index.refresh, ["b1"] * 64))
     assert None not in found
     assert len({id(build) for build in found}) == 1

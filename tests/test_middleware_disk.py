@@ -166,7 +166,7 @@ def test_a_file_that_nobody_may_read_answers_404(
         raise PermissionError(13, "Permission denied", path)
 
     middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(b"the site"))
-    monkeypatch.setattr("versioned_storage.serving.files.os.open", refuse)
+    monkeypatch.setattr("versioned_storage.serving.regular_files.os.open", refuse)
     assert middleware(RequestFactory().get(url)).status_code == 404
 
 

@@ -1,0 +1,190 @@
+"""A static file at one URL: its representations, their headers, the response to each request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from wsgiref.headers import Headers
+
+from django.utils.http import parse_http_date_safe
+
+from ..constants import IDENTITY
+from . import negotiation, preconditions, ranges
+from .ranges import ByteRange
+from .regular_files import FileIdentity, FileSlice, MissingFile, OpenFile, open_file
+from .static_response import EMPTY, METHOD_NOT_ALLOWED, NO_STORE, HeaderList, StaticResponse
+
+# The headers of a 304 (RFC 9110, 15.4.5), and CORS: a cache updates what it stored with them.
+_OF_304 = {"cache-control", "content-location", "etag", "expires", "vary"}
+_CORS = "access-control-"
+# The headers that describe the file, which an error response is not.
+_OF_THE_FILE = {
+    "accept-ranges", "cache-control", "content-encoding", "content-language", "content-length",
+    "content-type", "etag", "expires", "last-modified",
+}  # fmt: skip
+
+
+class StaticFile:
+    """One URL, in the place of WhiteNoise's StaticFile.
+
+    ``files`` has the path and the size in bytes of each encoding, the preferred one first, identity
+    included. ``forced`` is the encoding that is sent whatever the client accepts, if it is on disk:
+    that of a URL with its suffix. ``inside`` is as for `open_file`.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, tuple[str, int]],
+        headers: Headers,
+        *,
+        forced: str | None = None,
+        inside: str | None = None,
+    ) -> None:
+        self._inside = inside
+        self._forced = forced
+        if len(files) > 1 and "accept-encoding" not in (headers["Vary"] or "").lower():
+            headers["Vary"] = ", ".join(filter(None, (headers["Vary"], "Accept-Encoding")))
+        self._representations = {
+            encoding: Representation(path, size, encoding, headers)
+            for encoding, (path, size) in files.items()
+        }
+        self._available = tuple(encoding for encoding in files if encoding != IDENTITY)
+        self.path = files[IDENTITY][0]
+
+    def get_response(self, method: str, request: Mapping[str, str]) -> StaticResponse:
+        """Respond to a request whose headers have their WSGI names. Raises `MissingFile`."""
+        if method not in ("GET", "HEAD"):
+            return METHOD_NOT_ALLOWED
+        while True:
+            try:
+                representation = self._negotiate(request)
+            except negotiation.NotAcceptable:
+                identity = self._representations[IDENTITY]
+                return StaticResponse(HTTPStatus.NOT_ACCEPTABLE, identity.error_headers())
+            try:
+                return self._respond(representation, method, request)
+            except MissingFile:
+                # A build from another machine may have come without its encodings.
+                if representation.encoding == IDENTITY:
+                    raise
+                self._available = tuple(
+                    encoding for encoding in self._available if encoding != representation.encoding
+                )
+
+    def was_opened_for(self, request: Mapping[str, str]) -> bool:
+        """Return True if the file that `get_response` will open has been opened before."""
+        try:
+            return self._negotiate(request).verified is not None
+        except negotiation.NotAcceptable:
+            return True
+
+    def _negotiate(self, request: Mapping[str, str]) -> Representation:
+        if self._forced in self._available:
+            return self._representations[self._forced]
+        accept_encoding = request.get("HTTP_ACCEPT_ENCODING")
+        encoding = negotiation.choose_encoding(accept_encoding, self._available)
+        return self._representations[encoding]
+
+    def _respond(
+        self, representation: Representation, method: str, request: Mapping[str, str]
+    ) -> StaticResponse:
+        response = representation.bodiless_response(method, request)
+        if response is not None and representation.verified:
+            return response
+        file = self._open(representation)
+        if response is not None:
+            file.close()
+            return response
+        try:
+            byte_range = representation.requested_range(request)
+        except ranges.RangeNotSatisfiable:
+            file.close()
+            return representation.range_error()
+        if byte_range is None:
+            return StaticResponse(HTTPStatus.OK, representation.headers, file, representation.size)
+        headers = representation.range_headers(byte_range)
+        part = FileSlice(file, byte_range)
+        return StaticResponse(HTTPStatus.PARTIAL_CONTENT, headers, part, byte_range.size)
+
+    def _open(self, representation: Representation) -> OpenFile:
+        file = open_file(
+            representation.path,
+            representation.size,
+            inside=self._inside,
+            verified=representation.verified,
+        )
+        representation.verified = file.identity
+        return file
+
+
+class Representation:
+    """A file on disk in one encoding, with its validators and the headers of a 200."""
+
+    __slots__ = (
+        "encoding", "etag", "headers", "headers_of_304", "last_modified", "path", "size", "verified"
+    )  # fmt: skip
+
+    def __init__(self, path: str, size: int, encoding: str, common: Headers) -> None:
+        self.path = path
+        self.size = size
+        self.encoding = encoding
+        headers = Headers(common.items())
+        self.etag = headers["ETag"]
+        if encoding != IDENTITY:
+            headers["Content-Encoding"] = encoding
+            if self.etag is not None:
+                self.etag = _etag_of_encoding(self.etag, encoding, size)
+                headers["ETag"] = self.etag
+        headers["Accept-Ranges"] = "bytes"
+        headers["Content-Length"] = str(size)
+        modified = headers["Last-Modified"]
+        self.last_modified = None if modified is None else parse_http_date_safe(modified)
+        self.headers: HeaderList = tuple(headers.items())
+        self.headers_of_304: HeaderList = tuple(
+            (name, value)
+            for name, value in self.headers
+            if name.lower() in _OF_304 or name.lower().startswith(_CORS)
+        )
+        #: The file that was opened last; before the first time nothing is said about it.
+        self.verified: FileIdentity | None = None
+
+    def bodiless_response(self, method: str, request: Mapping[str, str]) -> StaticResponse | None:
+        """Return the response if its preconditions or HEAD settle it."""
+        status = preconditions.evaluate(request, self.etag, self.last_modified)
+        if status is HTTPStatus.NOT_MODIFIED:
+            return StaticResponse(status, self.headers_of_304)
+        if status is not None:
+            return StaticResponse(status, self.error_headers())
+        return StaticResponse(HTTPStatus.OK, self.headers) if method == "HEAD" else None
+
+    def requested_range(self, request: Mapping[str, str]) -> ByteRange | None:
+        """Return the range to send, None for all of it. Raises `RangeNotSatisfiable`."""
+        header = request.get("HTTP_RANGE")
+        if header is None or not preconditions.allows_range(
+            request.get("HTTP_IF_RANGE"), self.etag, self.last_modified
+        ):
+            return None
+        return ranges.parse_range(header, self.size)
+
+    def range_headers(self, byte_range: ByteRange) -> HeaderList:
+        """The headers of a 206."""
+        content_range = ("Content-Range", byte_range.content_range(self.size))
+        length = ("Content-Length", str(byte_range.size))
+        return self._without({"content-length"}, content_range, length)
+
+    def range_error(self) -> StaticResponse:
+        headers = self.error_headers(("Content-Range", f"bytes */{self.size}"))
+        return StaticResponse(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
+
+    def error_headers(self, *more: tuple[str, str]) -> HeaderList:
+        """The headers of an error response without a body, and ``more``."""
+        return self._without(_OF_THE_FILE, NO_STORE, EMPTY, *more)
+
+    def _without(self, names: Iterable[str], *more: tuple[str, str]) -> HeaderList:
+        return (*(header for header in self.headers if header[0].lower() not in names), *more)
+
+
+def _etag_of_encoding(etag: str, encoding: str, size: int) -> str:
+    # A strong tag promises the same bytes. Identity bytes with one digest are the same everywhere;
+    # encoded ones differ where another zlib made them, which nearly always shows in their size.
+    return f'{etag[:-1]}-{encoding}-{size:x}"'
