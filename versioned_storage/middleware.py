@@ -68,7 +68,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
-        """Serve a static file, or leave the request to the rest of the conf."""
+        """Serve a static file, or leave the request to the rest of the site."""
         if self._is_async:
             return self._call_async(request)
         response = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextvars import copy_context
-from functools import lru_cache, partial
+from functools import partial
 from io import BytesIO
 
 from django.core.handlers.asgi import ASGIRequest
@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase, ResponseHeaders
 from whitenoise.middleware import WhiteNoiseFileResponse
 
 from .regular_files import FileBody
-from .static_response import HeaderList, StaticResponse
+from .static_response import StaticResponse
 
 #: Bytes of a file that are read at a time; a smaller one goes out in one piece.
 BLOCK_SIZE = 64 * 1024
@@ -74,7 +74,7 @@ def django_response(response: StaticResponse, request: HttpRequest) -> HttpRespo
         converted = _asgi_response(response.file, response.size, status)
     else:
         converted = _wsgi_response(response.file, response.size, status)
-    converted.headers = _CheckedHeaders(_checked(response.headers))
+    converted.headers = ResponseHeaders(dict(response.headers))
     return converted
 
 
@@ -117,19 +117,6 @@ def _asgi_response(file: FileBody, size: int, status: int) -> HttpResponseBase:
         return HttpResponse(first, _UNUSED, status)
     blocks = FileBlocks(file, size, first)
     return StreamingHttpResponse(blocks, content_type=_UNUSED, status=status)
-
-
-class _CheckedHeaders(ResponseHeaders):
-    """Headers that were checked before: checking a dozen costs as much as all else."""
-
-    def __init__(self, checked: ResponseHeaders) -> None:
-        self._store = dict(checked._store)
-
-
-@lru_cache(maxsize=1024)
-def _checked(headers: HeaderList) -> ResponseHeaders:
-    """Return Django's form of the headers, which refuses those that would inject others."""
-    return ResponseHeaders(dict(headers))
 
 
 def _close(future: asyncio.Future[HttpResponseBase | None]) -> None:
