@@ -1,4 +1,5 @@
 import json
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -161,13 +162,14 @@ def test_what_was_written_is_read_back():
 
 
 words = st.text(max_size=12)
+filenames = words.filter(lambda name: "\0" not in name and "/" not in name and name != "..")
 sizes = st.integers(min_value=0, max_value=2**53)
 
 
 @st.composite
 def manifests(draw):
     build = draw(st.none() | words)
-    names = draw(st.lists(words, unique=True, max_size=5))
+    names = draw(st.lists(filenames, unique=True, max_size=5))
     assets = [
         Asset(
             name=name,
@@ -377,3 +379,76 @@ def test_the_content_digest_is_the_same_in_every_release():
 )
 def test_the_content_type_of_a_name(name, expected):
     assert content_type(name) == expected
+
+
+GOOD = json.loads(FULL.to_json())
+
+
+def spoiled(*keys, value):
+    """The text of a good manifest with another value in one place."""
+    stored = deepcopy(GOOD)
+    place = stored
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    return json.dumps(stored)
+
+
+ODD = [None, True, 7, -1, 1.5, "x", [], ["x"], {}, {"x": "y"}, {"x": None}, [[]]]
+PLACES = [
+    ["paths"],
+    ["paths", "a.png"],
+    ["hash"],
+    ["build"],
+    ["content"],
+    ["encoders"],
+    ["encoders", "br"],
+    ["encoders", "br", "quality"],
+    ["skip_compress_extensions"],
+    ["keep_originals"],
+    ["assets"],
+    ["assets", "a.0123456789ab.png"],
+    *(
+        ["assets", "a.0123456789ab.png", key]
+        for key in ("size", "integrity", "type", "encodings", "sha256")
+    ),
+]
+
+
+@pytest.mark.parametrize("keys", PLACES, ids=".".join)
+@pytest.mark.parametrize("value", ODD, ids=repr)
+def test_a_value_of_another_type_is_never_another_error(keys, value):
+    try:
+        manifest = Manifest.from_json(spoiled(*keys, value=value))
+    except UnreadableManifest:
+        return
+    # What is read can be used and written.
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert all(isinstance(file.path, str) for file in manifest.files())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        '{"a":' * 200_000,
+        '{"version": ' + "[" * 200_000 + "]" * 200_000 + "}",
+        '{"version": ' + "[" * 500 + "]" * 500 + "}",
+        '{"version": "1.1", "paths": ' + '{"a":' * 200_000 + "1" + "}" * 200_001,
+        '{"version": "1.1", "assets": {"a": {"size": 1' + "0" * 5000 + "}}}",
+    ],
+    ids=range(6),
+)
+def test_what_is_nested_or_long_beyond_reason_is_no_manifest(text):
+    with pytest.raises(UnreadableManifest):
+        Manifest.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b.css", "../a.css", "a/../../b.css", "/etc/passwd", "\ud800.css"]
+)
+@pytest.mark.parametrize("is_hashed", [True, False])
+def test_a_name_that_is_of_no_file_below_a_build_is_no_manifest(name, is_hashed):
+    paths = {"a.css": name} if is_hashed else {name: "a.css"}
+    with pytest.raises(UnreadableManifest, match="is no name of a file"):
+        Manifest.from_json(json.dumps({"version": "1.1", "paths": paths}))

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from whitenoise.media_types import MediaTypes
 
 from ..constants import ENCODINGS, IDENTITY, MANIFEST_NAME, MEDIA_TYPES, is_eligible
 from ..errors import VersionedStorageError
 from ..text import names_text
+
+T = TypeVar("T")
 
 #: Of Django's format, as `ManifestFilesMixin.manifest_version`.
 VERSION = "1.1"
@@ -27,6 +30,8 @@ FORMAT = 1
 
 # Not the system's table: a build's types are the same wherever it is made.
 _KNOWN_TYPES = MediaTypes(extra_types=MEDIA_TYPES)
+# What leads out of a directory, or into no file at all.
+_NO_NAME = re.compile(r"\0|(?:\A|/)\.\.(?:/|\Z)|\A/|[\ud800-\udfff]")
 _TEXT_TYPES = ("text/", "application/javascript", "application/xml")
 
 
@@ -194,7 +199,7 @@ class Manifest:
         """Read a manifest, ours or Django's. Raises `UnreadableManifest`."""
         try:
             stored = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UnreadableManifest(name, f"it is not JSON ({error})") from error
         return cls.from_stored(stored, name=name)
 
@@ -203,41 +208,79 @@ class Manifest:
         """Read a manifest out of what its JSON says. Raises `UnreadableManifest`."""
         version = stored.get("version") if isinstance(stored, dict) else None
         if version not in READABLE_VERSIONS:
-            reason = f"its version is {version!r}, known are {', '.join(READABLE_VERSIONS)}"
+            shown = repr(version) if isinstance(version, str | float | None) else "something else"
+            reason = f"its version is {shown}, known are {', '.join(READABLE_VERSIONS)}"
             raise UnreadableManifest(name, reason)
         try:
             return cls._from_stored(stored)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             reason = f"it lacks what a manifest has ({type(error).__name__}: {error})"
             raise UnreadableManifest(name, reason) from error
 
     @classmethod
     def _from_stored(cls, stored: dict[str, Any]) -> Manifest:
-        paths: dict[str, str] = dict(stored.get("paths", {}))
+        paths = _texts(stored.get("paths", {}))
+        for path in (*paths, *paths.values()):
+            _check_name(path)
         build = stored.get("build")
         names = {hashed_name: name for name, hashed_name in paths.items()}
+        encoders = _checked(stored.get("encoders", {}), dict)
         return cls(
             paths=paths,
-            hash=stored.get("hash", ""),
-            build=build,
-            content=stored.get("content", ""),
-            encoders=stored.get("encoders", {}),
-            skip_compress_extensions=tuple(stored.get("skip_compress_extensions", ())),
-            keep_originals=stored.get("keep_originals", True),
+            hash=_checked(stored.get("hash", ""), str),
+            build=None if build is None else _checked(build, str),
+            content=_checked(stored.get("content", ""), str),
+            encoders={name: _sizes(settings) for name, settings in encoders.items()},
+            skip_compress_extensions=tuple(
+                _checked(extension, str)
+                for extension in _checked(stored.get("skip_compress_extensions", []), list)
+            ),
+            keep_originals=_checked(stored.get("keep_originals", True), bool),
             assets={
                 hashed_name: Asset(
                     name=names[hashed_name],
                     hashed_name=hashed_name,
                     build=build,
-                    size=kept["size"],
-                    integrity=kept["integrity"],
-                    content_type=kept["type"],
-                    encodings=kept["encodings"],
-                    sha256=kept.get("sha256", {}),
+                    size=_size(kept["size"]),
+                    integrity=_checked(kept["integrity"], str),
+                    content_type=_checked(kept["type"], str),
+                    encodings=_sizes(kept["encodings"]),
+                    sha256=_texts(kept.get("sha256", {})),
                 )
-                for hashed_name, kept in stored.get("assets", {}).items()
+                for hashed_name, kept in _checked(stored.get("assets", {}), dict).items()
+                if _checked(kept, dict) is kept
             },
         )
+
+
+def _checked(value: Any, kind: type[T]) -> T:
+    """The value, which is of that type. Raises TypeError."""
+    if not isinstance(value, kind):
+        message = f"a {type(value).__name__} in the place of a {kind.__name__}"
+        raise TypeError(message)
+    return value
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, bool) or _checked(value, int) < 0:
+        message = f"{value} in the place of a size"
+        raise ValueError(message)
+    return int(value)
+
+
+def _sizes(value: Any) -> dict[str, int]:
+    return {name: _size(size) for name, size in _checked(value, dict).items()}
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return {name: _checked(text, str) for name, text in _checked(value, dict).items()}
+
+
+def _check_name(name: str) -> None:
+    """Raise ValueError for what is no name of a file below a directory."""
+    if _NO_NAME.search(name):
+        message = f"{name[:100]!r} is no name of a file"
+        raise ValueError(message)
 
 
 @dataclass(frozen=True)
