@@ -28,7 +28,12 @@ from .build.targets import Targets
 from .errors import MissingBuildVersion, OtherContent, SourceError
 from .manifest_loader import ManifestOnDemand
 from .progress import log_summary, logger
-from .static_root import base_build, check_outside_sources, complete_builds
+from .static_root import (
+    base_build,
+    check_outside_sources,
+    check_sources_are_files,
+    complete_builds,
+)
 from .static_url import StaticURL
 from .text import names_text
 
@@ -52,6 +57,7 @@ class CollectsBuilds(ManifestOnDemand):
         self._collected: dict[str, Digest] = {}
         self._may_collect = False
         self._waited = False
+        self._sources_are_files = False
         self._complete: Manifest | None = None
 
     @property
@@ -79,6 +85,16 @@ class CollectsBuilds(ManifestOnDemand):
                 builds = self._builds()
                 directories = [name for name in directories if name not in builds]
         return directories, files
+
+    def exists(self, name: str) -> bool:
+        """As Django's; what collectstatic asks first, before it opens a source.
+
+        The first time it raises `UnusableFiles` for sources that cannot be opened.
+        """
+        if not self._sources_are_files:
+            check_sources_are_files()
+            self._sources_are_files = True
+        return super().exists(name)
 
     def get_modified_time(self, name: str) -> datetime:
         """As Django's; in a complete build every file is as new as can be.

@@ -17,6 +17,8 @@ from django.contrib.staticfiles.utils import matches_patterns
 from .build.assembly import Base
 from .build.directory import BuildDirectory, writing
 from .build.manifest import Manifest, UnreadableManifest
+from .build.problems import UnusableFiles
+from .build.sources import unusable_files
 from .errors import ConfigurationError
 from .progress import logger
 
@@ -45,6 +47,20 @@ def check_outside_sources(root: str | None) -> None:
             continue
         if not _is_left_out(resolved.relative_to(source)):
             raise StaticRootAmongSources(root, directory)
+
+
+def check_sources_are_files() -> None:
+    """Raise `UnusableFiles` if there are loops of links or special files among the sources.
+
+    collectstatic would follow the first until the system stops it and wait for the second.
+    """
+    files = [
+        file
+        for directory in _source_directories()
+        for file in unusable_files(directory, lambda name: _is_left_out(Path(name)))
+    ]
+    if files:
+        raise UnusableFiles(files)
 
 
 def complete_builds(root: str | None, manifest_name: str) -> list[str]:

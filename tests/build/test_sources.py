@@ -1,3 +1,7 @@
+import os
+import socket
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -5,9 +9,10 @@ from pathlib import Path
 import pytest
 from django.core.files.storage import FileSystemStorage
 
+from tests.helpers import site, write
 from versioned_storage.build.directory import CHUNK, digest_of
-from versioned_storage.build.problems import UnreadableSource
-from versioned_storage.build.sources import read_all
+from versioned_storage.build.problems import UnreadableSource, UnusableFiles
+from versioned_storage.build.sources import read_all, unusable_files
 
 SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7]
 
@@ -126,3 +131,74 @@ def test_a_fault_in_the_middle_of_a_large_file_comes_out_with_its_digest(storage
     (source,) = read(written(storage, {"video.mp4": of_size(2 * CHUNK)}))
     with pytest.raises(OSError, match="the disk gave up"):
         source.digest()
+
+
+# What is no file
+
+
+def test_a_named_pipe_is_an_error_and_is_not_waited_for(storage):
+    os.mkfifo(storage.path("pipe.css"))
+    with pytest.raises(UnreadableSource, match=r"Cannot read pipe\.css \(.*\): it is a named pipe"):
+        list(read({"pipe.css": (storage, "pipe.css")}))
+    assert storage.opened == []
+
+
+def test_loops_of_links_and_special_files_are_found_wherever_they_are(tmp_path):
+    write(tmp_path, {"a/b/c.css": "", "a/.hidden/d.css": "", "z.css": ""})
+    (tmp_path / "self.css").symlink_to("self.css")
+    (tmp_path / "a/b/up").symlink_to("../../a")
+    (tmp_path / "a/beside").symlink_to("b")
+    (tmp_path / "gone.css").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "a/pipe.css")
+    os.mkfifo(tmp_path / "a/.hidden/pipe.css")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        found = list(unusable_files(str(tmp_path), lambda name: name.startswith(".")))
+    assert sorted((str(Path(file.path).relative_to(tmp_path)), file.reason) for file in found) == [
+        ("a/b/up", f"is a link to {tmp_path / 'a'}, which it is in"),
+        ("a/beside/up", f"is a link to {tmp_path / 'a'}, which it is in"),
+        ("a/pipe.css", "is a named pipe"),
+        ("self.css", "is a link that leads to itself"),
+        ("socket", "is a socket"),
+    ]
+
+
+@pytest.mark.parametrize("version", ["b1", None])
+@pytest.mark.parametrize(
+    "option", [{}, {"dry_run": True}, {"link": True}, {"clear": True}], ids=str
+)
+def test_collectstatic_does_not_wait_for_a_named_pipe(tmp_path, version, option):
+    with site(tmp_path, {"b.css": "b{}"}, BUILD_VERSION=version) as made:
+        os.mkfifo(made.sources / "a.css")
+        with pytest.raises(UnusableFiles) as caught:
+            made.collect(**option)
+    assert str(caught.value) == (
+        f"1 path cannot be collected:\n  {made.sources / 'a.css'} is a named pipe\n"
+        "Delete or move it. collectstatic collects regular files, and follows links that end."
+    )
+
+
+@pytest.mark.parametrize("loop", ["pipe", "link", "directory"])
+def test_manage_py_collectstatic_says_what_it_cannot_collect_without_a_traceback(tmp_path, loop):
+    (tmp_path / "sources").mkdir()
+    if loop == "pipe":
+        os.mkfifo(tmp_path / "sources/x.css")
+    else:
+        (tmp_path / "sources/x.css").symlink_to("x.css" if loop == "link" else ".")
+    settings = (
+        "INSTALLED_APPS = ['django.contrib.staticfiles', 'versioned_storage']\n"
+        "STATIC_URL, STATIC_ROOT = 'static/', 'root'\nSTATICFILES_DIRS = ['sources']\n"
+        "STORAGES = {'staticfiles': {'BACKEND': "
+        "'versioned_storage.storage.VersionedStaticFilesStorage'}}\n"
+    )
+    (tmp_path / "settings.py").write_text(settings)
+    command = [sys.executable, "-m", "django", "collectstatic", "--noinput"]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(tmp_path)}
+    environment["PYTHONPATH"] += os.pathsep + str(Path(__file__).parents[2])
+    run = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 1
+    assert "versioned_storage.E003" in run.stderr
+    assert "sources/x.css is a " in run.stderr
+    assert "Traceback" not in run.stderr

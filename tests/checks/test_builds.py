@@ -22,6 +22,7 @@ from versioned_storage.checks.builds import (
     check_compressor,
     check_debug,
     check_options,
+    check_sources,
     check_static_root,
     check_static_root_outside_sources,
 )
@@ -47,6 +48,15 @@ def server() -> Iterator[str]:
 def bucket(server: str) -> Iterator[s3.Bucket]:
     with s3.Bucket.at(server) as bucket:
         yield bucket
+
+
+def test_a_source_that_collectstatic_would_wait_for_is_an_error(tmp_path: Path) -> None:
+    with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as shop:
+        assert check_sources(None) == []
+        (shop.sources / "loop").symlink_to(".")
+        error = only(check_sources(None))
+    assert (error.id, error.level) == ("versioned_storage.E003", checks.ERROR)
+    assert f"{shop.sources}/loop is a link to {shop.sources}, which it is in" in error.msg
 
 
 # The options

@@ -40,7 +40,7 @@ def test_the_documentation_lists_every_finding_of_the_code() -> None:
 def test_the_documentation_says_what_runs_only_with_deploy() -> None:
     rows = dict(IN_TABLE.findall((ROOT / "docs" / "checks.md").read_text()))
     always = {number for number, when in rows.items() if when.strip() == "always"}
-    assert always == {"E001", "E002", "W012"} | numbers("middleware.py")
+    assert always == {"E001", "E002", "E003", "W012"} | numbers("middleware.py")
     assert {when.strip() for when in rows.values()} == {"always", "`--deploy`"}
 
 
@@ -49,6 +49,7 @@ def test_everyday_commands_judge_no_deployment() -> None:
         "check_cdn_domain",
         "check_options",
         "check_order",
+        "check_sources",
         "check_static_root_outside_sources",
         "check_whitenoise",
     }
@@ -63,11 +64,11 @@ def test_a_deployment_is_judged_by_every_check() -> None:
     assert registered(deployed=True).keys() == defined
 
 
-def test_collectstatic_asks_for_the_options_and_static_root_alone() -> None:
+def test_collectstatic_asks_for_the_options_static_root_and_the_sources_alone() -> None:
     """It runs where an image is built, where not every middleware can be imported."""
     checks = registered(deployed=True).values()
     tagged = {check.__name__ for check in checks if Tags.staticfiles in check.tags}  # type: ignore[attr-defined]
-    assert tagged == {"check_options", "check_static_root_outside_sources"}
+    assert tagged == {"check_options", "check_static_root_outside_sources", "check_sources"}
 
 
 @pytest.mark.parametrize("name", ["check_policies", "check_ssl_redirect", "check_allowed_hosts"])

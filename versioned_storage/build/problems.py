@@ -202,6 +202,30 @@ def stale_encodings_text(names: Sequence[str]) -> str:
     )
 
 
+@dataclass(frozen=True)
+class UnusableFile:
+    """A path in a source directory that collectstatic cannot collect, and why."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.reason}"
+
+
+class UnusableFiles(SourceError):
+    """There is something in the source directories that collectstatic cannot collect."""
+
+    def __init__(self, files: Sequence[UnusableFile]) -> None:
+        self.files = tuple(files)
+        super().__init__(
+            [file.path for file in self.files],
+            f"{count_text(len(self.files), 'path')} cannot be collected:\n"
+            f"{lines_text(self.files)}\n"
+            "Delete or move it. collectstatic collects regular files, and follows links that end.",
+        )
+
+
 class BuildIsComplete(VersionedStorageError):
     """Other content was collected into a build that is complete."""
 

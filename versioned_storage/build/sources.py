@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +17,7 @@ from typing import Any, BinaryIO
 from django.core.files.storage import Storage
 
 from .directory import CHUNK, Digest, chunks_of, digest_of
-from .problems import UnreadableSource
+from .problems import UnreadableSource, UnusableFile
 
 #: What collectstatic hands to post_process: where each file comes from, by its name.
 Sources = Mapping[str, tuple[Storage, str]]
@@ -68,7 +71,7 @@ def read_all(
     with ThreadPoolExecutor(1) as thread:
 
         def read(name: str) -> Source:
-            opener = partial(_open, name, *sources[name])
+            opener = partial(open_source, name, *sources[name])
             if name in known and name not in whole:
                 return Source(name, None, partial(known.__getitem__, name), opener)
             return _read(name, opener, thread, whole=name in whole)
@@ -121,10 +124,70 @@ def _to_the_end(file: BinaryIO) -> Iterator[bytes]:
         yield from chunks_of(file)
 
 
-def _open(name: str, storage: Storage, path: str) -> BinaryIO:
+def open_source(name: str, storage: Storage, path: str) -> BinaryIO:
+    """Open a source file. Raises `UnreadableSource`, for what is no regular file too."""
+    try:
+        # Opening a pipe would wait for somebody who writes into it.
+        kind = _kind_of(os.stat(storage.path(path)).st_mode)  # noqa: PTH116 - a str path
+        if kind is not None:
+            raise UnreadableSource(name, OSError(None, f"it is {kind}", storage.path(path)))
+    except NotImplementedError:
+        # A storage without paths, of a finder of the site's own.
+        pass
+    except OSError as error:
+        raise UnreadableSource(name, error) from error
     try:
         file: Any = storage.open(path)
     except OSError as error:
         raise UnreadableSource(name, error) from error
     opened: BinaryIO = file
     return opened
+
+
+def unusable_files(directory: str, is_left_out: Callable[[str], bool]) -> Iterator[UnusableFile]:
+    """What collectstatic cannot collect below a directory: loops of links, and special files.
+
+    Names for which ``is_left_out`` says True are left out, with all that is below them.
+    """
+    waiting: list[tuple[str, tuple[str, ...]]] = [(directory, (os.path.realpath(directory),))]
+    while waiting:
+        directory, above = waiting.pop()
+        try:
+            with os.scandir(directory) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            # The finders tell of it.
+            continue
+        for entry in listed:
+            if is_left_out(entry.name) or entry.is_file(follow_symlinks=False):
+                continue
+            try:
+                status = entry.stat()
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    yield UnusableFile(entry.path, "is a link that leads to itself")
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                real = os.path.realpath(entry.path)
+                if real in above:
+                    yield UnusableFile(entry.path, f"is a link to {real}, which it is in")
+                else:
+                    waiting.append((entry.path, (*above, real)))
+            elif kind := _kind_of(status.st_mode):
+                yield UnusableFile(entry.path, f"is {kind}")
+
+
+def _kind_of(mode: int) -> str | None:
+    """What a file is that has no bytes to collect; None for one that may have some."""
+    for is_kind, kind in _KINDS:
+        if is_kind(mode):
+            return kind
+    return None
+
+
+_KINDS = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)

@@ -16,7 +16,11 @@ TAG = "versioned_storage"
 
 def register() -> None:
     """Tell Django of every check. Doing it again changes nothing."""
-    for check in (builds.check_options, builds.check_static_root_outside_sources):
+    for check in (
+        builds.check_options,
+        builds.check_static_root_outside_sources,
+        builds.check_sources,
+    ):
         checks.register(check, TAG, checks.Tags.staticfiles)
     checks.register(builds.check_cdn_domain, TAG)
     # Not for collectstatic: they import every middleware, and where an image is built not all that

@@ -10,12 +10,14 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
+from ..build.problems import UnusableFiles
 from ..conf import compressor_directory
 from ..errors import MissingBuildVersion, VersionedStorageError
 from ..site import configured_storage, usable_storage
 from ..static_root import (
     StaticRootAmongSources,
     check_outside_sources,
+    check_sources_are_files,
     complete_builds,
 )
 from ..validators import is_local
@@ -45,6 +47,17 @@ def check_static_root_outside_sources(
         check_outside_sources(storage.root if storage else None)
     except StaticRootAmongSources as error:
         return [checks.Error(str(error), id="versioned_storage.E002")]
+    return []
+
+
+def check_sources(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """collectstatic can read all that it would find."""
+    if usable_storage() is None:
+        return []
+    try:
+        check_sources_are_files()
+    except UnusableFiles as error:
+        return [checks.Error(str(error), id="versioned_storage.E003")]
     return []
 
 
