@@ -155,7 +155,7 @@ def test_a_publisher_needs_each_of_its_permissions_to_write(bucket, user, built)
     with pytest.raises(OriginError) as no_record:
         publish(user.may(bucket, {**PUBLISH, "s3:PutObject": [BUILDS]}), built)
     assert (no_record.value.operation, no_record.value.code) == ("PutObject", "AccessDenied")
-    with pytest.raises(PublishFailed, match="These credentials lack the permission for it"):
+    with pytest.raises(PublishFailed, match="Grant s3:PutObject on it to these credentials"):
         publish(user.may(bucket, {**PUBLISH, "s3:PutObject": [RECORDS]}), built)
     assert state(bucket, "b1") == "publishing"
 

@@ -15,7 +15,7 @@ from django.test import override_settings
 from tests.s3 import ACCESS_KEY, HANGS_UP, ONCE, SECRET_KEY, Answer, front, nobody, options, refusal
 from versioned_storage.origin.body import IN_MEMORY, Body
 from versioned_storage.origin.connection import LENT, UnusableOrigin
-from versioned_storage.origin.problems import OriginError
+from versioned_storage.origin.problems import PERMISSIONS, OriginError
 from versioned_storage.origin.s3 import S3Origin
 
 UNREACHABLE = (
@@ -165,12 +165,6 @@ def test_making_an_origin_talks_to_nobody(echo):
             "Correct secret_key, or AWS_SECRET_ACCESS_KEY.",
         ),
         (
-            403,
-            "AccessDenied",
-            "Access Denied.",
-            "These credentials lack the permission for it.",
-        ),
-        (
             400,
             "ExpiredToken",
             "The provided token has expired.",
@@ -220,6 +214,24 @@ def test_who_answers_with_a_refusal_is_not_said_to_be_out_of_reach(status, code,
     assert str(refused.value) == f"GetObject s3://bucket/a failed: {status} {code}, No. {advice}"
 
 
+def test_a_write_that_is_denied_names_the_permission():
+    with front(answer=lambda _: refusal(403, "AccessDenied", "Access Denied.")) as s3:
+        origin = S3Origin(options(s3.url, "bucket"))
+        with pytest.raises(OriginError) as put:
+            origin.put("a", b"")
+        with pytest.raises(OriginError) as listed:
+            next(origin.list("a/"))
+    assert str(put.value).endswith("Access Denied. Grant s3:PutObject on it to these credentials.")
+    assert str(listed.value).endswith("Grant s3:ListBucket on it to these credentials.")
+
+
+def test_each_operation_of_the_package_has_its_permission():
+    """A name that S3 calls otherwise, such as s3:HeadObject, would grant nothing."""
+    assert {"s3:HeadObject", "s3:CopyObject"}.isdisjoint(PERMISSIONS.values())
+    assert PERMISSIONS["HeadObject"] == "s3:GetObject"
+    assert PERMISSIONS["ListObjectsV2"] == "s3:ListBucket"
+
+
 def test_a_head_that_is_denied_is_said_to_lack_a_permission():
     """The answer to a HEAD has no body, so there is no code in it but the status."""
     with front(answer=lambda _: Answer(403)) as s3:
@@ -227,7 +239,8 @@ def test_a_head_that_is_denied_is_said_to_lack_a_permission():
             S3Origin(options(s3.url, "bucket")).find("a")
     assert str(denied.value) == (
         "HeadObject s3://bucket/a failed: 403 Forbidden. "
-        "These credentials lack the permission for it."
+        "Grant s3:GetObject on it to these credentials, and s3:ListBucket on the bucket: without "
+        "it S3 also denies keys that do not exist."
     )
 
 
@@ -237,7 +250,8 @@ def test_a_refusal_without_a_full_stop_gets_one():
             S3Origin(options(s3.url, "bucket")).get("a")
     assert str(refused.value) == (
         "GetObject s3://bucket/a failed: 403 AccessDenied, Access Denied. "
-        "These credentials lack the permission for it."
+        "Grant s3:GetObject on it to these credentials, and s3:ListBucket on the bucket: without "
+        "it S3 also denies keys that do not exist."
     )
 
 

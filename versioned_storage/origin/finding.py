@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..errors import VersionedStorageError
-from .problems import NotDeleted, OriginError
+from .problems import DENIED, NotDeleted, OriginError
 
 #: What is found where a store lacks what was looked for, and can do without.
 NOT_AVAILABLE = "not available here"
-
-_DENIED = ("AccessDenied", "403", "Forbidden")
 
 
 class Level(str, Enum):
@@ -36,7 +34,7 @@ class Finding:
 def is_denied(error: VersionedStorageError) -> bool:
     """Say whether S3 refused for a lack of permission."""
     if isinstance(error, OriginError):
-        return error.code in _DENIED
+        return error.code in DENIED
     if isinstance(error, NotDeleted):
-        return all(code in _DENIED for _, code, _ in error.errors)
+        return all(code in DENIED for _, code, _ in error.errors)
     return False

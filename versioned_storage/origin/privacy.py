@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .finding import NOT_AVAILABLE, Finding, Level, is_denied
-from .problems import OriginError
+from .problems import PERMISSIONS, OriginError
 from .s3 import S3Origin
 
 # What stores say that know a bucket, and not what AWS has to say of one.
 _UNKNOWN_TO_STORE = ("NotImplemented", "MethodNotAllowed", "InvalidRequest", "ResponseParserError")
-_PERMISSIONS = {
-    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
-    "GetBucketOwnershipControls": "GetBucketOwnershipControls",
-}
 _NOT_SET = ("NoSuchPublicAccessBlockConfiguration", "OwnershipControlsNotFoundError")
 
 
@@ -34,7 +30,7 @@ def _of_bucket(
         return judge(origin.of_bucket(operation))
     except OriginError as error:
         if is_denied(error):
-            remedy = f"To have it looked at, grant s3:{_PERMISSIONS[operation]}."
+            remedy = f"To have it looked at, grant {PERMISSIONS[operation]}."
             return Finding(check, Level.UNKNOWN, "could not look: access denied", remedy)
         if error.code in _NOT_SET:
             return judge({})

@@ -11,14 +11,29 @@ from ..errors import VersionedStorageError
 from ..text import lines_text
 from .connection import sentence
 
-_DENIED = "These credentials lack the permission for it."
+#: The IAM actions that each operation needs; the operations on a bucket need them on the bucket.
+PERMISSIONS = {
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "CopyObject": "s3:GetObject and s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "DeleteObjects": "s3:DeleteObject",
+    "GetBucketOwnershipControls": "s3:GetBucketOwnershipControls",
+    "GetObject": "s3:GetObject",
+    "GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "HeadObject": "s3:GetObject",
+    "ListObjectsV2": "s3:ListBucket",
+    "PutObject": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+}
+#: What S3 calls a lack of permission; a HEAD has a status and no code.
+DENIED = ("AccessDenied", "403", "Forbidden")
+
+_READING = ("GetObject", "HeadObject")
 _OTHER_REGION = "Correct region_name in the origin option."
 # S3 says these with a 400 or a 429, and another attempt may succeed.
 _PASSING = ("RequestTimeout", "RequestTimeoutException", "TooManyRequests", "429", "408")
 _ADVICE = {
-    # What a HEAD has for a code.
-    "403": _DENIED,
-    "AccessDenied": _DENIED,
     "AuthorizationHeaderMalformed": _OTHER_REGION,
     "ExpiredToken": "The credentials have expired: get new ones.",
     "InvalidAccessKeyId": "S3 does not know these credentials: correct access_key, or "
@@ -80,6 +95,8 @@ class OriginError(VersionedStorageError):
         tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
         refused = self.status in range(400, 500) and self.code not in _PASSING
         advice = _ADVICE.get(self.code, _REFUSED if refused else _UNREACHABLE)
+        if self.code in DENIED:
+            advice = permission_text(operation)
         # Not every S3 server has words for its codes; radosgw has none, and a HEAD no codes.
         codes = [self.code] if self.code != str(self.status) else []
         said = sentence(", ".join([*codes, reason] if reason else [self.code]))
@@ -95,7 +112,20 @@ class NotDeleted(VersionedStorageError):
     def __init__(self, errors: Sequence[tuple[str, str, str]]) -> None:
         self.errors = tuple(errors)
         listed = lines_text([f"{url}: {code}, {said}" for url, code, said in self.errors])
+        denied = any(code in DENIED for _, code, _ in self.errors)
+        remedy = f"{permission_text('DeleteObjects')} Then run" if denied else "Run"
         super().__init__(
-            f"S3 did not delete {len(self.errors)} objects:\n{listed}\n"
-            "Run the same command again when it is mended: it goes on with what is left."
+            f"S3 did not delete {len(self.errors):,} objects:\n{listed}\n{remedy} the same command "
+            "again: it goes on with what is left."
         )
+
+
+def permission_text(operation: str) -> str:
+    """Return the sentence that names the permission which an operation needs."""
+    actions = PERMISSIONS.get(operation, f"s3:{operation}")
+    missing = (
+        ", and s3:ListBucket on the bucket: without it S3 also denies keys that do not exist"
+        if operation in _READING
+        else ""
+    )
+    return f"Grant {actions} on it to these credentials{missing}."

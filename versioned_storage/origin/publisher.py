@@ -164,7 +164,7 @@ class Publisher:
             )
         except Interrupted:
             logger.warning(
-                "Interrupted: build %s is not published. Run the same command again: it goes on "
+                "The publish of build %s was interrupted. Run the same command again: it goes on "
                 "with what is left.",
                 build,
             )
