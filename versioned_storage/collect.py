@@ -295,14 +295,8 @@ class CollectsBuilds(ManifestOnDemand):
         from .origin.publisher import Publisher
         from .origin.s3 import S3Origin
 
-        options = self.options
-        origin = S3Origin(
-            self.options.origin,
-            connections=options.connections,
-            conditional=options.conditional_writes,
-        )
-        prefix = self.static_url.path.lstrip("/")
-        return Publisher(origin, prefix, options.connections, options.base_build)
+        origin = S3Origin.from_options(self.options, self.static_url)
+        return Publisher(origin, origin.prefix, origin.connections, self.options.base_build)
 
     def _base(self) -> Base | None:
         build = self.build_version

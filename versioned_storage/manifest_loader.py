@@ -16,6 +16,7 @@ from django.core.files.storage import Storage
 from .build.directory import BuildDirectory
 from .build.manifest import Manifest, UnreadableManifest
 from .conf import Options, in_test_environment
+from .static_url import StaticURL
 
 #: Seconds until a manifest that could not be had is looked for again.
 RETRY_AFTER = 5.0
@@ -31,6 +32,7 @@ class ManifestOnDemand(ManifestStaticFilesStorage):
     """
 
     options: Options
+    static_url: StaticURL | None
     manifest_storage: Storage
 
     @property
@@ -153,7 +155,7 @@ class ManifestOnDemand(ManifestStaticFilesStorage):
         from .origin import record
         from .origin.s3 import S3Origin
 
-        origin = S3Origin(self.options.origin, connections=1, timeout=ORIGIN_TIMEOUT)
+        origin = S3Origin.from_options(self.options, self.static_url, timeout=ORIGIN_TIMEOUT)
         found = record.read(origin, self.build_version)
         # Nobody ever sees half of a build: while it is not published, it is not there.
         if found is None or found.record.state is not record.State.PUBLISHED:
@@ -167,5 +169,6 @@ class ManifestOnDemand(ManifestStaticFilesStorage):
             from .origin import record
             from .origin.s3 import S3Origin
 
-            places.append(S3Origin(self.options.origin).url(record.path(self.build_version)))
+            origin = S3Origin.from_options(self.options, self.static_url)
+            places.append(origin.url(record.path(self.build_version)))
         return places

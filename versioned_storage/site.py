@@ -144,11 +144,7 @@ class Site:
             raise NoOrigin
         from .origin.s3 import S3Origin
 
-        return S3Origin(
-            self.options.origin,
-            connections=self.options.connections,
-            conditional=self.options.conditional_writes,
-        )
+        return S3Origin.from_options(self.options, self.storage.static_url)
 
     def build(self, named: str | None = None) -> str:
         """The build that is meant: ``named``, or that of the settings.

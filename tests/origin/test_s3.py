@@ -13,10 +13,12 @@ from django.core.management.base import CommandError
 from django.test import override_settings
 
 from tests.s3 import ACCESS_KEY, HANGS_UP, ONCE, SECRET_KEY, Answer, front, nobody, options, refusal
+from versioned_storage.conf import Options
 from versioned_storage.origin.body import IN_MEMORY, Body
 from versioned_storage.origin.connection import LENT, UnusableOrigin
 from versioned_storage.origin.problems import PERMISSIONS, OriginError
 from versioned_storage.origin.s3 import S3Origin
+from versioned_storage.static_url import StaticURL
 
 UNREACHABLE = (
     "Nothing was lost: see that the server can be reached (endpoint_url, network, proxy) and run "
@@ -593,3 +595,9 @@ def test_a_file_that_was_cut_after_it_was_read_is_not_waited_for(echo, tmp_path,
     # Either the bytes that were read, or fewer with the digest of all, which S3 refuses.
     assert len(sent.body) == (2 * size if body.data else size)
     assert sent.headers["X-Amz-Content-SHA256"] == body.sha256
+
+
+def test_the_origin_of_a_site_has_the_prefix_of_its_builds():
+    given = Options(origin={"bucket_name": "bucket", "location": "shop"}, connections=7)
+    origin = S3Origin.from_options(given, StaticURL.parse("https://cdn.example.com/s/static/"))
+    assert (origin.prefix, origin.connections, origin.location) == ("s/static/", 7, "shop")

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
+    from ..conf import Options
+    from ..static_url import StaticURL
+
 #: What S3 copies in one request, in bytes.
 LARGEST_COPY = 5 * 1024**3
 #: What S3 deletes in one request.
@@ -86,16 +89,18 @@ class Copied:
 class S3Origin:
     """One bucket, and below its location the keys of one site.
 
-    ``options`` are S3Storage's, ``connections`` how many are kept open. ``timeout`` is in
-    seconds, for whoever cannot wait: it then limits the connection and the answer, and a failed
-    request is not repeated. ``conditional`` is False for a store that knows no conditional
-    writes. Making it talks to nobody. Every method raises `OriginError`.
+    ``options`` are S3Storage's. ``prefix`` is the STATIC_URL path without its first slash, where
+    builds are below the location. ``connections`` is how many connections are kept open.
+    ``timeout``, in seconds, limits connecting and reading, and a failed request is not retried
+    then. ``conditional`` is False for a store without conditional writes. Making an origin sends
+    no request. Every method raises `OriginError`.
     """
 
     def __init__(
         self,
         options: Mapping[str, Any],
         *,
+        prefix: str = "",
         connections: int = 64,
         timeout: float | None = None,
         conditional: bool = True,
@@ -103,12 +108,29 @@ class S3Origin:
         self._connection = Connection(options, connections=connections, timeout=timeout)
         self.bucket = self._connection.bucket
         self.location = self._connection.location
+        self.prefix = prefix
+        self.connections = connections
         self.conditional = conditional
-        self._connections = connections
         self._transport: Transport | None = None
         self._ahead = timedelta(0)
         self._asked = 0
         self._lock = Lock()
+
+    @classmethod
+    def from_options(
+        cls, options: Options, static_url: StaticURL | None, *, timeout: float | None = None
+    ) -> S3Origin:
+        """Return the origin of a site whose option ``origin`` is set.
+
+        Raises `UnusableOrigin`.
+        """
+        return cls(
+            options.origin or {},
+            prefix=static_url.path.removeprefix("/") if static_url is not None else "",
+            connections=options.connections,
+            timeout=timeout,
+            conditional=options.conditional_writes,
+        )
 
     @property
     def client(self) -> S3Client:
@@ -120,9 +142,7 @@ class S3Origin:
         """What puts and copies objects, one for all threads."""
         with self._lock:
             if self._transport is None:
-                self._transport = Transport(
-                    self.client, self.bucket, self._connections, self._count
-                )
+                self._transport = Transport(self.client, self.bucket, self.connections, self._count)
         return self._transport
 
     def key(self, path: str) -> str:

@@ -102,12 +102,7 @@ def _examined(site: Site) -> Iterator[Finding]:
     if site.options.origin is None:
         yield Finding("bucket", Level.UNKNOWN, "the option origin is not set: nothing is published")
     else:
-        origin = S3Origin(
-            site.options.origin,
-            connections=1,
-            timeout=TIMEOUT,
-            conditional=site.options.conditional_writes,
-        )
+        origin = S3Origin.from_options(site.options, site.static_url, timeout=TIMEOUT)
         reached = True
         for finding in Doctor(origin, site.prefix).examine():
             yield finding
