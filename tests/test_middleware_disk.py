@@ -40,6 +40,53 @@ def manifest_with(site: Site, change: Callable[[dict[str, Any]], None]) -> None:
     path.write_text(json.dumps(stored))
 
 
+def set_in_assets(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(stored: dict[str, Any]) -> None:
+        for entry in stored["assets"].values():
+            entry[key] = value
+
+    return change
+
+
+ODD_TEXTS = {
+    "deep list": '{"version": "1.1", "assets": ' + "[" * 200_000 + "]" * 200_000 + "}",
+    "deep object": '{"a": ' * 200_000,
+    "list": "[]",
+    "number": "1",
+    "huge number": '{"version": "1.1", "build": "b1", "assets": ' + "9" * 10_000 + "}",
+    "not JSON": "{",
+}
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS.keys())
+def test_a_manifest_that_is_none_costs_its_own_build(deployed: Site, text: str) -> None:
+    write(deployed.root, {"b0/staticfiles.json": text, "b0/css/app.css": "old"})
+    assert served("/static/b0/css/app.css")[0] == 404
+    assert served(deployed.storage.url(NAME))[0] == 200
+
+
+ODD_VALUES = {
+    "size": ["1", None, 1.5, [], -1, 10**30],
+    "integrity": [None, 1, [], "", "sha384-", 'sha384-"\r\nX-Injected: 1'],
+    "type": [None, 1, []],
+    "encodings": [None, 1, [], ["br"], {"br": "1"}, {"br": None}, {"zip": 1}],
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, values in ODD_VALUES.items() for value in values]
+)
+def test_a_value_of_a_wrong_type_costs_its_own_build(
+    deployed: Site, tmp_path: Path, key: str, value: Any
+) -> None:
+    url = deployed.storage.url(NAME)
+    manifest_with(deployed, set_in_assets(key, value))
+    status, headers, _ = served(url)
+    assert status in (200, 404)
+    assert "X-Injected" not in headers
+    assert served("/static/css/app.css")[0] in (302, 404)
+
+
 @pytest.mark.parametrize("name", ["a\0.css", "\ud800.css", "../secret", "/etc/passwd", "", "css"])
 def test_an_odd_name_in_a_manifest_answers_404(deployed: Site, name: str) -> None:
     (deployed.root.parent / "secret").write_bytes(b"x" * 10)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -20,12 +19,12 @@ class LRU(Generic[Value]):
         return len(self._values)
 
     def get(self, name: str) -> Value | None:
-        value = self._values.get(name)
-        if value is not None:
-            # Another thread may have removed it since.
-            with suppress(KeyError):
-                self._values.move_to_end(name)
-        return value
+        try:
+            self._values.move_to_end(name)
+            return self._values[name]
+        except KeyError:
+            # Never there, or removed by another thread since.
+            return None
 
     def put(self, name: str, value: Value) -> None:
         self._values[name] = value
