@@ -242,8 +242,8 @@ class Manifest:
                     hashed_name=hashed_name,
                     build=build,
                     size=_size(kept["size"]),
-                    integrity=_checked(kept["integrity"], str),
-                    content_type=_checked(kept["type"], str),
+                    integrity=_line(kept["integrity"]),
+                    content_type=_line(kept["type"]),
                     encodings=_sizes(kept["encodings"]),
                     sha256=_texts(kept.get("sha256", {})),
                 )
@@ -274,6 +274,14 @@ def _sizes(value: Any) -> dict[str, int]:
 
 def _texts(value: Any) -> dict[str, str]:
     return {name: _checked(text, str) for name, text in _checked(value, dict).items()}
+
+
+def _line(value: Any) -> str:
+    """The text, which can be the value of a header. Raises TypeError and ValueError."""
+    if not _checked(value, str).isprintable():
+        message = f"{value[:100]!r} in the place of one line"
+        raise ValueError(message)
+    return str(value)
 
 
 def _check_name(name: str) -> None:
