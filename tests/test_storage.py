@@ -24,7 +24,7 @@ from django.urls import set_script_prefix
 from tests.helpers import BACKEND, site, write
 from versioned_storage.build.directory import CannotWrite
 from versioned_storage.build.manifest import UnreadableManifest
-from versioned_storage.build.problems import BuildIsComplete, BuildIsFrozen
+from versioned_storage.build.source_errors import BuildIsComplete, BuildIsFrozen
 from versioned_storage.conf import UnknownOption
 from versioned_storage.errors import MissingBuildVersion, MissingEntry, MissingManifest
 from versioned_storage.static_url import InvalidStaticURL

@@ -14,17 +14,16 @@ from django.core.files.base import File
 from django.core.files.storage import Storage
 from django.utils import timezone
 
-from .build.assembly import Base, Recipe, assemble
+from .build.assemble import Base, Recipe, assemble
 from .build.compression import encode_file
 from .build.directory import BuildDirectory, CannotWrite, Digest, writing
-from .build.files import DigestedFile, PassingFile
 from .build.fingerprint import Fingerprinted, Fingerprinter
 from .build.lock import lock, unlock
 from .build.manifest import BuildFile, Manifest, UnreadableManifest, names_of_encodings
-from .build.problems import BuildIsComplete, BuildIsFrozen
 from .build.references.scanning import Scanners
-from .build.sources import Sources
-from .build.targets import Targets
+from .build.resolver import Resolver
+from .build.source_errors import BuildIsComplete, BuildIsFrozen
+from .build.source_files import DigestedFile, PassingFile, Sources
 from .errors import MissingBuildVersion, OtherContent, SourceError
 from .manifest_loader import ManifestOnDemand
 from .progress import log_summary, logger
@@ -252,7 +251,7 @@ class CollectsBuilds(ManifestOnDemand):
             directory=directory,
             hashed_name=self.hashed_name,
             scanners=Scanners(self.patterns),
-            targets=self._targets(sources),
+            resolver=self._resolver(sources),
             collected=collected,
             prehashed=self.options.prehashed,
             ignore_missing=self.options.ignore_missing,
@@ -266,14 +265,14 @@ class CollectsBuilds(ManifestOnDemand):
         for warning in fingerprinter.warnings:
             logger.warning("%s", warning)
 
-    def _targets(self, sources: Sources) -> Targets:
+    def _resolver(self, sources: Sources) -> Resolver:
         versioned = self.build_version is not None
         own_urls = set()
         if self.static_url is not None and versioned:
             own_urls = {self.base_url, self.static_url.plain()}
             if self.options.cdn_domain is not None:
                 own_urls.add(self.options.cdn_domain + self.static_url.path)
-        return Targets(
+        return Resolver(
             names=sources.keys(),
             static_path=self.static_url.path if self.static_url else "/",
             own_urls=tuple(sorted(own_urls, key=len, reverse=True)),

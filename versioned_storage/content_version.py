@@ -14,8 +14,8 @@ from django.core.files.storage import Storage
 
 from .build.directory import chunks_of
 from .build.manifest import FORMAT
-from .build.problems import UnreadableSource
-from .build.sources import Sources
+from .build.source_errors import UnreadableSource
+from .build.source_files import Sources
 from .constants import ENCODINGS
 from .storage import VersionedStaticFilesStorage
 

@@ -14,11 +14,11 @@ from django.apps import apps
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.utils import matches_patterns
 
-from .build.assembly import Base
+from .build.assemble import Base
 from .build.directory import BuildDirectory, writing
 from .build.manifest import Manifest, UnreadableManifest
-from .build.problems import UnusableFiles
-from .build.sources import unusable_files
+from .build.source_errors import UnusableFiles
+from .build.source_files import unusable_files
 from .errors import ConfigurationError
 from .progress import logger
 

@@ -15,21 +15,20 @@ from django.core.management import CommandError
 
 from tests.helpers import site, write
 from versioned_storage.build.directory import BuildDirectory, digest_of
-from versioned_storage.build.files import DigestedFile
 from versioned_storage.build.fingerprint import Fingerprinter
-from versioned_storage.build.problems import (
+from versioned_storage.build.references.scanning import Scanners
+from versioned_storage.build.resolver import Resolver
+from versioned_storage.build.source_errors import (
     BrokenReference,
     BrokenReferences,
     NameNotUTF8,
     NameTooLong,
-    NotDecoded,
     NotUTF8,
     TooMuchToParse,
     UnreadableSource,
     ignore_missing_entry,
 )
-from versioned_storage.build.references.scanning import Scanners
-from versioned_storage.build.targets import Targets
+from versioned_storage.build.source_files import DigestedFile
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.storage import VersionedStaticFilesStorage
 
@@ -332,7 +331,7 @@ def fingerprinted(tmp_path, root, order):
         directory=BuildDirectory(tmp_path / root),
         hashed_name=VersionedStaticFilesStorage(str(tmp_path), "/static/").hashed_name,
         scanners=Scanners(VersionedStaticFilesStorage.patterns),
-        targets=Targets(frozenset(order), "/static/", versioned=True),
+        resolver=Resolver(frozenset(order), "/static/", versioned=True),
     )
     return list(run.run())
 
@@ -637,7 +636,9 @@ def test_all_files_that_are_not_utf8_and_have_references_are_one_error(tmp_path)
         "Style sheets and scripts are served as UTF-8. Convert each file, for example with "
         "iconv -f latin1 -t utf-8."
     )
-    assert error.files[0] == NotDecoded("css/old.css", 2, 0xE9)
+    assert isinstance(error, UnicodeDecodeError)
+    assert (error.files[0].file, error.files[0].line) == ("css/old.css", 2)
+    assert error.files[0].byte == error.object[error.start] == 0xE9
     assert error.names == ("css/old.css", "css/older.css")
 
 

@@ -11,7 +11,7 @@ from django.core.files.storage import InMemoryStorage
 from tests.helpers import site, write
 from tests.management.command import staticbuilds
 from versioned_storage import content_version
-from versioned_storage.build.problems import UnreadableSource
+from versioned_storage.build.source_errors import UnreadableSource
 from versioned_storage.storage import VersionedStaticFilesStorage
 
 FILES = {

@@ -20,9 +20,12 @@ from django.core.files.base import File
 
 from ..text import lines_text
 from .directory import BuildDirectory, Digest, digest_of
-from .files import DigestedFile
 from .graph import groups
-from .problems import (
+from .references import Reference, Syntax, line_of, rewrite
+from .references.modules import TooMuchWork
+from .references.scanning import Scanners
+from .resolver import Resolver, Target
+from .source_errors import (
     BrokenReference,
     BrokenReferences,
     NameNotUTF8,
@@ -31,11 +34,7 @@ from .problems import (
     NotUTF8,
     TooMuchToParse,
 )
-from .references import Kind, Reference, line_of, rewrite
-from .references.modules import TooMuchWork
-from .references.scanning import Scanners
-from .sources import Source, Sources, chunks_of_bytes, read_all
-from .targets import Target, Targets
+from .source_files import DigestedFile, Source, Sources, chunks_of_bytes, read_all
 
 _HINTS = 50
 # What the file systems of Linux and macOS take, less the suffix of an encoding, in bytes.
@@ -123,7 +122,7 @@ class Fingerprinter:
     directory: BuildDirectory
     hashed_name: Callable[[str, File[bytes]], str]
     scanners: Scanners
-    targets: Targets
+    resolver: Resolver
     collected: Mapping[str, Digest] = field(default_factory=dict)
     prehashed: Callable[[str], bool] = lambda _: False
     ignore_missing: tuple[str, ...] = ()
@@ -144,7 +143,7 @@ class Fingerprinter:
         for notice in Notice:
             lines = self._noticed.get(notice, [])
             if lines:
-                kind = notice.value.format(STATIC_URL=self.targets.static_path)
+                kind = notice.value.format(STATIC_URL=self.resolver.static_path)
                 lines = sorted(lines, key=lambda line: (line.file, line.line))
                 warnings.append(f"{kind}\n{lines_text(lines)}")
         return warnings
@@ -183,10 +182,10 @@ class Fingerprinter:
         return self.scanners.read(name) and not self.prehashed(name)
 
     def _may_compute_paths(self, name: str) -> bool:
-        return self.targets.versioned and name.endswith((".js", ".mjs"))
+        return self.resolver.versioned and name.endswith((".js", ".mjs"))
 
     def _note_computed_paths(self, source: Source) -> None:
-        root = self.targets.static_path.encode()
+        root = self.resolver.static_path.encode()
         data = source.data or b""
         if root in data and self._may_compute_paths(source.name):
             literal = re.search(rb"""(["'`])%b(?:\1|\$\{)""" % re.escape(root), data)
@@ -213,13 +212,13 @@ class Fingerprinter:
             raise TooMuchToParse(name) from error
         references = []
         for reference in in_text:
-            if reference.kind is Kind.UNPARSED:
+            if reference.syntax is Syntax.UNPARSED:
                 self._notice(Notice.UNPARSED, Place(name, line_of(text, reference.start)))
                 continue
-            target = self.targets.find(name, reference.url)
+            target = self.resolver.find(name, reference.url)
             if target is None:
                 self._note_directory(name, text, reference)
-            elif target.name in self.targets.names:
+            elif target.name in self.resolver.names:
                 references.append((reference, target))
             else:
                 self._note_missing(name, text, reference, target)
@@ -235,8 +234,8 @@ class Fingerprinter:
         """Note a module that means the index of a directory, as only bundlers do."""
         if not reference.is_of_module or not reference.url.startswith("."):
             return
-        target = self.targets.find(name, f"{reference.url}/index.js")
-        if target is not None and target.name in self.targets.names:
+        target = self.resolver.find(name, f"{reference.url}/index.js")
+        if target is not None and target.name in self.resolver.names:
             meant = posixpath.dirname(target.name)
             line = line_of(text, reference.start)
             missing = BrokenReference(name, line, reference.url, meant, (target.name,))
@@ -253,13 +252,13 @@ class Fingerprinter:
             self._notice(Notice.SOURCE_MAP, missing)
         elif not reference.is_loaded:
             self._notice(Notice.NOT_LOADED, missing)
-        elif reference.is_of_module and (module := self.targets.module_meant(target.name)):
+        elif reference.is_of_module and (module := self.resolver.module_meant(target.name)):
             self._notice(Notice.FOR_A_BUNDLER, replace(missing, near=(module,)))
         else:
             # The search for near names goes over all names, which a tree of broken ones cannot
             # afford.
             if not target.leads_out and len(self._broken) < _HINTS:
-                missing = replace(missing, near=self.targets.near(target.name, name))
+                missing = replace(missing, near=self.resolver.near(target.name, name))
             self._broken.append(missing)
 
     def _settle_as_it_is(self, source: Source) -> Fingerprinted:
@@ -306,7 +305,7 @@ class Fingerprinter:
         replacements = (
             (
                 reference,
-                self.targets.spell(document.name, target, names[target.name]),
+                self.resolver.spell(document.name, target, names[target.name]),
             )
             for reference, target in document.references
         )
@@ -341,7 +340,7 @@ class Fingerprinter:
         chunks: Callable[[], Iterator[bytes]],
     ) -> bool:
         """Bring the files of an asset about; False when they were there."""
-        directory, versioned = self.directory, self.targets.versioned
+        directory, versioned = self.directory, self.resolver.versioned
         self._settled[name] = hashed_name
         missing = not directory.holds(hashed_name, digest.size, chunks())
         if missing:

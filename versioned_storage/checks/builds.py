@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from ..build.problems import UnusableFiles
+from ..build.source_errors import UnusableFiles
 from ..conf import compressor_directory
 from ..errors import MissingBuildVersion, VersionedStorageError
 from ..site import configured_storage, usable_storage

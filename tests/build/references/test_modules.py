@@ -2,7 +2,13 @@ import sys
 
 import pytest
 
-from versioned_storage.build.references import Kind, js_module_references, line_of, modules, rewrite
+from versioned_storage.build.references import (
+    Syntax,
+    js_module_references,
+    line_of,
+    modules,
+    rewrite,
+)
 
 pytest.importorskip("tree_sitter_javascript", reason="needs the extra [modules]")
 
@@ -15,7 +21,7 @@ def urls(text):
     return [
         reference.url
         for reference in js_module_references(text)
-        if reference.kind is not Kind.UNPARSED
+        if reference.syntax is not Syntax.UNPARSED
     ]
 
 
@@ -23,7 +29,7 @@ def unparsed_lines(text):
     return [
         line_of(text, reference.start)
         for reference in js_module_references(text)
-        if reference.kind is Kind.UNPARSED
+        if reference.syntax is Syntax.UNPARSED
     ]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versioned_storage.build.references import Kind, css_references, rewrite
+from versioned_storage.build.references import Syntax, css_references, rewrite
 
 
 def found(text):
@@ -302,7 +302,7 @@ def test_what_was_rewritten_is_found_again_in_the_same_places(text, url):
         assert after.is_source_map == before.is_source_map
         assert after.url == url or (after.is_source_map and in_comments)
         assert rewritten[after.start : after.end] in before.spell(url)
-    assert [found.kind for found in again if found.kind is Kind.IMPORT] == []
+    assert [found.syntax for found in again if found.syntax is Syntax.IMPORT] == []
 
 
 def loaded(text):

@@ -1,6 +1,6 @@
 import pytest
 
-from versioned_storage.build.references.tokens import Kind, Reference, line_of, rewrite
+from versioned_storage.build.references.tokens import Reference, Syntax, line_of, rewrite
 
 
 def spelled(kind, url):
@@ -10,16 +10,16 @@ def spelled(kind, url):
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        (Kind.URL, 'url("a.css")'),
-        (Kind.IMPORT, '@import url("a.css")'),
-        (Kind.CSS_STRING, '"a.css"'),
-        (Kind.BLOCK_SOURCE_MAP, "/*# sourceMappingURL=a.css */"),
-        (Kind.LINE_SOURCE_MAP, "//# sourceMappingURL=a.css"),
-        (Kind.FROM, ' from "a.css"'),
-        (Kind.BARE_IMPORT, 'import"a.css"'),
-        (Kind.IMPORT_CALL, 'import("a.css")'),
-        (Kind.JS_STRING, '"a.css"'),
-        (Kind.JSON_STRING, '"a.css"'),
+        (Syntax.URL, 'url("a.css")'),
+        (Syntax.IMPORT, '@import url("a.css")'),
+        (Syntax.CSS_STRING, '"a.css"'),
+        (Syntax.BLOCK_SOURCE_MAP, "/*# sourceMappingURL=a.css */"),
+        (Syntax.LINE_SOURCE_MAP, "//# sourceMappingURL=a.css"),
+        (Syntax.FROM, ' from "a.css"'),
+        (Syntax.BARE_IMPORT, 'import"a.css"'),
+        (Syntax.IMPORT_CALL, 'import("a.css")'),
+        (Syntax.JS_STRING, '"a.css"'),
+        (Syntax.JSON_STRING, '"a.css"'),
     ],
 )
 def test_each_kind_is_spelled_as_django_spells_it(kind, expected):
@@ -29,28 +29,28 @@ def test_each_kind_is_spelled_as_django_spells_it(kind, expected):
 @pytest.mark.parametrize(
     ("kind", "url", "expected"),
     [
-        (Kind.CSS_STRING, 'a"b', r'"a\"b"'),
-        (Kind.CSS_STRING, r"a\b", r'"a\\b"'),
-        (Kind.CSS_STRING, "a\nb\r\fc", r'"a\a b\d \c c"'),
-        (Kind.CSS_STRING, "it's é", '"it\'s é"'),
-        (Kind.JS_STRING, 'a"b\\c\nd', r'"a\"b\\c\nd"'),
-        (Kind.JS_STRING, "é\u2028\u2029", '"é\\u2028\\u2029"'),
-        (Kind.JSON_STRING, 'a"b\\\x01', r'"a\"b\\\u0001"'),
+        (Syntax.CSS_STRING, 'a"b', r'"a\"b"'),
+        (Syntax.CSS_STRING, r"a\b", r'"a\\b"'),
+        (Syntax.CSS_STRING, "a\nb\r\fc", r'"a\a b\d \c c"'),
+        (Syntax.CSS_STRING, "it's é", '"it\'s é"'),
+        (Syntax.JS_STRING, 'a"b\\c\nd', r'"a\"b\\c\nd"'),
+        (Syntax.JS_STRING, "é\u2028\u2029", '"é\\u2028\\u2029"'),
+        (Syntax.JSON_STRING, 'a"b\\\x01', r'"a\"b\\\u0001"'),
     ],
 )
 def test_what_would_end_a_string_is_escaped(kind, url, expected):
     assert spelled(kind, url) == expected
 
 
-@pytest.mark.parametrize("kind", [Kind.BLOCK_SOURCE_MAP, Kind.LINE_SOURCE_MAP])
+@pytest.mark.parametrize("kind", [Syntax.BLOCK_SOURCE_MAP, Syntax.LINE_SOURCE_MAP])
 def test_what_would_end_a_comment_or_the_url_in_it_is_percent_encoded(kind):
     url = spelled(kind, "a*/ b\nc\u2028d\"'%20*.map").split("=")[1].removesuffix(" */")
     assert url == "a%2A/%20b%0Ac%E2%80%A8d%22%27%20*.map"
 
 
 def test_only_source_maps_are_source_maps():
-    are = {kind for kind in Kind if Reference(0, 0, "", kind).is_source_map}
-    assert are == {Kind.BLOCK_SOURCE_MAP, Kind.LINE_SOURCE_MAP}
+    are = {kind for kind in Syntax if Reference(0, 0, "", kind).is_source_map}
+    assert are == {Syntax.BLOCK_SOURCE_MAP, Syntax.LINE_SOURCE_MAP}
 
 
 def test_rewriting_nothing_gives_the_same_text():
@@ -58,7 +58,10 @@ def test_rewriting_nothing_gives_the_same_text():
 
 
 def test_rewriting_replaces_tokens_in_whatever_order_they_come():
-    first, second = Reference(1, 2, "b", Kind.CSS_STRING), Reference(3, 5, "de", Kind.CSS_STRING)
+    first, second = (
+        Reference(1, 2, "b", Syntax.CSS_STRING),
+        Reference(3, 5, "de", Syntax.CSS_STRING),
+    )
     assert rewrite("abcdef", [(second, "2"), (first, "1")]) == 'a"1"c"2"f'
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from .modules import js_module_references
 from .patterns import pattern_references
-from .scripts import js_source_maps
+from .source_maps import js_source_maps
 from .stylesheets import css_references
-from .tokens import Kind, PatternReference, Reference, line_of, rewrite
+from .tokens import PatternReference, Reference, Syntax, line_of, rewrite
 from .webmanifests import webmanifest_references
 
 __all__ = [
-    "Kind",
     "PatternReference",
     "Reference",
+    "Syntax",
     "css_references",
     "js_module_references",
     "js_source_maps",

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from .tokens import Kind, Reference, trimmed, well_formed
+from .tokens import Reference, Syntax, trimmed, well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,7 +53,7 @@ class _Token(NamedTuple):
     start: int
     end: int
     url: str
-    kind: Kind
+    syntax: Syntax
 
 
 class TooMuchWork(Exception):
@@ -65,7 +65,7 @@ def js_module_references(text: str) -> list[Reference]:
 
     Static imports and re-exports, ``import()`` of a literal, ``new URL("x", import.meta.url)``.
     Bare specifiers and computed ones are none. What looks like an import in code that the parser
-    does not understand is there as `Kind.UNPARSED`. Raises ImportError where tree-sitter or its
+    does not understand is there as `Syntax.UNPARSED`. Raises ImportError where tree-sitter or its
     JavaScript grammar, the extra ``modules``, is not installed, `TooMuchWork` for a text that
     takes the parser too long.
     """
@@ -163,7 +163,7 @@ def _unparsed(node: Node, source: bytes) -> _Token | None:
     statement = _LIKE_AN_IMPORT.match(source, node.start_byte)
     if statement is None:
         return None
-    return _Token(node.start_byte, node.end_byte, "", Kind.UNPARSED)
+    return _Token(node.start_byte, node.end_byte, "", Syntax.UNPARSED)
 
 
 def _statement(node: Node, source: bytes) -> _Token | None:
@@ -173,18 +173,18 @@ def _statement(node: Node, source: bytes) -> _Token | None:
     url = _literal(literal, source)
     if url is None or not _RESOLVES_ALONE.match(url):
         return None
-    token = _Token(literal.start_byte, literal.end_byte, trimmed(url), Kind.JS_STRING)
+    token = _Token(literal.start_byte, literal.end_byte, trimmed(url), Syntax.JS_STRING)
     keywords = [child for child in node.children if child.type in ("import", "from")]
     keyword = keywords[-1]
     if source[keyword.end_byte : literal.start_byte].strip():
         return token
     if keyword.type == "import":
-        return token._replace(start=keyword.start_byte, kind=Kind.BARE_IMPORT)
+        return token._replace(start=keyword.start_byte, syntax=Syntax.BARE_IMPORT)
     before = source[node.start_byte : keyword.start_byte]
     # The line break before `from` may be the end of a comment.
     if b"//" in before or b"/*" in before:
         return token
-    return token._replace(start=node.start_byte + len(before.rstrip()), kind=Kind.FROM)
+    return token._replace(start=node.start_byte + len(before.rstrip()), syntax=Syntax.FROM)
 
 
 def _import_call(node: Node, source: bytes) -> _Token | None:
@@ -202,8 +202,8 @@ def _import_call(node: Node, source: bytes) -> _Token | None:
         function.end_byte == arguments.start_byte
         or source[function.end_byte : arguments.start_byte].isspace()
     ):
-        return _Token(function.start_byte, arguments.end_byte, trimmed(url), Kind.IMPORT_CALL)
-    return _Token(start, end, trimmed(url), Kind.JS_STRING)
+        return _Token(function.start_byte, arguments.end_byte, trimmed(url), Syntax.IMPORT_CALL)
+    return _Token(start, end, trimmed(url), Syntax.JS_STRING)
 
 
 def _new_url(node: Node, source: bytes) -> _Token | None:
@@ -217,7 +217,7 @@ def _new_url(node: Node, source: bytes) -> _Token | None:
     url = _literal(values[0], source)
     if url is None or not _is_module_url(values[1], source):
         return None
-    return _Token(values[0].start_byte, values[0].end_byte, trimmed(url), Kind.JS_STRING)
+    return _Token(values[0].start_byte, values[0].end_byte, trimmed(url), Syntax.JS_STRING)
 
 
 def _is_url_class(node: Node, source: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .tokens import Kind, PatternReference, Reference, trimmed
+from .tokens import PatternReference, Reference, Syntax, trimmed
 
 
 def pattern_references(
@@ -26,5 +26,5 @@ def pattern_references(
         if found["url"] is None or (block and block.start() < start):
             continue
         url, groups = trimmed(found["url"]), found.groupdict()
-        references.append(PatternReference(start, end, url, Kind.PATTERN, template, groups))
+        references.append(PatternReference(start, end, url, Syntax.PATTERN, template, groups))
     return references

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .tokens import Kind, Reference, block_source_map, trimmed
+from .tokens import Reference, Syntax, block_source_map, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +112,7 @@ class _Scanner:
                 self._is_invalid = False
 
     def _add(
-        self, kind: Kind, token: tuple[int, int], content: tuple[int, int], loaded: bool = True
+        self, kind: Syntax, token: tuple[int, int], content: tuple[int, int], loaded: bool = True
     ) -> None:
         url = trimmed(_unescaped(self._text[slice(*content)]))
         if url and not self._is_invalid:
@@ -142,7 +142,7 @@ class _Scanner:
     def _string(self, start: int) -> None:
         end = self._string_end(start)
         if end is not None and self._open and self._open[-1]:
-            self._add(Kind.CSS_STRING, (start, end), (start + 1, end - 1))
+            self._add(Syntax.CSS_STRING, (start, end), (start + 1, end - 1))
 
     def _string_end(self, start: int) -> int | None:
         """The end of the string, to which we move; None if a line break or the text ends it."""
@@ -192,11 +192,11 @@ class _Scanner:
         after = _after_space(self._text, string_end)
         if self._text.startswith(")", after):
             self._position = after + 1
-            self._add(Kind.URL, (start, after + 1), content)
+            self._add(Syntax.URL, (start, after + 1), content)
             return
         self._open_other()
         if _AFTER_QUOTED_URL.match(self._text, after):  # a modifier or a comment, which stays
-            self._add(Kind.CSS_STRING, (inner, string_end), content)
+            self._add(Syntax.CSS_STRING, (inner, string_end), content)
 
     def _unquoted_url(self, start: int, inner: int) -> None:
         """CSS Syntax Level 3, 4.3.6."""
@@ -206,7 +206,7 @@ class _Scanner:
             after = _after_space(text, position)
             if text.startswith(")", after):
                 self._position = after + 1
-                self._add(Kind.URL, (start, after + 1), (inner, position))
+                self._add(Syntax.URL, (start, after + 1), (inner, position))
                 return
             escape_end = _escape_end(text, position) if found[0] == "\\" else position
             if escape_end == position or text.endswith(_ESCAPED_NEWLINES, position, escape_end):
@@ -253,9 +253,9 @@ class _Scanner:
             return
         end = self._string_end(quote)
         if end is not None and has_comments:
-            self._add(Kind.CSS_STRING, (quote, end), (quote + 1, end - 1), loaded)
+            self._add(Syntax.CSS_STRING, (quote, end), (quote + 1, end - 1), loaded)
         elif end is not None:
-            self._add(Kind.IMPORT, (start, end), (quote + 1, end - 1), loaded)
+            self._add(Syntax.IMPORT, (start, end), (quote + 1, end - 1), loaded)
 
     def _is_before_rules(self, start: int) -> bool:
         """Whether an @import may stand here (CSS Cascading and Inheritance, 2)."""

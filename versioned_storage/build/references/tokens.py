@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 
-class Kind(Enum):
+class Syntax(Enum):
     """What a token is, and so how another URL is written in its place."""
 
     URL = "url()"
@@ -42,22 +42,27 @@ class Reference:
     start: int
     end: int
     url: str
-    kind: Kind
+    syntax: Syntax
     is_loaded: bool = field(default=True, kw_only=True)
 
     @property
     def is_source_map(self) -> bool:
         """Whether only developer tools follow it."""
-        return self.kind in (Kind.BLOCK_SOURCE_MAP, Kind.LINE_SOURCE_MAP)
+        return self.syntax in (Syntax.BLOCK_SOURCE_MAP, Syntax.LINE_SOURCE_MAP)
 
     @property
     def is_of_module(self) -> bool:
         """Whether it is in an ES module, where bundlers complete what it names."""
-        return self.kind in (Kind.FROM, Kind.BARE_IMPORT, Kind.IMPORT_CALL, Kind.JS_STRING)
+        return self.syntax in (
+            Syntax.FROM,
+            Syntax.BARE_IMPORT,
+            Syntax.IMPORT_CALL,
+            Syntax.JS_STRING,
+        )
 
     def spell(self, url: str) -> str:
         """The token with ``url``, escaped for where it stands."""
-        template, escaped = _SPELLINGS[self.kind]
+        template, escaped = _SPELLINGS[self.syntax]
         return template % escaped(url)
 
 
@@ -107,7 +112,7 @@ def block_source_map(text: str, start: int, end: int) -> Reference | None:
     if not text.startswith(("#", "@"), start + 2):
         return None
     found = _BLOCK_SOURCE_MAP.fullmatch(text, start + 2, end - 2)
-    return Reference(start, end, found[1], Kind.BLOCK_SOURCE_MAP) if found else None
+    return Reference(start, end, found[1], Syntax.BLOCK_SOURCE_MAP) if found else None
 
 
 def _css_string(url: str) -> str:
@@ -139,15 +144,15 @@ _UNSAFE_IN_CSS = re.compile(r'["\\\x00-\x1f\x7f]')
 _UNSAFE_IN_COMMENT = re.compile(r"""[\s\x00-\x1f\x7f"']|\*(?=/)""")
 
 # Byte for byte as Django spells them, because a hash is made of it.
-_SPELLINGS: dict[Kind, tuple[str, Callable[[str], str]]] = {
-    Kind.URL: ("url(%s)", _css_string),
-    Kind.IMPORT: ("@import url(%s)", _css_string),
-    Kind.CSS_STRING: ("%s", _css_string),
-    Kind.BLOCK_SOURCE_MAP: ("/*# sourceMappingURL=%s */", _in_comment),
-    Kind.LINE_SOURCE_MAP: ("//# sourceMappingURL=%s", _in_comment),
-    Kind.FROM: (" from %s", _js_string),
-    Kind.BARE_IMPORT: ("import%s", _js_string),
-    Kind.IMPORT_CALL: ("import(%s)", _js_string),
-    Kind.JS_STRING: ("%s", _js_string),
-    Kind.JSON_STRING: ("%s", _js_string),
+_SPELLINGS: dict[Syntax, tuple[str, Callable[[str], str]]] = {
+    Syntax.URL: ("url(%s)", _css_string),
+    Syntax.IMPORT: ("@import url(%s)", _css_string),
+    Syntax.CSS_STRING: ("%s", _css_string),
+    Syntax.BLOCK_SOURCE_MAP: ("/*# sourceMappingURL=%s */", _in_comment),
+    Syntax.LINE_SOURCE_MAP: ("//# sourceMappingURL=%s", _in_comment),
+    Syntax.FROM: (" from %s", _js_string),
+    Syntax.BARE_IMPORT: ("import%s", _js_string),
+    Syntax.IMPORT_CALL: ("import(%s)", _js_string),
+    Syntax.JS_STRING: ("%s", _js_string),
+    Syntax.JSON_STRING: ("%s", _js_string),
 }

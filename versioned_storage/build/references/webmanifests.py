@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from .tokens import Kind, Reference, trimmed, well_formed
+from .tokens import Reference, Syntax, trimmed, well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def webmanifest_references(text: str) -> list[Reference]:
     # Where a key is there twice its last value counts, here as in what json.loads made of it.
     spans = {path: span for path, *span in _strings(text, start) if path in urls}
     return [
-        Reference(begin, end, trimmed(well_formed(urls[path])), Kind.JSON_STRING)
+        Reference(begin, end, trimmed(well_formed(urls[path])), Syntax.JSON_STRING)
         for path, (begin, end) in sorted(spans.items(), key=lambda found: found[1])
     ]
 

@@ -10,7 +10,7 @@ from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError
 
 from tests.helpers import site, write
-from versioned_storage.build.assembly import (
+from versioned_storage.build.assemble import (
     Collected,
     Recipe,
     record,
@@ -18,7 +18,7 @@ from versioned_storage.build.assembly import (
 )
 from versioned_storage.build.directory import BuildDirectory, digest_of
 from versioned_storage.build.fingerprint import Fingerprinted
-from versioned_storage.build.problems import (
+from versioned_storage.build.source_errors import (
     BrokenReferences,
     BuildIsComplete,
     NameCollision,

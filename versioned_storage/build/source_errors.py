@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import escape
 
 from ..errors import SourceError, VersionedStorageError
@@ -89,28 +89,31 @@ class NotDecoded:
     file: str
     line: int
     byte: int
+    error: UnicodeDecodeError = field(compare=False, repr=False)
 
     @classmethod
     def of(cls, file: str, error: UnicodeDecodeError) -> NotDecoded:
         line = error.object.count(b"\n", 0, error.start) + 1
-        return cls(file, line, error.object[error.start])
+        return cls(file, line, error.object[error.start], error)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: the byte 0x{self.byte:02x}"
 
 
-class NotUTF8(SourceError, ValueError):
+class NotUTF8(SourceError, UnicodeDecodeError):
     """Files whose references have to be rewritten are not UTF-8."""
 
     def __init__(self, files: Sequence[NotDecoded]) -> None:
         self.files = tuple(files)
-        many = len(self.files) > 1
-        super().__init__(
-            [file.file for file in self.files],
-            f"{count_text(len(self.files), 'file')} with references {'are' if many else 'is'} not "
-            f"UTF-8:\n{lines_text(self.files)}\n"
-            "Style sheets and scripts are served as UTF-8. Convert each file, for example with "
-            f"iconv -f latin1 -t utf-8.",
+        # What Django raises, for the first of them.
+        super().__init__([file.file for file in self.files], *self.files[0].error.args)
+
+    def __str__(self) -> str:
+        are = "are" if len(self.files) > 1 else "is"
+        return (
+            f"{count_text(len(self.files), 'file')} with references {are} not UTF-8:\n"
+            f"{lines_text(self.files)}\nStyle sheets and scripts are served as UTF-8. Convert each "
+            "file, for example with iconv -f latin1 -t utf-8."
         )
 
 

@@ -26,8 +26,8 @@ from .manifest import (
     differences,
     names_of_encodings,
 )
-from .problems import BuildIsComplete, NameCollision, WrongEncoding, stale_encodings_text
-from .sources import Sources
+from .source_errors import BuildIsComplete, NameCollision, WrongEncoding, stale_encodings_text
+from .source_files import Sources
 
 #: The sizes of encodings that S3 has, by the integrity of their asset and their name.
 Elsewhere = Mapping[str, Mapping[str, int]]

@@ -44,7 +44,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Targets:
+class Resolver:
     """The assets of a build and the URLs that mean them.
 
     ``names`` are the names of all assets. ``static_path`` is the path of STATIC_URL as written.

@@ -3,7 +3,7 @@ from urllib.parse import urljoin
 import pytest
 from django.utils.encoding import filepath_to_uri
 
-from versioned_storage.build.targets import Target, Targets
+from versioned_storage.build.resolver import Resolver, Target
 
 NAMES = (
     "app.css",
@@ -23,25 +23,25 @@ NAMES = (
 CDN = "https://d111111abcdef8.cloudfront.net/static/"
 OWN = (f"{CDN}b1/", CDN, "/static/b1/", "/static/")
 
-neutral = Targets(NAMES, "/static/")
-versioned = Targets(NAMES, "/static/", OWN, versioned=True)
-each = pytest.mark.parametrize("targets", [neutral, versioned], ids=["neutral", "versioned"])
+neutral = Resolver(NAMES, "/static/")
+versioned = Resolver(NAMES, "/static/", OWN, versioned=True)
+each = pytest.mark.parametrize("resolver", [neutral, versioned], ids=["neutral", "versioned"])
 
 
-def name_of(targets, source, url):
-    target = targets.find(source, url)
+def name_of(resolver, source, url):
+    target = resolver.find(source, url)
     return target and target.name
 
 
-def respelled(targets, source, url):
+def respelled(resolver, source, url):
     """``url`` in ``source`` once its asset has a hash in its name."""
-    target = targets.find(source, url)
+    target = resolver.find(source, url)
     assert target is not None
     assert target.name in NAMES
     directory, slash, name = target.name.rpartition("/")
     stem, dot, extension = name.rpartition(".")
     hashed = f"{stem}.1a2b{dot}{extension}" if dot else f"{name}.1a2b"
-    return targets.spell(source, target, directory + slash + hashed)
+    return resolver.spell(source, target, directory + slash + hashed)
 
 
 @each
@@ -67,8 +67,8 @@ def respelled(targets, source, url):
         ("app.css", "/static/../x.png", "../x.png"),
     ],
 )
-def test_a_reference_means_the_asset_at_the_end_of_its_path(targets, source, url, name):
-    assert name_of(targets, source, url) == name
+def test_a_reference_means_the_asset_at_the_end_of_its_path(resolver, source, url, name):
+    assert name_of(resolver, source, url) == name
 
 
 @each
@@ -82,9 +82,9 @@ def test_a_reference_means_the_asset_at_the_end_of_its_path(targets, source, url
         ("img/logo.svg#a?b", "#a?b"),
     ],
 )
-def test_query_and_fragment_are_the_tail(targets, url, tail):
-    assert targets.find("app.css", url) == Target("img/logo.svg", "img/", tail)
-    assert respelled(targets, "app.css", url) == f"img/logo.1a2b.svg{tail}"
+def test_query_and_fragment_are_the_tail(resolver, url, tail):
+    assert resolver.find("app.css", url) == Target("img/logo.svg", "img/", tail)
+    assert respelled(resolver, "app.css", url) == f"img/logo.1a2b.svg{tail}"
 
 
 @each
@@ -116,8 +116,8 @@ def test_query_and_fragment_are_the_tail(targets, url, tail):
         "/static/img",
     ],
 )
-def test_what_is_not_ours_or_no_file_is_no_target(targets, url):
-    assert targets.find("app.css", url) is None
+def test_what_is_not_ours_or_no_file_is_no_target(resolver, url):
+    assert resolver.find("app.css", url) is None
 
 
 def test_what_leads_out_of_the_tree_says_so():
@@ -150,7 +150,7 @@ def test_in_a_build_the_url_of_another_build_is_no_asset_of_this_one():
 
 def test_in_the_neutral_layout_the_url_of_a_cdn_is_somebody_else_s():
     assert neutral.find("app.css", f"{CDN}img/logo.svg") is None
-    assert Targets(NAMES, "/static/", OWN).find("app.css", f"{CDN}img/logo.svg") is None
+    assert Resolver(NAMES, "/static/", OWN).find("app.css", f"{CDN}img/logo.svg") is None
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ def test_in_the_neutral_layout_a_rooted_reference_stays_rooted(url, expected):
         ("css/app.css", "app.css", "app.1a2b.css"),
     ],
 )
-def test_a_relative_reference_keeps_the_author_s_way(targets, source, url, expected):
-    assert respelled(targets, source, url) == expected
+def test_a_relative_reference_keeps_the_author_s_way(resolver, source, url, expected):
+    assert respelled(resolver, source, url) == expected
 
 
 @each
@@ -192,18 +192,18 @@ def test_a_relative_reference_keeps_the_author_s_way(targets, source, url, expec
         ("img/a%23b.png", "img/a%23b.1a2b.png"),
     ],
 )
-def test_what_a_url_cannot_have_in_a_name_is_escaped(targets, url, expected):
-    assert respelled(targets, "app.css", url) == expected
-    again = targets.find("app.css", expected)
-    assert again.name.replace(".1a2b", "") == targets.find("app.css", url).name
+def test_what_a_url_cannot_have_in_a_name_is_escaped(resolver, url, expected):
+    assert respelled(resolver, "app.css", url) == expected
+    again = resolver.find("app.css", expected)
+    assert again.name.replace(".1a2b", "") == resolver.find("app.css", url).name
 
 
 @each
-def test_a_colon_in_a_name_does_not_make_a_scheme_of_it(targets):
-    spelled = respelled(targets, "img/x.css", "a%3Ab.png")
+def test_a_colon_in_a_name_does_not_make_a_scheme_of_it(resolver):
+    spelled = respelled(resolver, "img/x.css", "a%3Ab.png")
     assert spelled == "a%3Ab.1a2b.png"
-    assert name_of(targets, "img/x.css", spelled) == "img/a:b.1a2b.png"
-    assert respelled(targets, "app.css", "img/a:b.png") == "img/a%3Ab.1a2b.png"
+    assert name_of(resolver, "img/x.css", spelled) == "img/a:b.1a2b.png"
+    assert respelled(resolver, "app.css", "img/a:b.png") == "img/a%3Ab.1a2b.png"
 
 
 @each
@@ -227,16 +227,16 @@ def test_a_colon_in_a_name_does_not_make_a_scheme_of_it(targets):
         "/static\\img/logo.svg",
     ],
 )
-def test_however_a_path_is_written_the_url_leads_to_the_hashed_file(targets, url):
-    assert name_of(targets, "css/app.css", url) == "img/logo.svg"
-    spelled = urljoin("https://host/static/css/app.css", respelled(targets, "css/app.css", url))
+def test_however_a_path_is_written_the_url_leads_to_the_hashed_file(resolver, url):
+    assert name_of(resolver, "css/app.css", url) == "img/logo.svg"
+    spelled = urljoin("https://host/static/css/app.css", respelled(resolver, "css/app.css", url))
     assert spelled == "https://host/static/img/logo.1a2b.svg"
 
 
 @each
 @pytest.mark.parametrize("url", ["\\\\example.com\\static\\img\\logo.svg", "/\\example.com/a.css"])
-def test_two_backslashes_begin_a_host_as_two_slashes_do(targets, url):
-    assert targets.find("css/app.css", url) is None
+def test_two_backslashes_begin_a_host_as_two_slashes_do(resolver, url):
+    assert resolver.find("css/app.css", url) is None
 
 
 @each
@@ -244,9 +244,9 @@ def test_two_backslashes_begin_a_host_as_two_slashes_do(targets, url):
     "url",
     ["c+d.png", "c%2Bd.png", "c%2bd.png", "../img/c+d.png", "c+d/e~f,g.png", "c+d/e%7Ef%2Cg.png"],
 )
-def test_a_reference_says_the_same_text_as_the_static_tag(targets, url):
-    spelled = respelled(targets, "img/x.css", url)
-    name = targets.find("img/x.css", url).name
+def test_a_reference_says_the_same_text_as_the_static_tag(resolver, url):
+    spelled = respelled(resolver, "img/x.css", url)
+    name = resolver.find("img/x.css", url).name
     stem, _, extension = name.rpartition(".")
     assert spelled.removeprefix("../img/") == filepath_to_uri(f"{stem}.1a2b.{extension}")[4:]
 
@@ -258,8 +258,8 @@ def test_the_scheme_and_host_of_the_site_s_own_url_are_compared_without_case():
 
 def test_a_name_in_another_unicode_form_is_near():
     composed, decomposed = "img/gr\u00f6\u00dfe.png", "img/gro\u0308\u00dfe.png"
-    assert name_of(Targets([decomposed], "/static/"), "a.css", composed) == composed
-    assert Targets([decomposed], "/static/").near(composed) == (decomposed,)
+    assert name_of(Resolver([decomposed], "/static/"), "a.css", composed) == composed
+    assert Resolver([decomposed], "/static/").near(composed) == (decomposed,)
 
 
 def test_a_rooted_reference_is_escaped_where_it_becomes_relative():
@@ -287,9 +287,9 @@ def test_near_names_are_those_that_may_have_been_meant(name, near):
 
 
 def test_near_names_are_three_at_most():
-    targets = Targets([f"{letter}/logo.svg" for letter in "abcdef"], "/static/")
-    assert targets.near("c/x/logo.svg") == ("c/logo.svg", "a/logo.svg", "b/logo.svg")
+    resolver = Resolver([f"{letter}/logo.svg" for letter in "abcdef"], "/static/")
+    assert resolver.near("c/x/logo.svg") == ("c/logo.svg", "a/logo.svg", "b/logo.svg")
 
 
 def test_a_name_that_differs_in_case_is_near():
-    assert Targets(["img/LOGO.SVG"], "/static/").near("img/logo.svg") == ("img/LOGO.SVG",)
+    assert Resolver(["img/LOGO.SVG"], "/static/").near("img/logo.svg") == ("img/LOGO.SVG",)

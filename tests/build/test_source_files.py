@@ -11,8 +11,8 @@ from django.core.files.storage import FileSystemStorage
 
 from tests.helpers import site, write
 from versioned_storage.build.directory import CHUNK, digest_of
-from versioned_storage.build.problems import UnreadableSource, UnusableFiles
-from versioned_storage.build.sources import read_all, unusable_files
+from versioned_storage.build.source_errors import UnreadableSource, UnusableFiles
+from versioned_storage.build.source_files import read_all, unusable_files
 
 SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7]
 
@@ -127,7 +127,7 @@ def test_a_fault_in_the_middle_of_a_large_file_comes_out_with_its_digest(storage
         yield b"x"
         raise OSError("the disk gave up")
 
-    monkeypatch.setattr("versioned_storage.build.sources.chunks_of", faulty)
+    monkeypatch.setattr("versioned_storage.build.source_files.chunks_of", faulty)
     (source,) = read(written(storage, {"video.mp4": of_size(2 * CHUNK)}))
     with pytest.raises(OSError, match="the disk gave up"):
         source.digest()
