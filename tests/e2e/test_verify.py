@@ -1,24 +1,24 @@
 """The verification of an edge that runs the shipped functions, in front of either origin."""
 
-from versioned_storage.edge import questions
-from versioned_storage.edge.client import Client
-from versioned_storage.edge.verify import verify_edge
+from versioned_storage.edge.client import EdgeClient
+from versioned_storage.edge.prober import verify_edge
+from versioned_storage.edge.probes import BROWSER, build_probes, edge_probes, sample
 
 
-def verified(edge, world, sample=None):
+def verified(edge, world):
     base = f"{edge.url}/static/b1/"
     private = [f"{base}staticfiles.json", f"{edge.url}/builds/b1.json"]
-    assets = questions.sample(world.manifest, sample)
-    asked = [
-        *questions.of_build(world.manifest, base, assets=assets),
-        *questions.of_edge(world.manifest, base, private),
+    assets = sample(world.manifest, None)
+    probes = [
+        *build_probes(world.manifest, base, assets=assets),
+        *edge_probes(world.manifest, base, private),
     ]
-    return verify_edge("Build b1", asked, Client(connections=4))
+    return verify_edge("Build b1", probes, EdgeClient(connections=4))
 
 
 def test_all_is_well_with_what_is_shipped(edge, world):
     report = verified(edge, world)
-    assert report.faults == ()
+    assert report.faults == []
     assert report.ok
 
 
@@ -33,7 +33,7 @@ def test_an_object_that_s3_lost_is_found_and_named(s3_edge, world):
         world.bucket.client.put_object(
             Bucket=world.bucket.name, Key=key, **{name: lost[name] for name in names}
         )
-    assert {fault.asked["Accept-Encoding"] for fault in report.faults} == {"br", questions.BROWSER}
+    assert {result.headers["Accept-Encoding"] for result in report.failures} == {"br", BROWSER}
     assert all(key.removeprefix("static/") in fault.remedy for fault in report.faults)
 
 

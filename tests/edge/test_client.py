@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.edge.edges import Edge, Reply, serving
 from tests.s3 import nobody
-from versioned_storage.edge.client import ATTEMPTS, START, Client, NoAnswer
-from versioned_storage.edge.questions import Request
+from versioned_storage.edge.client import ATTEMPTS, START, EdgeClient, NoResponse
+from versioned_storage.edge.probes import FileProbe
 
 PLAIN = {"Accept-Encoding": "identity"}
 
@@ -26,12 +26,12 @@ def pauses():
 
 @pytest.fixture
 def client(pauses):
-    return Client(timeout=5, connections=2, sleep=pauses.append)
+    return EdgeClient(timeout=5, connections=2, sleep=pauses.append)
 
 
 def failing(client, url):
-    with pytest.raises(NoAnswer) as caught:
-        client.ask(url, PLAIN)
+    with pytest.raises(NoResponse) as caught:
+        client.get(url, PLAIN)
     return caught.value
 
 
@@ -68,16 +68,16 @@ def self_signed(directory):
 def test_an_answer_has_the_digest_and_the_beginning_of_its_body(client, tmp_path):
     body = bytes(range(256)) * 1000
     with replying(tmp_path, Reply(200, {"x-a": "b"}, body)) as edge:
-        answer = client.ask(edge.url, PLAIN)
+        response = client.get(edge.url, PLAIN)
     digest = b64encode(hashlib.sha384(body).digest()).decode()
-    assert (answer.status, answer.headers["X-A"]) == (200, "b")
-    assert (answer.received, answer.integrity) == (len(body), f"sha384-{digest}")
-    assert answer.start == body[:START]
+    assert (response.status, response.headers["X-A"]) == (200, "b")
+    assert (response.received, response.integrity) == (len(body), f"sha384-{digest}")
+    assert response.start == body[:START]
 
 
 def test_it_says_who_asks(client, tmp_path):
     with replying(tmp_path, Reply(200)) as edge:
-        client.ask(edge.url, PLAIN)
+        client.get(edge.url, PLAIN)
     assert edge.requests[0].headers["user-agent"].startswith("django-versioned-storage/")
 
 
@@ -85,7 +85,7 @@ def test_a_body_that_is_not_what_its_encoding_says_has_no_digest(client, tmp_pat
     for coding in ("br", "gzip", "zstd", "br, gzip"):
         reply = Reply(200, {"content-encoding": coding}, b"not encoded at all")
         with replying(tmp_path, reply) as edge:
-            assert client.ask(edge.url, PLAIN).integrity is None
+            assert client.get(edge.url, PLAIN).integrity is None
 
 
 def test_a_host_without_an_address_is_not_asked_twice(client, pauses, monkeypatch):
@@ -94,7 +94,7 @@ def test_a_host_without_an_address_is_not_asked_twice(client, pauses, monkeypatc
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     error = failing(client, "https://d111.cloudfront.example/static/b1/a.css")
-    assert error.reason == "its host has no address"
+    assert error.reason == "DNS lookup failed"
     assert "cdn_domain" in str(error)
     assert "--wait" in str(error)
     assert pauses == []
@@ -103,8 +103,10 @@ def test_a_host_without_an_address_is_not_asked_twice(client, pauses, monkeypatc
 def test_a_refused_connection_is_not_asked_for_twice(client, pauses):
     with nobody() as url:
         error = failing(client, url)
-    assert error.reason == "no connection (Connection refused)"
-    assert str(error).startswith(f"{url} gave no answer: no connection (Connection refused). ")
+    assert error.reason == "the connection failed (Connection refused)"
+    assert str(error).startswith(
+        f"{url} did not respond: the connection failed (Connection refused). "
+    )
     assert pauses == []
 
 
@@ -119,8 +121,8 @@ def test_a_certificate_that_nobody_trusts_is_not_asked_for_twice(client, pauses,
 def test_silence_is_tried_again_a_little(pauses):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        error = failing(Client(timeout=0.05, sleep=pauses.append), url)
-    assert error.reason == "nothing came for 0.05 s"
+        error = failing(EdgeClient(timeout=0.05, sleep=pauses.append), url)
+    assert error.reason == "no data for 0.05 s"
     assert "--timeout" in error.remedy
     assert len(pauses) == ATTEMPTS - 1
 
@@ -128,7 +130,7 @@ def test_silence_is_tried_again_a_little(pauses):
 def test_a_body_that_breaks_off_is_tried_again_a_little(client, pauses, tmp_path):
     with replying(tmp_path, Reply(200, {}, b"12345", lost=5)) as edge:
         error = failing(client, edge.url)
-    assert error.reason.startswith("it broke off (")
+    assert error.reason.startswith("the response broke off (")
     assert len(edge.requests) == ATTEMPTS
     assert pauses == sorted(pauses)
 
@@ -136,26 +138,26 @@ def test_a_body_that_breaks_off_is_tried_again_a_little(client, pauses, tmp_path
 def test_what_passes_is_an_answer_in_the_end(client, tmp_path):
     edge = Edge(tmp_path, lambda *_: {1: None, 2: Reply(500)}.get(len(edge.requests), Reply(200)))
     with serving(edge):
-        assert client.ask(edge.url, PLAIN).status == 200
+        assert client.get(edge.url, PLAIN).status == 200
     assert len(edge.requests) == 3
 
 
 def test_a_server_error_that_stays_is_the_answer(client, tmp_path):
     with replying(tmp_path, Reply(503)) as edge:
-        assert client.ask(edge.url, PLAIN).status == 503
+        assert client.get(edge.url, PLAIN).status == 503
     assert len(edge.requests) == ATTEMPTS
 
 
 def test_a_redirect_is_the_answer(client, tmp_path):
     with replying(tmp_path, Reply(302, {"location": "/elsewhere"})) as edge:
-        assert client.ask(edge.url, PLAIN).status == 302
+        assert client.get(edge.url, PLAIN).status == 302
     assert len(edge.requests) == 1
 
 
 def test_a_connection_is_used_again(client, tmp_path):
     with replying(tmp_path, Reply(200, {}, b"x")) as edge:
         for _ in range(3):
-            client.ask(edge.url, PLAIN)
+            client.get(edge.url, PLAIN)
         assert client._direct.connection_from_url(edge.url).num_connections == 1
 
 
@@ -163,15 +165,16 @@ def test_the_proxy_of_the_environment_is_used(tmp_path, monkeypatch, client):
     with replying(tmp_path, Reply(200, {}, b"from the proxy")) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "localhost")
-        answer = client.ask("http://cdn.example/static/b1/a.css", PLAIN)
-    assert answer.start == b"from the proxy"
+        response = client.get("http://cdn.example/static/b1/a.css", PLAIN)
+    assert response.start == b"from the proxy"
 
 
-def test_a_question_without_an_answer_has_the_fault_of_it(client):
+def test_a_missing_response_is_a_fault(client):
     with nobody() as url:
-        outcome = Request(url, lambda _: ()).put(client)
-    assert outcome.unanswered
-    assert str(outcome.faults[0]) == (
-        f"{url} (Accept-Encoding: identity): the answer is no connection (Connection refused), "
-        "expected an answer"
+        (result,) = FileProbe(url, lambda _: ()).run(client)
+    assert result.served_by is None
+    (line,) = result.lines()
+    assert line == (
+        f"{url} (Accept-Encoding: identity): response is missing (the connection failed "
+        "(Connection refused)), expected a response"
     )

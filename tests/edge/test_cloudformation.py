@@ -11,7 +11,7 @@ from versioned_storage.edge.distribution import Distribution, Domain
 from versioned_storage.edge.functions import (
     VIEWER_REQUEST,
     VIEWER_RESPONSE,
-    Compressed,
+    CompressionRules,
     Constants,
     rendered,
 )
@@ -21,7 +21,7 @@ DEPLOYER = "arn:aws:iam::123456789012:role/deploy"
 WEB = "arn:aws:iam::123456789012:role/web"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0b5b3e1c-5f0a-4f0e-9d7e-7a1c2b3d4e5f"
 DOMAIN = Domain("static.example.com", CERTIFICATE)
-CONSTANTS = Constants("/assets/", "staticfiles.json", Compressed(("br",), ("png",)))
+CONSTANTS = Constants("/assets/", "staticfiles.json", CompressionRules(("br",), ("png",)))
 KINDS = ("s3", "pull", "both")
 
 
@@ -88,12 +88,18 @@ def faults(template, tmp_path):
     return [str(match) for match in lint_file(Path(file))]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_linter_finds_nothing(kind, tmp_path):
     assert faults(stack(kind).template(), tmp_path) == []
     assert faults(everything(kind).template(), tmp_path) == []
 
 
+def test_the_linter_finds_nothing_in_the_usual_stack(tmp_path):
+    assert faults(stack("s3").template(), tmp_path) == []
+
+
+@pytest.mark.deep
 def test_the_linter_finds_nothing_in_the_alarms(tmp_path):
     assert faults(alarms(), tmp_path) == []
 

@@ -15,7 +15,7 @@ from versioned_storage.edge.functions import (
     MAX_SIZE,
     VIEWER_REQUEST,
     VIEWER_RESPONSE,
-    Compressed,
+    CompressionRules,
     Constants,
     FunctionTooLarge,
     rendered,
@@ -83,8 +83,8 @@ def vary(js, events, code=None):
     return [answer["headers"].get("vary", {}).get("value") for answer in answers]
 
 
-def site(**compressed):
-    return Constants(compressed=Compressed(**compressed))
+def site(**rules):
+    return Constants(compression=CompressionRules(**rules))
 
 
 # Which encoding
@@ -398,7 +398,7 @@ def test_as_shipped_a_function_has_the_constants_of_a_default_site(name):
 
 def test_each_function_has_what_it_needs():
     headers = {"Timing-Allow-Origin": "https://www.example.com"}
-    constants = Constants("/assets/", "m.json", Compressed(("gzip",), ("png", "gz")), headers)
+    constants = Constants("/assets/", "m.json", CompressionRules(("gzip",), ("png", "gz")), headers)
     negotiated = {
         "encodings": [{"name": "gzip", "suffix": ".gz"}],
         "skip": ["br", "gz", "png"],
@@ -440,14 +440,17 @@ def test_a_function_that_cloudfront_would_refuse_is_an_error_that_says_the_sizes
 
 
 def test_what_the_builds_share_is_the_fewest_encodings_and_the_most_that_is_skipped():
-    now = Compressed(("br", "gzip"), ("png",))
-    before = [Compressed(("gzip",), ("svg",)), Compressed(("br", "gzip"), ("jpg", "png"))]
-    assert shared(now, before) == Compressed(("gzip",), ("jpg", "png", "svg"))
+    now = CompressionRules(("br", "gzip"), ("png",))
+    before = [
+        CompressionRules(("gzip",), ("svg",)),
+        CompressionRules(("br", "gzip"), ("jpg", "png")),
+    ]
+    assert shared(now, before) == CompressionRules(("gzip",), ("jpg", "png", "svg"))
     assert shared(now, []) == now
 
 
 compressions = st.builds(
-    Compressed,
+    CompressionRules,
     st.lists(st.sampled_from(list(ENCODINGS)), unique=True).map(
         lambda some: tuple(name for name in ENCODINGS if name in some)
     ),
@@ -470,5 +473,5 @@ def test_a_build_says_what_it_has_by_its_manifest():
     manifest = Manifest(
         {}, encoders={"gzip": {"level": 9}}, skip_compress_extensions=("png", "zip")
     )
-    assert Compressed.of(manifest) == Compressed(("gzip",), ("png", "zip"))
-    assert Compressed.of(Manifest({"app.css": "app.123.css"})).encodings == ()
+    assert CompressionRules.of(manifest) == CompressionRules(("gzip",), ("png", "zip"))
+    assert CompressionRules.of(Manifest({"app.css": "app.123.css"})).encodings == ()

@@ -1,3 +1,4 @@
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,13 @@ values = st.recursive(
 )
 
 
+def test_texts_that_yaml_reads_as_something_else_read_back_as_texts():
+    texts = ["yes", "No", "null", "~", "2012-10-17", "1e3", "0x1f", "", "a ", "a: b", "#", "- a"]
+    document = {text: [text, {text: f"{text}\n"}] for text in texts}
+    assert yaml.safe_load(dump(document)) == document
+
+
+@pytest.mark.deep
 @given(st.dictionaries(texts, values, min_size=1))
 def test_it_reads_back_as_what_it_was(document):
     assert yaml.safe_load(dump(document)) == document

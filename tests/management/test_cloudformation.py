@@ -16,7 +16,7 @@ from versioned_storage.constants import RESPONSE_HEADERS, SKIP_COMPRESS_EXTENSIO
 from versioned_storage.edge.functions import (
     VIEWER_REQUEST,
     VIEWER_RESPONSE,
-    Compressed,
+    CompressionRules,
     Constants,
     rendered,
 )
@@ -61,7 +61,7 @@ def test_the_template_has_the_bucket_the_path_and_the_encodings_of_the_settings(
     made = template(tmp_path, options=options, STATIC_URL="/assets/")
     assert made["Resources"]["StaticBucket"]["Properties"]["BucketName"] == "my-site-static"
     assert distribution(made)["Origins"][0]["OriginPath"] == "/prod"
-    constants = Constants("/assets/", compressed=Compressed(("gzip",), ("png",)))
+    constants = Constants("/assets/", compression=CompressionRules(("gzip",), ("png",)))
     assert request_function(made) == rendered(VIEWER_REQUEST, constants)
 
 
@@ -109,7 +109,7 @@ def test_every_argument_gets_there(tmp_path):
 def test_a_cache_policy_that_cannot_be_looked_at_is_used_with_a_warning(tmp_path, caplog):
     made = template(tmp_path, "--cache-policy", "a-policy")
     assert distribution(made)["CacheBehaviors"][0]["CachePolicyId"] == "a-policy"
-    said = "Cache policy a-policy: CloudFront did not say what it does, so see to it yourself: "
+    said = "Cache policy a-policy was not checked: GetCachePolicy failed: "
     assert any(message.startswith(said) for message in warnings(caplog))
 
 
@@ -224,7 +224,7 @@ def test_the_functions_ask_for_what_the_builds_on_disk_have_too(tmp_path, capsys
     capsys.readouterr()
     made = template(tmp_path, options={"skip_compress_extensions": ["png"]}, BUILD_VERSION="b2")
     skip = tuple(sorted({*SKIP_COMPRESS_EXTENSIONS, "svg"}))
-    constants = Constants(compressed=Compressed(("gzip",), skip))
+    constants = Constants(compression=CompressionRules(("gzip",), skip))
     assert request_function(made) == rendered(VIEWER_REQUEST, constants)
     said = capsys.readouterr().err
     expected = "As long as build b1 is kept, the functions do not ask for br and encoded .svg files"
@@ -257,7 +257,7 @@ def test_the_functions_ask_for_what_the_published_builds_have_too(tmp_path, s3_s
             shop.collect()
             shutil.rmtree(shop.root)
         made = template(tmp_path, options=now)
-    constants = Constants(compressed=Compressed(("gzip",)))
+    constants = Constants(compression=CompressionRules(("gzip",)))
     assert request_function(made) == rendered(VIEWER_REQUEST, constants)
     said = capsys.readouterr().err
     assert "As long as build b1 is kept, the functions do not ask for br\n" in said

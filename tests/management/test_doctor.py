@@ -32,10 +32,11 @@ def test_a_site_that_is_well_is_a_table_and_exits_with_0(shop, edge):
     lines = answer.said.splitlines()
     assert lines[0].startswith("ok       bucket              s3://bucket-")
     assert "ok       build               b1 is published" in lines
-    assert f"ok       CDN                 {edge.url}/static/ answers, and not for a name" in (
-        answer.said
+    assert (
+        f"ok       CDN                 {edge.url}/static/ responds, and refuses a missing file"
+        in (answer.said)
     )
-    assert "ok       CDN, a file         img/logo.png of b1 is well" in lines
+    assert "ok       CDN, a file         img/logo.png of b1 is served" in lines
     assert lines[-1] == "18 checks: 2 warnings"
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from versioned_storage.edge.functions import Compressed
-from versioned_storage.edge.invalidation import UnknownDistribution
+from versioned_storage.edge.cloudfront import UnknownDistribution
+from versioned_storage.edge.functions import CompressionRules
 from versioned_storage.management.subcommands.prune import TooMany
 from versioned_storage.management.subcommands.publish import NotBuilt
 
@@ -16,7 +16,7 @@ MANY = [f"b{number:02}" for number in range(30)]
         str(NotBuilt("b99", "/srv/static", MANY)),
         str(TooMany(MANY, 1)),
         str(UnknownDistribution("static.example.com", MANY)),
-        Compressed((), tuple(MANY)).less_than(Compressed()).replace(".b", "b"),
+        CompressionRules((), tuple(MANY)).less_than(CompressionRules()).replace(".b", "b"),
     ],
 )
 def test_a_long_list_is_cut_at_ten_and_says_how_many_more(message):

@@ -6,11 +6,12 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from tests.edge.test_invalidation import account  # noqa: F401  # a fixture
+from tests.edge.test_cloudfront import account  # noqa: F401  # a fixture
 from tests.helpers import site
 from tests.s3 import ACCESS_KEY, SECRET_KEY
-from versioned_storage.edge.invalidation import InvalidPath, cloudfront
-from versioned_storage.management.subcommands.invalidate import NoDistribution
+from versioned_storage.edge.cloudfront import InvalidPath
+from versioned_storage.management.subcommands.invalidate import NoDistribution, cloudfront_of
+from versioned_storage.site import Site
 
 
 def invalidate(*arguments):
@@ -53,8 +54,10 @@ def test_a_site_without_a_cdn_has_to_name_the_distribution(tmp_path):
         invalidate("/robots.txt")
 
 
-def test_the_credentials_are_those_of_the_origin():
+def test_the_credentials_are_those_of_the_origin(tmp_path):
     keys = {"bucket_name": "b", "access_key": "AKIDOFORIGIN", "secret_key": "s"}
-    client = cloudfront({**keys, "region_name": "eu-west-1"})
+    options = {"origin": {**keys, "region_name": "eu-west-1"}}
+    with site(tmp_path, options=options, BUILD_VERSION="b1"):
+        client = cloudfront_of(Site.configured())
     assert client._request_signer._credentials.access_key == "AKIDOFORIGIN"
     assert client.meta.region_name != "eu-west-1"

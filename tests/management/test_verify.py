@@ -17,8 +17,8 @@ from tests.edge.edges import Edge, Reply, serving
 from tests.helpers import site
 from tests.s3 import Bucket, moto, nobody, options
 from versioned_storage.build.manifest import UnreadableManifest
-from versioned_storage.edge.client import Client
-from versioned_storage.management.place import NoEdge
+from versioned_storage.edge.client import EdgeClient
+from versioned_storage.management.edge_target import NoEdge
 from versioned_storage.management.subcommands import verify as subcommand
 from versioned_storage.management.subcommands.verify import NothingToVerify
 from versioned_storage.site import UnknownBuild
@@ -28,7 +28,7 @@ OTHER = {**FILES, "css/app.css": "body { color: red }\n" * 20}
 
 @pytest.fixture(autouse=True)
 def nobody_sleeps(monkeypatch):
-    monkeypatch.setattr(subcommand, "Client", partial(Client, sleep=lambda _: None))
+    monkeypatch.setattr(subcommand, "EdgeClient", partial(EdgeClient, sleep=lambda _: None))
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def test_an_edge_with_the_build_is_well_and_the_command_says_who_answered(shop, 
     assert code == 0
     lines = said.splitlines()
     assert re.fullmatch(
-        rf"Build b1 at {edge.url}/static/b1/: 52 questions, all well, \d+\.\d s", lines[0]
+        rf"Build b1 at {edge.url}/static/b1/: 52 probes, all passed, \d+\.\d s", lines[0]
     )
-    assert lines[1] == "  49 answers from AmazonS3, at FRA56-P1, Miss from cloudfront"
+    assert lines[1] == "  49 responses from AmazonS3, at FRA56-P1, Miss from cloudfront"
 
 
 def test_a_few_assets_of_the_oldest_build_are_asked_for(shop, edge):
@@ -107,7 +107,7 @@ def test_a_page_alone_is_one_question(shop, edge):
     html = f'<link rel="stylesheet" href="{shop.storage.url("css/app.css")}">'.encode()
     edge.twist = lambda request, reply: Reply(200, {}, html) if request.path == "/cart" else reply
     said, code = verify("--page", f"{edge.url}/cart")
-    assert (code, ": 1 question, all well" in said) == (0, True)
+    assert (code, ": 1 probe, all passed" in said) == (0, True)
     said, code = verify("b0", "--page", f"{edge.url}/cart")
     assert code == 1
     assert "its build is 'b1', expected 'b0'" in said
@@ -203,7 +203,7 @@ def test_without_an_answer_of_s3_the_edge_is_verified_and_it_is_said(shop, edge,
         given = {"cdn_domain": edge.url, "origin": origin}
         with site(shop.sources.parent, options=given, BUILD_VERSION="b1"):
             assert verify("--edge")[1] == 0
-    assert "No older build is asked for: " in caplog.text
+    assert "No older build is verified: " in caplog.text
 
 
 @contextmanager

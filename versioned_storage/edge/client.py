@@ -1,4 +1,4 @@
-"""How the edge is asked: one GET at a time over kept connections, bodies digested as they come."""
+"""GET requests to the edge over kept-alive connections; bodies are digested while they arrive."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from ..build.codecs import Decoding
 from ..constants import ENCODINGS
 from ..errors import VersionedStorageError
 
-#: How often a question is put before no answer, or a 5xx, is taken for the answer.
+#: Requests made for one probe when the edge does not answer, or answers with a 5xx.
 ATTEMPTS = 3
-#: Seconds before the second attempt; before the third it is twice that.
+#: Seconds before the second attempt, and half the seconds before the third.
 PAUSE = 0.5
-#: Bytes that are read at once. A decoder can make much of them, so they are few.
+#: Bytes read at once. They are few, because a decoder can make many bytes of one.
 CHUNK = 16 * 1024
-#: Decoded bytes that are kept of a body, to see what kind of thing it is.
+#: Decoded bytes of a body that are kept, to recognise its format.
 START = 512
 
 
-class NoAnswer(VersionedStorageError):
-    """The edge gave no answer, or not all of one; ``passing`` says that it may the next time."""
+class NoResponse(VersionedStorageError):
+    """The edge did not answer, or its response broke off; ``is_transient`` if a retry may help."""
 
-    def __init__(self, url: str, reason: str, remedy: str, *, passing: bool) -> None:
+    def __init__(self, url: str, reason: str, remedy: str, *, is_transient: bool) -> None:
         self.url = url
         self.reason = reason
         self.remedy = remedy
-        self.passing = passing
-        super().__init__(f"{url} gave no answer: {reason}. {remedy}")
+        self.is_transient = is_transient
+        super().__init__(f"{url} did not respond: {reason}. {remedy}")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back.
+class EdgeResponse:
+    """A response of the edge.
 
-    ``headers`` are looked up in any case. ``received`` counts the bytes of the body as they came,
-    ``integrity`` is the sha384 of what they decode to, in the form of Subresource Integrity; it is
-    None where they are not what Content-Encoding says. ``start`` is the beginning, decoded.
+    ``headers`` are case-insensitive. ``received`` is the number of body bytes as they were sent.
+    ``integrity`` is the sha384 of the decoded body in the format of Subresource Integrity, or None
+    if the body does not decode as Content-Encoding says. ``start`` is the decoded beginning.
     """
 
     status: int
@@ -61,23 +61,23 @@ class Answer:
 
     @property
     def served_by(self) -> str:
-        """Who says to have answered: the server, the place of the edge, hit or miss."""
+        """The server, the edge location, and cache hit or miss, as the response names them."""
         headers = self.headers
-        server = headers.get("Server") or headers.get("Via") or "a server without a name"
-        place = headers.get("X-Amz-Cf-Pop")
+        server = headers.get("Server") or headers.get("Via") or "an unnamed server"
+        location = headers.get("X-Amz-Cf-Pop")
         cache = next((headers[name] for name in _CACHE_HEADERS if headers.get(name)), None)
-        return ", ".join(filter(None, (server, place and f"at {place}", cache)))
+        return ", ".join(filter(None, (server, location and f"at {location}", cache)))
 
 
-# CloudFront and Fastly, Cloudflare, nginx by custom.
+# CloudFront and Fastly, Cloudflare, nginx by convention.
 _CACHE_HEADERS = ("X-Cache", "CF-Cache-Status", "X-Cache-Status")
 
 
-class Client:
-    """Asks; one for all threads.
+class EdgeClient:
+    """Makes the requests; one client is shared by all threads.
 
-    ``timeout`` is in seconds, for the connection and for each wait for more of the answer.
-    HTTPS_PROXY and its kin are honoured, and the system's certificates.
+    ``timeout`` is in seconds, for the connection and for each wait for more bytes. It honours
+    HTTPS_PROXY and its kin and uses the system's certificates.
     """
 
     def __init__(
@@ -91,30 +91,29 @@ class Client:
         self.connections = connections
         self.sleep = sleep
 
-    def ask(self, url: str, headers: Mapping[str, str], *, keep: int = START) -> Answer:
-        """GET ``url``; ``keep`` is how many decoded bytes the answer has. Follows no redirect.
+    def get(self, url: str, headers: Mapping[str, str], *, keep: int = START) -> EdgeResponse:
+        """Request ``url``, follow no redirect, and keep ``keep`` decoded bytes of the body.
 
-        Raises `NoAnswer`. What may pass, a 5xx included, is tried again a little.
+        Retries a 5xx and a transient failure. Raises `NoResponse`.
         """
         for attempt in range(1, ATTEMPTS):
             try:
-                answer = self._exchange(url, headers, keep)
-            except NoAnswer as error:
-                if not error.passing:
+                response = self._get_once(url, headers, keep)
+            except NoResponse as error:
+                if not error.is_transient:
                     raise
             else:
-                if answer.status < 500:
-                    return answer
+                if response.status < 500:
+                    return response
             self.sleep(PAUSE * attempt)
-        return self._exchange(url, headers, keep)
+        return self._get_once(url, headers, keep)
 
-    def _exchange(self, url: str, headers: Mapping[str, str], keep: int) -> Answer:
-        sent = {"User-Agent": f"django-versioned-storage/{__version__}", **headers}
+    def _get_once(self, url: str, headers: Mapping[str, str], keep: int) -> EdgeResponse:
         try:
             response = self._pools_for(url).request(
                 "GET",
                 url,
-                headers=sent,
+                headers={"User-Agent": f"django-versioned-storage/{__version__}", **headers},
                 redirect=False,
                 retries=False,
                 timeout=self.timeout,
@@ -122,14 +121,18 @@ class Client:
                 decode_content=False,
             )
             with response:
-                body = _Body(response.headers.get("Content-Encoding", ""), keep)
+                digest = _BodyDigest(response.headers.get("Content-Encoding", ""), keep)
                 for chunk in response.stream(CHUNK, decode_content=False):
-                    body.take(chunk)
+                    digest.update(chunk)
                 response.release_conn()
         except exceptions.HTTPError as error:
-            raise _no_answer(url, error, self.timeout) from error
-        return Answer(
-            response.status, response.headers, body.received, body.integrity(), bytes(body.start)
+            raise _no_response(url, error, self.timeout) from error
+        return EdgeResponse(
+            response.status,
+            response.headers,
+            digest.received,
+            digest.integrity(),
+            bytes(digest.start),
         )
 
     def _pools_for(self, url: str) -> urllib3.PoolManager:
@@ -152,56 +155,56 @@ class Client:
         }
 
 
-class _Body:
-    """Digests a body while it comes, so that no more than a chunk of it is in memory."""
+class _BodyDigest:
+    """Digests a body while it arrives, so that only a chunk of it is in memory."""
 
     def __init__(self, coding: str, keep: int) -> None:
         self.received = 0
         self.start = bytearray()
         self._keep = keep
         coding = coding.strip().lower()
-        self._decodable = coding in ("", "identity", *ENCODINGS)
+        self._is_decodable = coding in ("", "identity", *ENCODINGS)
         self._decoding = Decoding(coding if coding in ENCODINGS else None)
 
-    def take(self, chunk: bytes) -> None:
+    def update(self, chunk: bytes) -> None:
         self.received += len(chunk)
-        if self._decodable:
+        if self._is_decodable:
             decoded = self._decoding.take(chunk)
             self.start += decoded[: self._keep - len(self.start)]
 
     def integrity(self) -> str | None:
-        return self._decoding.integrity if self._decodable else None
+        return self._decoding.integrity if self._is_decodable else None
 
 
-def _no_answer(url: str, error: exceptions.HTTPError, timeout: float) -> NoAnswer:
-    wait = "A new distribution takes minutes: 'verify --edge --wait 600' keeps asking."
+def _no_response(url: str, error: exceptions.HTTPError, timeout: float) -> NoResponse:
+    new = "A new distribution takes minutes: 'verify --edge --wait 600' retries until then."
     match error:
         case exceptions.NameResolutionError():
-            reason, remedy = "its host has no address", f"Correct cdn_domain. {wait}"
+            reason, remedy = "DNS lookup failed", f"Correct cdn_domain. {new}"
         case exceptions.SSLError():
-            reason = f"TLS failed ({_said(error)})"
-            remedy = "Give the CDN a certificate for this host that everybody trusts."
+            reason = f"TLS failed ({_reason(error)})"
+            remedy = "Give the CDN a certificate for this host from a public authority."
         case exceptions.ProxyError():
-            reason, remedy = f"the proxy failed ({_said(error)})", "Correct HTTPS_PROXY."
+            reason, remedy = f"the proxy failed ({_reason(error)})", "Correct HTTPS_PROXY."
         case exceptions.NewConnectionError():
-            reason = f"no connection ({_said(error)})"
-            remedy = f"Correct cdn_domain, or see that its server runs. {wait}"
+            reason = f"the connection failed ({_reason(error)})"
+            remedy = f"Correct cdn_domain, or start its server. {new}"
         case exceptions.TimeoutError():
-            reason = f"nothing came for {timeout:g} s"
-            remedy = "See that the edge reaches its origin, or give it longer with --timeout."
-            return NoAnswer(url, reason, remedy, passing=True)
+            reason = f"no data for {timeout:g} s"
+            remedy = "Check that the edge reaches its origin, or raise --timeout."
+            return NoResponse(url, reason, remedy, is_transient=True)
         case exceptions.ProtocolError():
-            reason = f"it broke off ({_said(error)})"
-            remedy = "See that the origin sends as many bytes as its Content-Length says."
-            return NoAnswer(url, reason, remedy, passing=True)
+            reason = f"the response broke off ({_reason(error)})"
+            remedy = "Check that the origin sends as many bytes as its Content-Length says."
+            return NoResponse(url, reason, remedy, is_transient=True)
         case _:
-            reason, remedy = _said(error), "Correct the URL."
-    return NoAnswer(url, reason, remedy, passing=False)
+            reason, remedy = _reason(error), "Correct the URL."
+    return NoResponse(url, reason, remedy, is_transient=False)
 
 
-def _said(error: BaseException) -> str:
-    """The words of what was wrong first: urllib3 wraps what the system said."""
-    inner = next((one for one in error.args if isinstance(one, BaseException)), error.__cause__)
+def _reason(error: BaseException) -> str:
+    """Return the message of the innermost error: urllib3 wraps that of the system."""
+    inner = next((arg for arg in error.args if isinstance(arg, BaseException)), error.__cause__)
     if inner is not None:
-        return _said(inner)
+        return _reason(inner)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

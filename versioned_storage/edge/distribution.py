@@ -12,7 +12,7 @@ from .yaml import Value
 
 #: What the edge fetches from: the bucket; the application; the bucket and, where S3 itself fails,
 #: the application.
-Kind = Literal["s3", "pull", "both"]
+OriginKind = Literal["s3", "pull", "both"]
 
 #: Policies that AWS keeps for every account.
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
@@ -51,7 +51,7 @@ class Distribution:
     ``cache_policy`` is the id of a policy to use instead of one of the stack's own.
     """
 
-    kind: Kind
+    kind: OriginKind
     constants: Constants
     location: str = ""
     app: str | None = None

@@ -40,7 +40,7 @@ class FunctionTooLarge(VersionedStorageError):
 
 
 @dataclass(frozen=True)
-class Compressed:
+class CompressionRules:
     """Which files have encodings, and which: the two options, or what a build records of them.
 
     ``encodings`` are names in the order of the table, ``skip`` the extensions that have none.
@@ -50,28 +50,28 @@ class Compressed:
     skip: tuple[str, ...] = SKIP_COMPRESS_EXTENSIONS
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Compressed:
+    def of(cls, manifest: Manifest) -> CompressionRules:
         """What that build has. Of a manifest that Django wrote: nothing."""
         encodings = tuple(name for name in ENCODINGS if name in manifest.encoders)
         return cls(encodings, manifest.skip_compress_extensions)
 
-    def __and__(self, other: Compressed) -> Compressed:
+    def __and__(self, other: CompressionRules) -> CompressionRules:
         """What both have."""
-        return Compressed(
+        return CompressionRules(
             tuple(name for name in self.encodings if name in other.encodings),
             tuple(sorted({*self.skip, *other.skip})),
         )
 
-    def less_than(self, other: Compressed) -> str:
+    def less_than(self, other: CompressionRules) -> str:
         """What ``other`` has that this has not, for people; empty where there is nothing."""
         encodings = [name for name in other.encodings if name not in self.encodings]
         extensions = names_text([f".{name}" for name in self.skip if name not in other.skip])
         return " and ".join([*encodings, *([f"encoded {extensions} files"] if extensions else [])])
 
 
-def shared(settings: Compressed, builds: Iterable[Compressed]) -> Compressed:
+def shared(settings: CompressionRules, builds: Iterable[CompressionRules]) -> CompressionRules:
     """What the functions may ask for: what the settings say and every one of the builds has."""
-    return reduce(Compressed.__and__, builds, settings)
+    return reduce(CompressionRules.__and__, builds, settings)
 
 
 @dataclass(frozen=True)
@@ -84,21 +84,21 @@ class Constants:
 
     prefix: str = "/static/"
     manifest: str = MANIFEST_NAME
-    compressed: Compressed = Compressed()
+    compression: CompressionRules = CompressionRules()
     headers: Mapping[str, str] = field(default_factory=lambda: dict(RESPONSE_HEADERS))
 
     def without_encodings(self) -> Constants:
         """The same for an edge that leaves the choice to the origin."""
-        return replace(self, compressed=replace(self.compressed, encodings=()))
+        return replace(self, compression=replace(self.compression, encodings=()))
 
     def data(self, name: str) -> Mapping[str, object]:
         """What the function of that name reads."""
         negotiated = {
             "encodings": [
                 {"name": encoding, "suffix": ENCODINGS[encoding].suffix}
-                for encoding in self.compressed.encodings
+                for encoding in self.compression.encodings
             ],
-            "skip": sorted(_SUFFIXES.union(self.compressed.skip)),
+            "skip": sorted(_SUFFIXES.union(self.compression.skip)),
         }
         if name == VIEWER_REQUEST:
             return {"prefix": self.prefix, "manifest": self.manifest, **negotiated}

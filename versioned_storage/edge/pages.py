@@ -1,18 +1,18 @@
-"""The static files that a page names: each must be one of the build, and be served."""
+"""The static files that a page refers to: each must belong to the build and be served."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
 
 from ..build.manifest import Asset, Manifest
-from .client import Answer, Client, NoAnswer
-from .questions import Fault, Outcome, Question, as_a_browser
+from ..errors import Fault
+from .client import EdgeClient, EdgeResponse, NoResponse
+from .probes import Probe, ProbeResult, browser_probe, no_response
 
-#: Bytes of a page that are read; what it names is mostly in its head.
+#: Bytes of a page that are read; most of its references are in its head.
 PAGE_LIMIT = 4 * 1024 * 1024
 _HTML: Mapping[str, str] = {"Accept": "text/html", "Accept-Encoding": "identity"}
 _URLS = frozenset({"src", "href", "poster", "data", "content"})
@@ -20,8 +20,8 @@ _LISTS_OF_URLS = frozenset({"srcset", "imagesrcset"})
 
 
 @dataclass(frozen=True)
-class Named:
-    """A URL that a page names, absolute and without a fragment; None for what it does not say."""
+class PageReference:
+    """A URL in an element of a page, absolute and without a fragment, and its attributes."""
 
     url: str
     integrity: str | None = None
@@ -29,10 +29,10 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Page(Question):
-    """A page of the site, which has to name the files of one build and of no other.
+class PageProbe(Probe):
+    """A page of the site, which must refer to the files of one build only.
 
-    Builds are at ``cdn_url`` and, by ``static_path``, on the page's own host. ``known`` names the
+    Builds are at ``cdn_url`` and, by ``static_path``, on the page's own host. ``paths`` names
     assets by their integrity.
     """
 
@@ -40,123 +40,125 @@ class Page(Question):
     manifest: Manifest
     cdn_url: str
     static_path: str
-    known: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
 
-    def put(self, client: Client) -> Outcome:
+    def run(self, client: EdgeClient) -> Iterable[ProbeResult]:
         try:
-            answer = client.ask(self.url, _HTML, keep=PAGE_LIMIT)
-        except NoAnswer as error:
-            fault = self._fault(self.url, "the page", error.reason, "an answer", error.remedy)
-            return Outcome((fault,), unanswered=True)
-        if answer.status != 200:
-            return Outcome((self._status(answer),), (answer.served_by,))
-        named = [one for one in names_in(self.url, answer.start) if self._is_static(one.url)]
-        if not named:
-            return Outcome((self._nothing(),), (answer.served_by,))
-        outcomes = [outcome for one in named for outcome in self._outcomes(one, client)]
-        return Outcome(
-            tuple(fault for outcome in outcomes for fault in outcome.faults),
-            (answer.served_by, *(name for outcome in outcomes for name in outcome.served_by)),
-        )
+            response = client.get(self.url, _HTML, keep=PAGE_LIMIT)
+        except NoResponse as error:
+            yield no_response(error, {})
+            return
+        references = [
+            reference
+            for reference in references_in(self.url, response.start)
+            if any(reference.url.startswith(place) for place in self._places())
+        ]
+        faults = tuple(self._page_faults(response, references))
+        yield ProbeResult(self.url, {}, faults, response.served_by)
+        if not faults:
+            for reference in references:
+                yield from self._reference_results(reference, client)
 
-    def _is_static(self, url: str) -> bool:
-        return any(url.startswith(place) for place in self._places())
+    def _page_faults(
+        self, response: EdgeResponse, references: list[PageReference]
+    ) -> Iterator[Fault]:
+        if response.status != 200:
+            location = response.headers.get("Location")
+            status = f"{response.status} to {location}" if location else str(response.status)
+            remedy = "Give the URL of a page that needs no redirect and no login."
+            yield Fault("status of the page", status, "200", remedy)
+        elif not references:
+            expected = f"some below {' or '.join(dict.fromkeys(self._places()))}"
+            remedy = "Give a page that uses {% static %}, of a site with DEBUG off."
+            yield Fault("number of static files", "0", expected, remedy)
 
     def _places(self) -> tuple[str, str]:
         return self.cdn_url, urljoin(self.url, self.static_path)
 
-    def _outcomes(self, named: Named, client: Client) -> Iterator[Outcome]:
-        """What is wrong with the name itself, then what comes of asking for it."""
-        fault = partial(self._fault, named.url)
-        place = next(place for place in self._places() if named.url.startswith(place))
-        path = unquote(urlsplit(named.url.removeprefix(place)).path)
-        build, _, name = path.partition("/")
+    def _reference_results(
+        self, reference: PageReference, client: EdgeClient
+    ) -> Iterator[ProbeResult]:
+        """Yield what is wrong with the reference itself, then with the file behind it."""
+        place = next(place for place in self._places() if reference.url.startswith(place))
+        path = unquote(urlsplit(reference.url.removeprefix(place)).path)
         if not path or path.endswith("/"):
-            # A place and no file: what {% get_static_prefix %} gives to a script.
+            # {% get_static_prefix %}, for a script.
             return
+        name = path.partition("/")[2]
+        asset = self.manifest.assets.get(name) or self.manifest.asset(name)
+        headers = {"on": self.url}
+        if fault := self._wrong_path(path, asset):
+            yield ProbeResult(reference.url, headers, (fault,))
+        elif asset is not None:
+            faults = tuple(self._attribute_faults(reference, asset))
+            yield ProbeResult(reference.url, headers, faults)
+            yield from browser_probe(asset, reference.url, path, paths=self.paths).run(client)
+
+    def _wrong_path(self, path: str, asset: Asset | None) -> Fault | None:
+        build, _, name = path.partition("/")
+        expected = repr(self.manifest.build)
         if self.manifest.asset(path) is not None:
             remedy = f"Write {{% static '{path}' %}} in the template."
-            yield Outcome((fault("its build", "none", repr(self.manifest.build), remedy),))
-            return
+            return Fault("its build", "none", expected, remedy)
         if build != self.manifest.build:
             remedy = "The page is of another deploy: run its application with this BUILD_VERSION."
-            yield Outcome((fault("its build", repr(build), repr(self.manifest.build), remedy),))
-            return
-        asset = self.manifest.assets.get(name) or self.manifest.asset(name)
+            return Fault("its build", repr(build), expected, remedy)
         if asset is None:
             remedy = "Collect the file, or correct the name in the template."
-            yield Outcome((fault("its name", repr(name), "one of the manifest", remedy),))
-            return
-        yield Outcome(tuple(self._integrity(named, asset)))
-        yield as_a_browser(asset, named.url, path, known=self.known).put(client)
+            return Fault("its name", repr(name), "one of the manifest", remedy)
+        return None
 
-    def _integrity(self, named: Named, asset: Asset) -> Iterator[Fault]:
-        if named.integrity is None:
+    def _attribute_faults(self, reference: PageReference, asset: Asset) -> Iterator[Fault]:
+        if reference.integrity is None:
             return
-        fault = partial(self._fault, named.url)
         remedy = "Take it from the manifest: {% load versioned_static %}, {% static_integrity %}."
-        if asset.integrity not in named.integrity.split():
-            yield fault("its integrity", named.integrity, asset.integrity, remedy)
-        elsewhere = urlsplit(named.url)[:2] != urlsplit(self.url)[:2]
-        if elsewhere and named.crossorigin is None:
-            remedy = "A browser refuses integrity on another origin without it: add crossorigin."
-            yield fault("its crossorigin", "none", "anonymous", remedy)
-
-    def _status(self, answer: Answer) -> Fault:
-        location = answer.headers.get("Location")
-        found = f"{answer.status} to {location}" if location else str(answer.status)
-        remedy = "Give the URL of a page that answers without a redirect and a login."
-        return self._fault(self.url, "status of the page", found, "200", remedy)
-
-    def _nothing(self) -> Fault:
-        expected = f"some below {' or '.join(dict.fromkeys(self._places()))}"
-        remedy = "Give a page that uses {% static %}; and see that its DEBUG is off."
-        return self._fault(self.url, "number of static files", "0", expected, remedy)
-
-    def _fault(self, url: str, what: str, found: str, expected: str, remedy: str) -> Fault:
-        asked = {} if url == self.url else {"on": self.url}
-        return Fault(url, asked, what, found, expected, remedy)
+        if asset.integrity not in reference.integrity.split():
+            yield Fault("its integrity", reference.integrity, asset.integrity, remedy)
+        is_cross_origin = urlsplit(reference.url)[:2] != urlsplit(self.url)[:2]
+        if is_cross_origin and reference.crossorigin is None:
+            remedy = "Add crossorigin: without it a browser refuses integrity of another origin."
+            yield Fault("its crossorigin", "none", "anonymous", remedy)
 
 
-def names_in(page_url: str, html: bytes) -> list[Named]:
-    """What the elements of a page name, each URL once; inline styles and scripts are not read."""
+def references_in(page_url: str, html: bytes) -> list[PageReference]:
+    """Return the references of a page's elements, each URL once; inline code is not read."""
     parser = _Parser(page_url)
     parser.feed(html.decode(errors="replace"))
     parser.close()
-    return list(parser.named.values())
+    return list(parser.references.values())
 
 
 class _Parser(HTMLParser):
     def __init__(self, page_url: str) -> None:
         super().__init__()
-        self.named: dict[str, Named] = {}
+        self.references: dict[str, PageReference] = {}
         self._base = page_url
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        # A browser takes the first of an attribute that is there twice, and so do we.
-        given = {name: value or "" for name, value in reversed(attrs)}
-        if tag == "base" and given.get("href"):
-            self._base = _joined(self._base, given["href"])
+        # Browsers take the first of a repeated attribute.
+        attributes = {name: value or "" for name, value in reversed(attrs)}
+        if tag == "base" and attributes.get("href"):
+            self._base = _absolute(self._base, attributes["href"])
             return
-        for url in _urls(given):
-            absolute = _joined(self._base, url)
-            named = Named(absolute, given.get("integrity"), given.get("crossorigin"))
-            if named.integrity is not None or absolute not in self.named:
-                self.named[absolute] = named
+        integrity, crossorigin = attributes.get("integrity"), attributes.get("crossorigin")
+        for url in _urls(attributes):
+            absolute = _absolute(self._base, url)
+            if integrity is not None or absolute not in self.references:
+                self.references[absolute] = PageReference(absolute, integrity, crossorigin)
 
 
-def _joined(base: str, url: str) -> str:
+def _absolute(base: str, url: str) -> str:
     try:
         return urljoin(base, url.strip()).partition("#")[0]
     except ValueError:
-        # A bracket that is never closed: no URL, so nothing of ours.
+        # An unclosed bracket: not a URL, so not one of the build.
         return base
 
 
-def _urls(given: Mapping[str, str]) -> Iterator[str]:
-    for name, value in given.items():
+def _urls(attributes: Mapping[str, str]) -> Iterator[str]:
+    for name, value in attributes.items():
         if name in _URLS:
             yield value
         elif name in _LISTS_OF_URLS:
-            # Each is a URL and a width or a density. Ours have no comma: it is quoted in them.
-            yield from (one.split()[0] for one in value.split(",") if one.strip())
+            # Candidates are a URL and a width or a density. The build's URLs have no bare comma.
+            yield from (candidate.split()[0] for candidate in value.split(",") if candidate.strip())

@@ -14,17 +14,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...build.manifest import Manifest, UnreadableManifest
-from ...edge import policies
+from ...edge import cloudfront
+from ...edge.cache_policy import objections
 from ...edge.cloudformation import Stack, Template, alarms
-from ...edge.distribution import Distribution, Domain, Kind
-from ...edge.functions import Compressed, Constants, shared
+from ...edge.distribution import Distribution, Domain, OriginKind
+from ...edge.functions import CompressionRules, Constants, shared
 from ...edge.yaml import dump
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, VersionedStorageError
 from ...origin import record
 from ...origin.problems import OriginError
+from ...origin.record import State
 from ...progress import log_summary, logger
 from ...site import Site
 from ...text import count_text
+from .invalidate import cloudfront_of
 
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.IGNORECASE)
 _PRINCIPAL = re.compile(r"arn:[a-z-]+:(?:iam|sts)::\d{12}:\S+")
@@ -69,7 +72,7 @@ class NoDomain(ConfigurationError):
 class NoApplication(ConfigurationError):
     """The edge is to ask the application, and does not know where that is."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: OriginKind) -> None:
         self.kind = kind
         super().__init__(
             f"With --origin {kind} CloudFront asks the application: add --app-domain HOST, for "
@@ -135,15 +138,14 @@ def _matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
 
 
 def _stack(site: Site, options: Mapping[str, Any]) -> Stack:
-    kind: Kind = options["origin"] or ("pull" if site.options.origin is None else "s3")
+    kind: OriginKind = options["origin"] or ("pull" if site.options.origin is None else "s3")
     if kind != "s3" and options["app_domain"] is None:
         raise NoApplication(kind)
     origin = None if kind == "pull" else site.origin
     # Everything below the path is made public.
     site.static_url.check_holds_builds(site.options.cdn_domain)
     if policy := options["cache_policy"]:
-        for warning in policies.warnings(policy, kind, site.options.origin):
-            logger.warning("Cache policy %s: %s", policy, warning)
+        _check_cache_policy(site, policy, kind)
     return Stack(
         distribution=Distribution(
             kind=kind,
@@ -163,6 +165,16 @@ def _stack(site: Site, options: Mapping[str, Any]) -> Stack:
     )
 
 
+def _check_cache_policy(site: Site, policy: str, kind: OriginKind) -> None:
+    try:
+        config = cloudfront.cache_policy(cloudfront_of(site), policy)
+    except VersionedStorageError as error:
+        logger.warning("Cache policy %s was not checked: %s", policy, error)
+        return
+    for objection in objections(config, kind):
+        logger.warning("Cache policy %s: %s", policy, objection)
+
+
 def _domain(site: Site, options: Mapping[str, Any]) -> Domain | None:
     """The domain of the settings, unless CloudFront assigned it."""
     url = site.options.cdn_domain or site.static_url.origin
@@ -180,7 +192,7 @@ def _domain(site: Site, options: Mapping[str, Any]) -> Domain | None:
 
 
 def _constants(site: Site) -> Constants:
-    settings = Compressed(site.options.encodings, site.options.skip_compress_extensions)
+    settings = CompressionRules(site.options.encodings, site.options.skip_compress_extensions)
     builds = {**_on_s3(site), **_on_disk(site)}
     for build, found in sorted(builds.items()):
         if less := found.less_than(settings):
@@ -188,16 +200,16 @@ def _constants(site: Site) -> Constants:
     log_summary(
         f"The functions ask for what the settings and {count_text(len(builds), 'build')} share"
     )
-    compressed = shared(settings, builds.values())
+    compression = shared(settings, builds.values())
     return Constants(
         prefix=site.static_url.path,
         manifest=site.storage.manifest_name,
-        compressed=compressed,
+        compression=compression,
         headers=site.options.response_headers,
     )
 
 
-def _on_disk(site: Site) -> dict[str, Compressed]:
+def _on_disk(site: Site) -> dict[str, CompressionRules]:
     """What each build in STATIC_ROOT has that the middleware would serve."""
     name, found = site.storage.manifest_name, {}
     for build in site.builds_on_disk():
@@ -207,11 +219,11 @@ def _on_disk(site: Site) -> dict[str, Compressed]:
         except UnreadableManifest as error:
             logger.warning("What %s has is not considered: %s", build, error)
             continue
-        found[build] = Compressed.of(manifest)
+        found[build] = CompressionRules.of(manifest)
     return found
 
 
-def _on_s3(site: Site) -> dict[str, Compressed]:
+def _on_s3(site: Site) -> dict[str, CompressionRules]:
     """What each published build has; none before there is a bucket."""
     if site.options.origin is None:
         return {}
@@ -221,8 +233,9 @@ def _on_s3(site: Site) -> dict[str, Compressed]:
         if error.code != "NoSuchBucket":
             logger.warning("What the builds on S3 have is not considered: %s", error)
         return {}
+    records = [stored.record for stored in held]
     return {
-        one.record.build: Compressed(one.record.encodings, one.record.skip_compress_extensions)
-        for one in held
-        if one.record.state is record.State.PUBLISHED
+        record.build: CompressionRules(record.encodings, record.skip_compress_extensions)
+        for record in records
+        if record.state is State.PUBLISHED
     }

@@ -9,17 +9,16 @@ could not be looked at is none.
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from django.core.management.color import Style
 
 from ...build.manifest import Manifest
-from ...edge import expected, questions
-from ...edge.client import Client
-from ...edge.questions import Outcome, Request
+from ...edge import expectations
+from ...edge.client import EdgeClient
+from ...edge.probes import FileProbe, ProbeResult, build_probes, missing_file_url
 from ...errors import VersionedStorageError
 from ...origin import record
 from ...origin.doctor import Doctor
@@ -110,7 +109,7 @@ def _examined(site: Site) -> Iterator[Finding]:
         if reached:
             build, manifest = _build(site, origin)
             yield build
-    yield from _edge(site, manifest, Client(timeout=TIMEOUT))
+    yield from _edge(site, manifest, EdgeClient(timeout=TIMEOUT))
 
 
 def _build(site: Site, origin: S3Origin) -> tuple[Finding, Manifest | None]:
@@ -132,24 +131,24 @@ def _build(site: Site, origin: S3Origin) -> tuple[Finding, Manifest | None]:
     return Finding("build", Level.WARNING, found, remedy), None
 
 
-def _edge(site: Site, manifest: Manifest | None, client: Client) -> Iterator[Finding]:
+def _edge(site: Site, manifest: Manifest | None, client: EdgeClient) -> Iterator[Finding]:
     cdn = site.options.cdn_domain or site.static_url.origin
     if not cdn:
         yield Finding("CDN", Level.UNKNOWN, "cdn_domain is not set: pages link to the application")
         return
     base = f"{'https:' if cdn.startswith('//') else ''}{cdn}{site.static_url.path}"
-    name = f"not-there-{uuid4().hex}.css"
-    outcome = Request(f"{base}{name}", expected.unknown_name).put(client)
-    yield _of_answer("CDN", outcome, f"{base} answers, and not for a name that is not there")
-    if outcome.unanswered or manifest is None or not manifest.assets:
+    results = FileProbe(missing_file_url(base), expectations.missing_file).run(client)
+    yield _of_results("CDN", results, f"{base} responds, and refuses a missing file")
+    no_response = all(result.served_by is None for result in results)
+    if no_response or manifest is None or not manifest.assets:
         return
-    smallest = min(manifest.assets.values(), key=lambda one: (one.size, one.name))
+    smallest = min(manifest.assets.values(), key=lambda asset: (asset.size, asset.name))
     url = f"{base}{manifest.build}/"
-    for question in questions.of_build(manifest, url, assets=[smallest]):
-        outcome = question.put(client)
-        if outcome.faults:
+    for probe in build_probes(manifest, url, assets=[smallest]):
+        results = list(probe.run(client))
+        if any(result.faults for result in results):
             break
-    yield _of_answer("CDN, a file", outcome, f"{smallest.name} of {manifest.build} is well")
+    yield _of_results("CDN, a file", results, f"{smallest.name} of {manifest.build} is served")
 
 
 def _style_of(level: Level, style: Style) -> Callable[[str], str]:
@@ -162,8 +161,8 @@ def _style_of(level: Level, style: Style) -> Callable[[str], str]:
     return styles[level]
 
 
-def _of_answer(check: str, outcome: Outcome, well: str) -> Finding:
-    if not outcome.faults:
-        return Finding(check, Level.OK, well)
-    fault = outcome.faults[0]
-    return Finding(check, Level.FAILURE, str(fault), fault.remedy)
+def _of_results(check: str, results: Sequence[ProbeResult], passed: str) -> Finding:
+    for result in results:
+        for line, fault in zip(result.lines(), result.faults, strict=True):
+            return Finding(check, Level.FAILURE, line, fault.remedy)
+    return Finding(check, Level.OK, passed)

@@ -1,58 +1,95 @@
-"""Make CloudFront forget paths that are not versioned.
+"""Invalidate paths in CloudFront that are not versioned.
 
-For media files, robots.txt and the like: nothing in a build ever needs it, because each deploy has
-URLs of its own. A path that ends in * stands for all that begins so, and counts as one.
+For media files, robots.txt and the like. A build needs no invalidation, because each deploy has
+URLs of its own. A path that ends in * stands for all paths that begin with it, and counts as one.
 """
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ...edge.invalidation import (
-    Invalidated,
-    Invalidator,
-    cloudfront,
-    encoded,
-    find_distribution,
-)
+import boto3
+
+from ...edge import cloudfront
+from ...edge.cloudfront import encoded, find_distribution
 from ...errors import ConfigurationError
+from ...origin.connection import Connection
 from ...site import Site
+from ...text import count_text
 from ..arguments import seconds
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudfront import CloudFrontClient
 
 
 class NoDistribution(ConfigurationError):
-    """Neither --distribution nor cdn_domain says which distribution is meant."""
+    """Neither --distribution nor cdn_domain names a distribution."""
 
     def __init__(self) -> None:
         super().__init__(
-            "No distribution is named: give --distribution E2EXAMPLE, or set cdn_domain, by which "
-            "it is found."
+            "The distribution is unknown: add --distribution E2EXAMPLE, or set cdn_domain, by "
+            "which it is found."
         )
+
+
+@dataclass(frozen=True)
+class Invalidated:
+    """An invalidation; ``done`` is False if nobody waited for it."""
+
+    distribution: str
+    invalidation: str
+    paths: tuple[str, ...]
+    done: bool
+
+    ok = True
+
+    def text(self) -> str:
+        state = "done" if self.done else "in progress"
+        paths = count_text(len(self.paths), "path")
+        return f"{paths} of {self.distribution}: {self.invalidation}, {state}"
+
+    def data(self) -> dict[str, object]:
+        return {
+            "distribution": self.distribution,
+            "invalidations": [self.invalidation],
+            "paths": list(self.paths),
+            "done": self.done,
+        }
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="for example '/media/logo.png'")
     parser.add_argument(
-        "--distribution", metavar="ID", help="the distribution; found by cdn_domain unless given"
+        "--distribution", metavar="ID", help="the distribution (default: that of cdn_domain)"
     )
     parser.add_argument(
-        "--wait", type=seconds, metavar="SECONDS", help="wait that long for it to be done"
+        "--wait", type=seconds, metavar="SECONDS", help="wait up to SECONDS until it is done"
     )
 
 
 def run(site: Site, options: Mapping[str, Any]) -> Invalidated:
     static_path = site.static_url.path if site.options.wants_build else None
-    paths = [encoded(path, static_path=static_path) for path in options["paths"]]
-    host = urlsplit(site.options.cdn_domain or site.static_url.origin).hostname
-    client = cloudfront(site.options.origin)
+    encoded_paths = [encoded(path, static_path=static_path) for path in options["paths"]]
+    paths = tuple(dict.fromkeys(encoded_paths))
+    client = cloudfront_of(site)
     distribution = options["distribution"]
     if distribution is None:
+        host = urlsplit(site.options.cdn_domain or site.static_url.origin).hostname
         if host is None:
             raise NoDistribution
         distribution = find_distribution(client, host)
-    return Invalidator(client, distribution).invalidate(
-        list(dict.fromkeys(paths)), wait=options["wait"]
-    )
+    wait = options["wait"]
+    invalidation = cloudfront.invalidate(client, distribution, paths, wait=wait)
+    return Invalidated(distribution, invalidation, paths, done=wait is not None)
+
+
+def cloudfront_of(site: Site) -> CloudFrontClient:
+    """Return a client with the credentials of the origin option, or with those of the machine."""
+    if site.options.origin is None:
+        return cloudfront.connect(boto3.Session())
+    connection = Connection(site.options.origin, connections=1, timeout=None)
+    return cloudfront.connect(connection.session)

@@ -1,14 +1,14 @@
-"""Hold what S3 has of a build, or what the CDN serves of it, against its manifest.
+"""Check that S3, or the CDN, serves a build as its manifest says.
 
-Without --edge and --page it asks S3 for every object of the build: whether it is there, its size,
-its sha256 and its headers; with --deep it reads, decodes and digests each. --repair puts back what
-is missing or wrong, from the build directory, and nothing but the very bytes that were published.
+Without --edge and --page it checks each object of the build on S3: existence, size, sha256 and
+headers; with --deep it also downloads, decodes and digests each. --repair restores missing and
+damaged objects from the build directory, with exactly the bytes that were published.
 
-With --edge it asks the CDN for every asset by each of its names in every encoding, for names and
-files that it must not serve, and for a few assets of the oldest build that is kept, which fills the
-nearest edge's cache too. With --page it fetches pages of the site and checks the static files they
-name. It exits with 0 when all is well, so that a deploy switches traffic only then: with --wait it
-keeps asking until that is so, or the time is over.
+With --edge it requests every asset from the CDN by each of its names in every encoding, some names
+and files that must not be served, and a few assets of the oldest published build. That also fills
+the cache of the nearest edge. With --page it fetches pages of the site and checks the static files
+they refer to. The exit code is 0 if all checks passed, so that a deploy switches traffic only then;
+with --wait it retries failing checks first.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from functools import partial
 from typing import Any
 
 from ...build.compression import encode_file
-from ...edge.client import Client
-from ...edge.report import EdgeReport
-from ...edge.verify import verify_edge
+from ...edge.client import EdgeClient
+from ...edge.prober import EdgeReport, verify_edge
 from ...errors import ConfigurationError
 from ...origin.repair import Repairer
 from ...origin.verification import Verification
 from ...origin.verify import Verifier
 from ...site import Site
 from ..arguments import add_build, at_least_one, page_url, seconds
-from ..place import Place
+from ..edge_target import EdgeTarget
 
 
 class NothingToVerify(ConfigurationError):
@@ -36,33 +35,32 @@ class NothingToVerify(ConfigurationError):
 
     def __init__(self) -> None:
         super().__init__(
-            "Say what to verify: --edge asks the CDN for each asset of the build, --page URL "
-            "checks what a page names. Without them it is what S3 has, and the option origin is "
-            "not set."
+            "There is nothing to verify: the option origin is not set, so no build is on S3. Add "
+            "--edge to check what the CDN serves, or --page URL to check the files of a page."
         )
 
 
-class OfTheOrigin(ConfigurationError):
-    """A flag that is about S3 was given to a verification of the edge."""
+class OnlyForS3(ConfigurationError):
+    """A flag of the verification of S3 was combined with --edge or --page."""
 
     def __init__(self, flag: str) -> None:
         self.flag = flag
         super().__init__(
-            f"{flag} is about what S3 has, and --edge and --page are about what the CDN serves. "
-            f"Run 'python manage.py staticbuilds verify {flag}' first, and then again for the CDN."
+            f"{flag} is for the objects on S3, and --edge and --page are for the CDN. Run "
+            f"'python manage.py staticbuilds verify {flag}' first, then verify the CDN."
         )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_build(parser)
     parser.add_argument(
-        "--deep", action="store_true", help="read, decode and digest each object on S3"
+        "--deep", action="store_true", help="download, decode and digest each object on S3"
     )
     parser.add_argument(
-        "--repair", action="store_true", help="put back on S3 what is missing or wrong"
+        "--repair", action="store_true", help="restore missing and damaged objects on S3"
     )
     parser.add_argument(
-        "--edge", action="store_true", help="ask the CDN for each asset of the build"
+        "--edge", action="store_true", help="request each asset of the build from the CDN"
     )
     parser.add_argument(
         "--page",
@@ -70,27 +68,27 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="URL",
-        help="fetch this page and check each static file it names; can be given several times",
+        help="fetch this page and check each static file it refers to; can be repeated",
     )
     parser.add_argument(
         "--wait",
         type=seconds,
         default=0.0,
         metavar="SECONDS",
-        help="keep asking for what is not well yet for that long",
+        help="retry failing checks for up to SECONDS",
     )
     parser.add_argument(
         "--sample",
         type=at_least_one,
         metavar="ASSETS",
-        help="ask for that many assets, of all kinds and the same ones each time, and not for all",
+        help="check that many assets only, of all kinds and always the same ones",
     )
     parser.add_argument(
         "--timeout",
         type=seconds,
         default=10.0,
         metavar="SECONDS",
-        help="how long one answer may keep us waiting (10)",
+        help="how long to wait for one response (default: 10)",
     )
 
 
@@ -117,11 +115,12 @@ def _verify_origin(site: Site, options: Mapping[str, Any]) -> Verification:
 def _verify_edge(site: Site, options: Mapping[str, Any]) -> EdgeReport:
     for flag in ("--deep", "--repair"):
         if options[flag.removeprefix("--")]:
-            raise OfTheOrigin(flag)
-    place = Place.of(site, site.build(options["build"]))
-    asked = [
-        *(place.questions(options["sample"]) if options["edge"] else ()),
-        *(place.page(url) for url in options["page"]),
+            raise OnlyForS3(flag)
+    target = EdgeTarget.of(site, site.build(options["build"]))
+    probes = [
+        *(target.probes(options["sample"]) if options["edge"] else ()),
+        *(target.page_probe(url) for url in options["page"]),
     ]
-    subject = f"Build {place.build} at {place.url}"
-    return verify_edge(subject, asked, Client(timeout=options["timeout"]), wait=options["wait"])
+    subject = f"Build {target.build} at {target.url}"
+    client = EdgeClient(timeout=options["timeout"])
+    return verify_edge(subject, probes, client, wait=options["wait"])

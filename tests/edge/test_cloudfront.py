@@ -1,20 +1,18 @@
-"""Invalidations: which paths, how many at a time, and what CloudFront may say."""
+"""Invalidations: which paths, and what CloudFront may answer."""
 
 import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
 
-from versioned_storage.edge import invalidation
-from versioned_storage.edge.invalidation import (
-    InvalidationFailed,
-    Invalidator,
+from versioned_storage.edge.cloudfront import (
+    CloudFrontError,
     InvalidPath,
     StillInProgress,
     UnknownDistribution,
-    batches,
     encoded,
     find_distribution,
+    invalidate,
 )
 
 STATIC = "/static/"
@@ -77,7 +75,6 @@ def test_a_path_is_sent_as_cloudfront_takes_it(path, sent):
         ("robots.txt", "no slash"),
         ("*", "no slash"),
         ("/media/*/a.png", "at the end"),
-        ("/100%", "escapes nothing"),
     ],
 )
 def test_a_path_that_cloudfront_would_misread_is_refused(path, reason):
@@ -99,40 +96,14 @@ def test_without_builds_static_files_can_be_invalidated():
     assert encoded("/static/css/app.css", static_path=None) == "/static/css/app.css"
 
 
-def test_a_batch_is_no_larger_than_cloudfront_takes():
-    paths = [f"/{number}" for number in range(7000)]
-    assert [len(batch) for batch in batches(paths)] == [3000, 3000, 1000]
-    wild = [f"/{number}/*" for number in range(31)]
-    assert [len(batch) for batch in batches(wild)] == [15, 15, 1]
-    mixed = list(batches(["/a", *wild, "/b"]))
-    assert [len(batch) for batch in mixed] == [16, 15, 2]
-    assert [path for batch in mixed for path in batch] == ["/a", *wild, "/b"]
-    assert list(batches([])) == []
+def test_all_paths_are_one_invalidation(stub):
+    sent = {"Paths": {"Quantity": 2, "Items": ["/a", "/b"]}, "CallerReference": ANY}
+    request = {"DistributionId": "E1", "InvalidationBatch": sent}
+    stub.add_response("create_invalidation", answered("InProgress"), request)
+    assert invalidate(stub.client, "E1", ["/a", "/b"]) == "I1"
 
 
-def test_a_second_batch_begins_when_the_first_is_done(stub, monkeypatch):
-    monkeypatch.setattr(invalidation, "MAX_PATHS", 2)
-
-    def batch(*paths):
-        sent = {"Paths": {"Quantity": len(paths), "Items": list(paths)}, "CallerReference": ANY}
-        return {"DistributionId": "E1", "InvalidationBatch": sent}
-
-    stub.add_response("create_invalidation", answered("InProgress"), batch("/a", "/b"))
-    stub.add_response("get_invalidation", answered("InProgress"), REQUEST)
-    stub.add_response("get_invalidation", answered("Completed"), REQUEST)
-    stub.add_response("create_invalidation", answered("InProgress", 2), batch("/c"))
-    done = Invalidator(stub.client, "E1").invalidate(["/a", "/b", "/c"])
-    assert done.text() == "3 paths of E1: I1, I2, in progress"
-    assert done.ok
-    assert done.data() == {
-        "distribution": "E1",
-        "invalidations": ["I1", "I2"],
-        "paths": ["/a", "/b", "/c"],
-        "done": False,
-    }
-
-
-def test_each_batch_has_a_reference_of_its_own(stub):
+def test_each_invalidation_has_a_reference_of_its_own(stub):
     references = []
     stub.client.meta.events.register(
         "provide-client-params.cloudfront.CreateInvalidation",
@@ -140,15 +111,14 @@ def test_each_batch_has_a_reference_of_its_own(stub):
     )
     for _ in range(2):
         stub.add_response("create_invalidation", answered("InProgress"))
-        Invalidator(stub.client, "E1").invalidate(["/a"])
+        invalidate(stub.client, "E1", ["/a"])
     assert len(set(references)) == 2
 
 
 def test_waiting_ends_when_cloudfront_is_done(stub):
     stub.add_response("create_invalidation", answered("InProgress"))
     stub.add_response("get_invalidation", answered("Completed"), REQUEST)
-    done = Invalidator(stub.client, "E1").invalidate(["/a"], wait=60)
-    assert done.text() == "1 path of E1: I1, done"
+    assert invalidate(stub.client, "E1", ["/a"], wait=60) == "I1"
 
 
 def test_waiting_longer_than_was_allowed_is_an_error(stub):
@@ -156,7 +126,7 @@ def test_waiting_longer_than_was_allowed_is_an_error(stub):
     stub.add_response("get_invalidation", answered("InProgress"), REQUEST)
     stub.add_response("get_invalidation", answered("InProgress"), REQUEST)
     with pytest.raises(StillInProgress, match="I1 of E1 is still in progress after 10 s"):
-        Invalidator(stub.client, "E1").invalidate(["/a"], wait=10)
+        invalidate(stub.client, "E1", ["/a"], wait=10)
 
 
 @pytest.mark.parametrize(
@@ -165,13 +135,13 @@ def test_waiting_longer_than_was_allowed_is_an_error(stub):
         ("AccessDenied", "cloudfront:CreateInvalidation"),
         ("TooManyInvalidationsInProgress", "in a few minutes"),
         ("NoSuchDistribution", "--distribution"),
-        ("SomethingElse", "may be invalidated again"),
+        ("SomethingElse", "same command again is safe"),
     ],
 )
 def test_what_cloudfront_refuses_is_said_with_what_mends_it(stub, code, advice):
     stub.add_client_error("create_invalidation", code, "It said no.", 400)
-    with pytest.raises(InvalidationFailed) as caught:
-        Invalidator(stub.client, "E1").invalidate(["/a"])
+    with pytest.raises(CloudFrontError) as caught:
+        invalidate(stub.client, "E1", ["/a"])
     assert str(caught.value).startswith(f"CreateInvalidation failed: {code}, It said no. ")
     assert advice in str(caught.value)
 
@@ -179,8 +149,8 @@ def test_what_cloudfront_refuses_is_said_with_what_mends_it(stub, code, advice):
 def test_a_refusal_while_waiting_is_said_too(stub):
     stub.add_response("create_invalidation", answered("InProgress"))
     stub.add_client_error("get_invalidation", "AccessDenied", "It said no.", 403)
-    with pytest.raises(InvalidationFailed, match="GetInvalidation failed: AccessDenied"):
-        Invalidator(stub.client, "E1").invalidate(["/a"], wait=10)
+    with pytest.raises(CloudFrontError, match="GetInvalidation failed: AccessDenied"):
+        invalidate(stub.client, "E1", ["/a"], wait=10)
 
 
 @pytest.fixture

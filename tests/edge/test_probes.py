@@ -1,0 +1,42 @@
+"""Which requests show whether the edge serves a build."""
+
+from tests.edge.conftest import FILES
+from tests.edge.verified import verified
+from versioned_storage.edge.client import EdgeClient
+from versioned_storage.edge.prober import verify_edge
+from versioned_storage.edge.probes import BROWSER, earlier_build_probes, sample
+
+
+def test_each_name_of_each_asset_is_asked_for_in_each_encoding(edge, build):
+    verified(edge, build)
+    asked = {(request.path, request.headers["accept-encoding"]) for request in edge.requests}
+    for name in ("data/a%20%2B%20b%20%C3%A9.json", "css/app.css"):
+        for accepted in ("identity", "br", "gzip", BROWSER):
+            assert (f"/static/b1/{name}", accepted) in asked
+    assert (build.path("fonts/a.woff2"), BROWSER) in asked
+    assert (build.path("fonts/a.woff2"), "br") not in asked
+
+
+def test_a_name_is_asked_for_in_each_way_that_references_spell_it(edge, build):
+    """{% static %} encodes a plus, a style sheet of an older build does not."""
+    verified(edge, build)
+    paths = {request.path for request in edge.requests}
+    assert {
+        "/static/b1/data/a%20%2B%20b%20%C3%A9.json",
+        "/static/b1/data/a%20+%20b%20%C3%A9.json",
+    } <= paths
+
+
+def test_sampling_takes_one_of_each_kind_first(build):
+    few = sample(build.manifest, 6)
+    assert {asset.name for asset in few} == set(FILES)
+    assert len(sample(build.manifest, 3)) == 3
+    assert sample(build.manifest, 3) == sample(build.manifest, 3)
+    assert len(sample(build.manifest, None)) == 6
+
+
+def test_an_earlier_build_is_asked_for_a_few_of_its_assets(edge, build):
+    base = f"{edge.url}/static/b1/"
+    few = list(earlier_build_probes(build.manifest, base))
+    assert len(few) == 5
+    assert verify_edge("Earlier", few, EdgeClient()).ok

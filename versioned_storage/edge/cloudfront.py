@@ -1,0 +1,191 @@
+"""CloudFront's API: invalidations, distributions and cache policies.
+
+Only paths that are not versioned need an invalidation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+
+from ..errors import VersionedStorageError
+from ..text import names_text
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudfront import CloudFrontClient
+    from mypy_boto3_cloudfront.type_defs import InvalidationBatchTypeDef
+
+#: Seconds between two requests for the state of an invalidation, which takes a minute or two.
+POLL = 5
+
+# What RFC 3986 allows in a path and a query, and what is encoded already.
+_SAFE = "/%?*~!$&'()+,;=:@-._"
+
+_ADVICE = {
+    "AccessDenied": "Grant cloudfront:CreateInvalidation and cloudfront:GetInvalidation on the "
+    "distribution, and cloudfront:ListDistributions to find it.",
+    "NoCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a "
+    "role.",
+    "NoSuchDistribution": "Correct --distribution, or leave it out: cdn_domain finds it.",
+    "TooManyInvalidationsInProgress": "Run it again in a few minutes, when others are done.",
+}
+
+
+class InvalidPath(VersionedStorageError):
+    """A path that cannot be invalidated."""
+
+    def __init__(self, path: str, reason: str, remedy: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path!r} cannot be invalidated: {reason}. {remedy}")
+
+
+class UnknownDistribution(VersionedStorageError):
+    """No distribution of this account has the host; ``domains`` are those that it has."""
+
+    def __init__(self, host: str, domains: Sequence[str]) -> None:
+        self.host = host
+        self.domains = tuple(domains)
+        super().__init__(
+            f"No CloudFront distribution of this account has the domain or the alias {host!r}; "
+            f"its distributions are {names_text(self.domains) or 'none'}. Name one with "
+            "--distribution, or use the credentials of the account that has it."
+        )
+
+
+class CloudFrontError(VersionedStorageError):
+    """CloudFront refused a request, or did not answer. ``code`` is its own, or botocore's."""
+
+    def __init__(self, operation: str, error: ClientError | BotoCoreError) -> None:
+        self.operation = operation
+        self.code = type(error).__name__
+        reason = str(error)
+        if isinstance(error, ClientError):
+            details = error.response.get("Error", {})
+            self.code = details.get("Code", "Unknown")
+            reason = details.get("Message", "") or self.code
+        advice = _ADVICE.get(self.code, "Running the same command again is safe.")
+        super().__init__(f"{operation} failed: {self.code}, {reason.rstrip('.')}. {advice}")
+
+
+class StillInProgress(VersionedStorageError):
+    """The invalidation takes longer than the caller was willing to wait."""
+
+    def __init__(self, distribution: str, invalidation: str, seconds: float) -> None:
+        self.distribution = distribution
+        self.invalidation = invalidation
+        super().__init__(
+            f"Invalidation {invalidation} of {distribution} is still in progress after "
+            f"{seconds:g} s. It continues without this command."
+        )
+
+
+def connect(session: boto3.Session) -> CloudFrontClient:
+    """Return a client. Raises `CloudFrontError`."""
+    # CloudFront has one endpoint for all regions.
+    config = Config(region_name="us-east-1", retries={"mode": "standard", "total_max_attempts": 5})
+    with _errors("Connecting to CloudFront"):
+        return session.client("cloudfront", config=config)
+
+
+def invalidate(
+    client: CloudFrontClient, distribution: str, paths: Sequence[str], *, wait: float | None = None
+) -> str:
+    """Invalidate encoded ``paths`` and return the id of the invalidation.
+
+    With ``wait``, wait up to that many seconds until it is done. Raises `CloudFrontError` and
+    `StillInProgress`.
+    """
+    batch: InvalidationBatchTypeDef = {
+        "Paths": {"Quantity": len(paths), "Items": list(paths)},
+        # CloudFront answers a repeated reference with the same invalidation: retries are safe.
+        "CallerReference": f"versioned-storage-{uuid4()}",
+    }
+    with _errors("CreateInvalidation"):
+        response = client.create_invalidation(DistributionId=distribution, InvalidationBatch=batch)
+    invalidation = response["Invalidation"]["Id"]
+    if wait is not None:
+        _wait(client, distribution, invalidation, wait)
+    return invalidation
+
+
+def find_distribution(client: CloudFrontClient, host: str) -> str:
+    """Return the id of the distribution with the domain or the alias ``host``.
+
+    Raises `UnknownDistribution` and `CloudFrontError`.
+    """
+    host = host.lower()
+    domains = []
+    with _errors("ListDistributions"):
+        for page in client.get_paginator("list_distributions").paginate():
+            for distribution in page["DistributionList"].get("Items", ()):
+                domains.append(distribution["DomainName"])
+                names = [distribution["DomainName"], *distribution["Aliases"].get("Items", ())]
+                if any(_matches(name.lower(), host) for name in names):
+                    return distribution["Id"]
+    raise UnknownDistribution(host, domains)
+
+
+def cache_policy(client: CloudFrontClient, policy_id: str) -> Mapping[str, Any]:
+    """Return the configuration of a cache policy. Raises `CloudFrontError`."""
+    with _errors("GetCachePolicy"):
+        response = client.get_cache_policy(Id=policy_id)
+    config: Mapping[str, Any] = response["CachePolicy"]["CachePolicyConfig"]
+    return config
+
+
+def encoded(path: str, *, static_path: str | None) -> str:
+    """Return a path as CloudFront accepts it. Raises `InvalidPath`.
+
+    ``static_path`` is the STATIC_URL path of a site with builds, where nothing needs it.
+    """
+    if not path.startswith("/"):
+        remedy = f"Paths begin with a slash: {'/' + path.lstrip('/')!r}."
+        raise InvalidPath(path, "it has no slash at its beginning", remedy)
+    if "*" in path[:-1]:
+        remedy = f"Shorten it to {path[: path.index('*') + 1]!r}, or name the paths."
+        raise InvalidPath(path, "a * is a wildcard only at the end of a path", remedy)
+    if static_path is not None and f"{path.removesuffix('*')}/".startswith(static_path):
+        remedy = (
+            "A new deploy has new URLs, and the old ones never change: leave it out. If a build is "
+            "wrong, publish another one under a new BUILD_VERSION, because no invalidation reaches "
+            "the browsers that cached it."
+        )
+        raise InvalidPath(path, f"everything below {static_path} is versioned", remedy)
+    return quote(path, safe=_SAFE)
+
+
+def _wait(client: CloudFrontClient, distribution: str, invalidation: str, seconds: float) -> None:
+    attempts = max(1, math.ceil(seconds / POLL))
+    with _errors("GetInvalidation"):
+        try:
+            client.get_waiter("invalidation_completed").wait(
+                DistributionId=distribution,
+                Id=invalidation,
+                WaiterConfig={"Delay": POLL, "MaxAttempts": attempts},
+            )
+        except WaiterError as error:
+            if "Error" in error.last_response:
+                raise ClientError(error.last_response, "GetInvalidation") from error
+            raise StillInProgress(distribution, invalidation, seconds) from error
+
+
+@contextmanager
+def _errors(operation: str) -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise CloudFrontError(operation, error) from error
+
+
+def _matches(name: str, host: str) -> bool:
+    # An alias can be *.example.com, which stands for one label.
+    return name == host or (name.startswith("*.") and host.partition(".")[2] == name[2:])

@@ -1,0 +1,199 @@
+"""The requests that show whether the edge serves a build, each with its expectation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from secrets import token_hex
+from typing import Protocol
+from urllib.parse import quote
+
+from django.utils.encoding import filepath_to_uri
+
+from ..build.manifest import Asset, Manifest
+from ..constants import ENCODINGS
+from ..errors import Fault
+from . import expectations
+from .client import EdgeClient, EdgeResponse, NoResponse
+from .expectations import PartOfAsset, WholeAsset, codings_for
+
+#: A browser's Accept-Encoding; CloudFront makes ``br,gzip`` of it with both flags of its policy.
+BROWSER = "gzip, deflate, br, zstd"
+#: Another origin than that of the files, as a page on the site's own domain has.
+ORIGIN = "https://elsewhere.example"
+#: The number of assets of an earlier build that are requested.
+EARLIER = 5
+
+# The characters that a reference in a style sheet or a module may leave bare in a path (RFC 3986,
+# 3.3); ``{% static %}`` encodes some of them.
+_BARE_IN_PATH = "/~!*()'$&+,;="
+
+_NO_PATHS: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """The faults of one response; ``headers`` are those of the request.
+
+    ``served_by`` names the server; it is None if nobody responded.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    faults: tuple[Fault, ...] = ()
+    served_by: str | None = None
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each fault, without the remedies."""
+        headers = ", ".join(f"{name}: {value}" for name, value in self.headers.items())
+        request = f"{self.url} ({headers})" if headers else self.url
+        yield from (f"{request}: {fault}" for fault in self.faults)
+
+
+class Probe(Protocol):
+    """One or more requests, and what their responses must be."""
+
+    def run(self, client: EdgeClient) -> Iterable[ProbeResult]:
+        """Make the requests and return their results. Raises nothing for what the edge does."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileProbe(Probe):
+    """One GET, and the expectation that yields the faults of its response."""
+
+    url: str
+    expectation: Callable[[EdgeResponse], Iterable[Fault]]
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Accept-Encoding": "identity"})
+
+    def run(self, client: EdgeClient) -> list[ProbeResult]:
+        try:
+            response = client.get(self.url, self.headers)
+        except NoResponse as error:
+            return [no_response(error, self.headers)]
+        faults = tuple(self.expectation(response))
+        return [ProbeResult(self.url, self.headers, faults, response.served_by)]
+
+
+@dataclass(frozen=True)
+class MissingFileProbe(Probe):
+    """Two requests for a name that no build has: its response must not stay in a cache."""
+
+    base_url: str
+
+    def run(self, client: EdgeClient) -> list[ProbeResult]:
+        # A new name each time, because a cache may still have the response for the last one.
+        url = missing_file_url(self.base_url)
+        results = FileProbe(url, expectations.missing_file).run(client)
+        if any(result.faults for result in results):
+            return results
+        client.sleep(expectations.NEGATIVE_TTL + 1.5)
+        return FileProbe(url, expectations.missing_file_again).run(client)
+
+
+def missing_file_url(base_url: str) -> str:
+    """Return a URL below ``base_url`` that no file can have."""
+    return f"{base_url}not-there-{token_hex(8)}.css"
+
+
+def no_response(error: NoResponse, headers: Mapping[str, str]) -> ProbeResult:
+    """Return the result of a request without a response."""
+    fault = Fault("response", f"missing ({error.reason})", "a response", error.remedy)
+    return ProbeResult(error.url, headers, (fault,))
+
+
+def build_probes(
+    manifest: Manifest,
+    base_url: str,
+    *,
+    assets: Iterable[Asset],
+    paths: Mapping[str, str] = _NO_PATHS,
+) -> Iterator[Probe]:
+    """Yield the probes of each of ``assets``: by each name, spelling and encoding.
+
+    ``base_url`` is that of the build; ``paths`` names assets by their integrity.
+    """
+    for asset in assets:
+        for path in _paths(manifest, asset):
+            url = _url(base_url, asset, path)
+            yield from asset_probes(asset, url, path, paths=paths)
+            if (spelled_in_css := _url(base_url, asset, path, safe=_BARE_IN_PATH)) != url:
+                yield browser_probe(asset, spelled_in_css, path, paths=paths)
+
+
+def asset_probes(
+    asset: Asset, url: str, path: str, *, paths: Mapping[str, str] = _NO_PATHS
+) -> Iterator[Probe]:
+    """Yield the probes of one URL: as a browser requests it, then in each encoding."""
+    yield browser_probe(asset, url, path, paths=paths)
+    yield FileProbe(url, WholeAsset(asset, path, (None,), paths))
+    for name in asset.encodings:
+        expectation = WholeAsset(asset, path, codings_for(asset, {name}), paths)
+        yield FileProbe(url, expectation, {"Accept-Encoding": name})
+
+
+def browser_probe(
+    asset: Asset, url: str, path: str, *, paths: Mapping[str, str] = _NO_PATHS
+) -> Probe:
+    """Return the request that a browser makes for a font or a module of another origin."""
+    codings = codings_for(asset, ENCODINGS.keys())
+    expectation = WholeAsset(asset, path, codings, paths, bare_plus="+" in url)
+    return FileProbe(url, expectation, {"Accept-Encoding": BROWSER, "Origin": ORIGIN})
+
+
+def earlier_build_probes(manifest: Manifest, base_url: str) -> Iterator[Probe]:
+    """Yield probes of a few assets of a build that open pages may still refer to."""
+    for asset in sample(manifest, EARLIER):
+        yield browser_probe(asset, _url(base_url, asset, asset.path), asset.path)
+
+
+def edge_probes(manifest: Manifest, base_url: str, private_urls: Iterable[str]) -> Iterator[Probe]:
+    """Yield what one file shows for all: missing names, private files, queries and ranges."""
+    yield MissingFileProbe(base_url)
+    for url in private_urls:
+        yield FileProbe(url, expectations.private_file)
+    assets = manifest.assets.values()
+    asset = max(assets, key=lambda asset: len(asset.encodings), default=None)
+    if asset is not None:
+        url = _url(base_url, asset, asset.path)
+        expectation = WholeAsset(asset, asset.path, (None,), _NO_PATHS)
+        # S3 obeys this parameter when the edge signs its requests.
+        yield FileProbe(f"{url}?response-content-type=text/html", expectation)
+    asset = next((asset for asset in assets if asset.size > 1), None)
+    if asset is not None:
+        headers = {"Accept-Encoding": "identity", "Range": "bytes=0-1"}
+        yield FileProbe(_url(base_url, asset, asset.path), PartOfAsset(asset), headers)
+
+
+def sample(manifest: Manifest, size: int | None) -> list[Asset]:
+    """Return ``size`` assets of as many extensions as possible, always the same; None for all."""
+    assets = sorted(manifest.assets.values(), key=lambda asset: asset.integrity)
+    if size is None or size >= len(assets):
+        return sorted(assets, key=lambda asset: asset.hashed_name)
+    # The first of each extension come before the second ones: types and rules go by extension.
+    counts: dict[str, int] = {}
+    ranks = []
+    for asset in assets:
+        extension = asset.name.rpartition(".")[2]
+        ranks.append(counts.setdefault(extension, 0))
+        counts[extension] += 1
+    ranked = sorted(zip(ranks, assets, strict=True), key=lambda pair: pair[0])
+    return [asset for _, asset in ranked[:size]]
+
+
+def paths_by_integrity(*manifests: Manifest) -> dict[str, str]:
+    """Return the path of each asset by its integrity, to name the owner of wrong bytes."""
+    return {
+        asset.integrity: asset.path for manifest in manifests for asset in manifest.assets.values()
+    }
+
+
+def _paths(manifest: Manifest, asset: Asset) -> list[str]:
+    paths = [asset.path, *([asset.original_path] if manifest.keep_originals else [])]
+    return list(dict.fromkeys(paths))
+
+
+def _url(base_url: str, asset: Asset, path: str, *, safe: str | None = None) -> str:
+    """Return the URL of ``path`` as ``{% static %}`` writes it, or with ``safe`` left bare."""
+    below = path.removeprefix(f"{asset.build}/")
+    return base_url + (quote(below, safe=safe) if safe else filepath_to_uri(below) or "")
