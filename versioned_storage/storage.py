@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from django.contrib.staticfiles.storage import ManifestFilesMixin
+from django.contrib.staticfiles.storage import ManifestFilesMixin, ManifestStaticFilesStorage
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage
+from django.utils import timezone
 from django.utils.encoding import filepath_to_uri
 
-from . import conf, startup, static_url
-from .build.manifest import UnreadableManifest
-from .collect import CollectsBuilds
+from . import conf, manifest_loader, startup, static_url
+from .build.directory import BuildDirectory, CannotWrite, writing
+from .build.manifest import Manifest, UnreadableManifest
+from .build.source_errors import BuildIsFrozen
+from .build.source_files import DigestedFile, PassingFile
+from .collect import Collector
 from .conf import Options
 from .errors import MissingBuildVersion, MissingEntry, MissingManifest, VersionedStorageError
+from .manifest_loader import ManifestLoader
 from .progress import logger
+from .static_root import complete_builds
 from .static_url import StaticURL
 
-_DJANGOS_ARGUMENTS = inspect.signature(FileSystemStorage.__init__).parameters.keys() - {"self"}
+_DJANGO_ARGUMENTS = inspect.signature(FileSystemStorage.__init__).parameters.keys() - {"self"}
 
 
-class VersionedStaticFilesStorage(CollectsBuilds):
+class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
     """Collects a build into ``STATIC_ROOT/<build version>/`` and publishes it.
 
     Takes the arguments of Django's ManifestStaticFilesStorage and every option of `Options`.
     Without a build version it is that storage, with compression. Raises ImproperlyConfigured for
-    an option that cannot be; what is only not configured yet is no error before it is needed.
+    an invalid option; what is not configured yet is no error before it is needed.
+
+    ``root`` is STATIC_ROOT, ``static_url`` the STATIC_URL without a build; each is None where the
+    site has not set it.
     """
+
+    manifest_storage: Storage
 
     def __init__(
         self,
@@ -39,11 +55,11 @@ class VersionedStaticFilesStorage(CollectsBuilds):
         manifest_storage: Storage | None = None,
         **kwargs: Any,
     ) -> None:
-        given = {name: kwargs.pop(name) for name in Options.names() & kwargs.keys()}
-        for name in sorted(kwargs.keys() - _DJANGOS_ARGUMENTS):
-            known = Options.names() | _DJANGOS_ARGUMENTS | {"manifest_storage"}
-            raise conf.UnknownOption(conf.STORAGE_OPTIONS, name, known)
-        self.options = Options.load(given)
+        arguments = {name: kwargs.pop(name) for name in Options.names() & kwargs.keys()}
+        for name in sorted(kwargs.keys() - _DJANGO_ARGUMENTS):
+            names = Options.names() | _DJANGO_ARGUMENTS | {"manifest_storage"}
+            raise conf.UnknownOption(conf.STORAGE_OPTIONS, name, names)
+        self.options = Options.load(arguments)
         if self.options.manifest_strict is not None:
             self.manifest_strict = self.options.manifest_strict
         if self.options.js_modules is not None:
@@ -55,16 +71,44 @@ class VersionedStaticFilesStorage(CollectsBuilds):
             self.static_url.check_holds_builds(self.options.cdn_domain)
         if self.build_version is not None and self.root is not None:
             directory = str(Path(self.root, self.build_version))
-        # Not ManifestFilesMixin's own __init__, which would read the manifest here.
+        # A subclass may have another `load_manifest`.
+        self._loader = ManifestLoader(lambda: self.load_manifest())
+        self._collector = Collector(self)
+        # Not ManifestFilesMixin's own __init__, which reads the manifest: a broken one would stop
+        # the collectstatic that mends it, and a missing one would be asked of the origin in
+        # processes that never show a page.
         super(ManifestFilesMixin, self).__init__(
             directory, self.static_url.plain() if self.static_url else None, *args, **kwargs
         )
-        self.manifest_storage: Storage = manifest_storage or self
-        self._begin_without_manifest()
-        self._begin_with_nothing_collected()
+        self.manifest_storage = manifest_storage or self
         startup.warn_if_not_installed()
 
-    # What a page asks
+    @property
+    def build_version(self) -> str | None:
+        """The build that this storage works on; None in the neutral layout."""
+        return self.options.build_version
+
+    @property
+    def base_url(self) -> str:
+        """The URL of the build, or of STATIC_URL in the neutral layout; ends with a slash."""
+        if self.static_url is None:
+            return ""
+        if self.build_version is None:
+            return self.static_url.plain()
+        return self.static_url.of_build(self.build_version, self.options.cdn_domain)
+
+    def build_directory(self) -> BuildDirectory:
+        """The directory of the build, which writes files with the modes of this storage."""
+        return BuildDirectory(
+            self.path(""),
+            file_mode=self.file_permissions_mode,
+            directory_mode=self.directory_permissions_mode,
+        )
+
+    def require_build(self) -> None:
+        """Raise `MissingBuildVersion` where a build version is needed and not set."""
+        if self.build_version is None and self.options.wants_build:
+            raise MissingBuildVersion(self._builds())
 
     @property
     def gives_plain_urls(self) -> bool:
@@ -75,7 +119,7 @@ class VersionedStaticFilesStorage(CollectsBuilds):
         """
         if conf.debug():
             return True
-        if self.options.manifest_strict is True or not self._is_tested():
+        if self.options.manifest_strict is True or not _is_tested():
             return False
         neutral = self.build_version is None and not self.options.wants_build
         return not (neutral and self.hashed_files)
@@ -84,8 +128,9 @@ class VersionedStaticFilesStorage(CollectsBuilds):
         """Return the URL of a file: of its hashed name in the build, or the plain one.
 
         Raises ImproperlyConfigured where a build version is needed and missing, ValueError for a
-        file that the manifest does not have, unless ``manifest_strict`` is off. Both are logged
-        once pages are served, because Django's own LOGGING shows no error of a page.
+        file that the manifest does not have, unless ``manifest_strict`` is off. What keeps every
+        page from its URLs is logged once pages are served, because Django's own LOGGING shows no
+        error of a page.
         """
         name = name or ""
         if self.gives_plain_urls and not force:
@@ -93,22 +138,235 @@ class VersionedStaticFilesStorage(CollectsBuilds):
         try:
             return self._build_url(name)
         except (OSError, VersionedStorageError) as error:
-            url = self._url_without_manifest(name, error)
+            url = self._url_before_serving(name, error)
             if url is not None:
                 return url
             if startup.may_serve_pages() and not isinstance(error, MissingEntry):
                 logger.error("{%% static %r %%} failed: %s", name, " ".join(str(error).split()))
             raise
 
-    def _url_without_manifest(self, name: str, error: Exception) -> str | None:
+    def stored_name(self, name: str) -> str:
+        """The hashed name of a file. Raises ValueError for an unknown one if manifest_strict."""
+        hashed_name = self.hashed_files.get(name)
+        if hashed_name is not None:
+            return hashed_name
+        clean_name = urlsplit(unquote(name)).path.strip()
+        # Django's way for a file of the manifest, and in the neutral layout without strictness,
+        # where the name has the hash of the file as it is now.
+        by_hash = self.build_version is None and not self.manifest_strict and self.hashed_files
+        if by_hash or self.hash_key(clean_name) in self.hashed_files:
+            return super().stored_name(name)
+        if not self.manifest_strict:
+            return unquote(name)
+        if self.manifest is None and not self.hashed_files:
+            raise MissingManifest(clean_name, self.manifest_places())
+        raise MissingEntry(clean_name, self.hashed_files)
+
+    @property
+    def hashed_files(self) -> dict[str, str]:
+        """The hashed name of each file: from the build directory, else from the origin.
+
+        Raises `OriginError` if the origin was asked and did not answer; for the next seconds
+        everybody gets that same error.
+        """
+        return self._loader.paths
+
+    @hashed_files.setter
+    def hashed_files(self, value: dict[str, str]) -> None:
+        self._loader.paths = value
+
+    @hashed_files.deleter
+    def hashed_files(self) -> None:
+        self._loader.forget()
+
+    @property
+    def manifest_hash(self) -> str:
+        """The hash of the manifest, as Django's storage has it."""
+        return self._loader.hash
+
+    @manifest_hash.setter
+    def manifest_hash(self, value: str) -> None:
+        self._loader.hash = value
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest that `hashed_files` comes from; None where there is none."""
+        _ = self.hashed_files  # loads it
+        return self._loader.manifest
+
+    def set_manifest(self, manifest: Manifest) -> None:
+        """Use a manifest that was made in this process."""
+        self._loader.manifest = manifest
+        self.hashed_files = dict(manifest.paths)
+
+    def read_manifest(self) -> str | None:  # type: ignore[override]  # as it is, not as stubbed
+        """The text of the manifest on disk; None where there is none.
+
+        Raises `UnreadableManifest` for what is not text, and OSError.
+        """
+        if self.manifest_storage is self and not self.location:
+            return None
+        try:
+            text: str | None = super().read_manifest()
+        except UnicodeDecodeError as error:
+            raise UnreadableManifest(self.manifest_name, f"it is not UTF-8 ({error})") from error
+        return text
+
+    def load_manifest(self) -> tuple[dict[str, str], str]:  # type: ignore[override]  # likewise
+        """The paths and the hash of the manifest; empty where there is none."""
+        text = self.read_manifest()
+        if text is not None:
+            manifest: Manifest | None = Manifest.from_json(text, name=self.manifest_name)
+        else:
+            manifest = self.published_manifest()
+        self._loader.manifest = manifest
+        return ({}, "") if manifest is None else (dict(manifest.paths), manifest.hash)
+
+    def save_manifest(self) -> None:
+        """Write the manifest of `hashed_files`, whole or not at all."""
+        paths = dict(sorted(self._loader.loaded_paths.items()))
+        listed = json.dumps(list(paths.items())).encode()
+        self.manifest_hash = self.file_hash("", ContentFile(listed)) or ""
+        manifest = self._loader.manifest or Manifest({})
+        manifest = self._loader.manifest = replace(manifest, paths=paths, hash=self.manifest_hash)
+        text = manifest.to_json().encode()
+        if self.manifest_storage is self:
+            self.build_directory().write(self.manifest_name, (text,))
+            return
+        if self.manifest_storage.exists(self.manifest_name):
+            self.manifest_storage.delete(self.manifest_name)
+        self.manifest_storage.save(self.manifest_name, ContentFile(text))
+
+    def published_manifest(self) -> Manifest | None:
+        """The manifest that the origin has; None where the build is not published.
+
+        None too where no page needs it, because test suites must not reach for the network. Raises
+        `OriginError` if the origin does not answer.
+        """
+        in_tests = self.options.manifest_strict is not True and conf.in_test_environment()
+        if in_tests or not self.manifest_strict:
+            return None
+        return manifest_loader.published_manifest(self.options, self.static_url)
+
+    def manifest_places(self) -> list[str]:
+        """Where a manifest is looked for, in that order, for people."""
+        places = [str(Path(self.location, self.manifest_name))] if self.location else []
+        url = manifest_loader.published_url(self.options, self.static_url)
+        return [*places, url] if url else places
+
+    def file_hash(self, name: str, content: File[Any] | None = None) -> Any:
+        """The first 12 hex digits of the MD5 of ``content``, as Django's."""
+        if isinstance(content, DigestedFile):
+            return content.digest.md5[:12]
+        return super().file_hash(name, content)
+
+    def post_process(
+        self, paths: dict[str, tuple[Storage, str]], dry_run: bool = False, **options: Any
+    ) -> Iterator[Any]:
+        """Make the build of the collected files, and publish it where there is an origin.
+
+        Yields ``(name, hashed name, processed)`` as collectstatic expects it. What is wrong with
+        the sources is yielded in place of ``processed``, as Django does; what is wrong with the
+        disk or the origin is raised.
+        """
+        yield from self._collector.run(paths, dry_run=dry_run)
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """As Django's, for ``collectstatic --clear``.
+
+        The manifest comes first, so that a build is no longer complete before it loses a file. In
+        the neutral layout the builds beside it are left out: ``--clear`` must not delete them.
+        """
+        try:
+            directories, files = super().listdir(path)
+        except NotADirectoryError as error:
+            raise CannotWrite(error.filename or self.path(path), error) from error
+        if Path(self.path(path)) == Path(self.location):
+            files.sort(key=lambda name: name != self.manifest_name)
+            if self.build_version is None:
+                builds = self._builds()
+                directories = [name for name in directories if name not in builds]
+        return directories, files
+
+    def exists(self, name: str) -> bool:
+        """As Django's; what collectstatic asks first, before it opens a source.
+
+        The first time it raises `UnusableFiles` for sources that cannot be opened.
+        """
+        self._collector.check_sources()
+        return super().exists(name)
+
+    def get_modified_time(self, name: str) -> datetime:
+        """As Django's; in a complete build every file is as new as can be.
+
+        collectstatic then leaves it alone. A complete build is immutable, and whether it was made
+        of the same sources is for `post_process` to say, by their content.
+        """
+        if self._collector.complete_manifest() or self._collector.is_manifest(name):
+            # Aware or naive as Django's are; also newer than a source from the future.
+            return datetime.max.replace(tzinfo=timezone.now().tzinfo)
+        return super().get_modified_time(name)
+
+    def delete(self, name: str) -> None:
+        """As Django's, but of a complete build only the manifest, which `--clear` deletes first.
+
+        Raises `BuildIsFrozen` for all else of it, `CannotWrite` where the disk refuses.
+        """
+        self._collector.begin()
+        if self._collector.was_completed_meanwhile(name) and name != self.manifest_name:
+            return
+        if self._collector.is_of_complete_build(name) and name != self.manifest_name:
+            raise BuildIsFrozen(str(self.build_version), name)
+        with writing(self.path(name)):
+            super().delete(name)
+
+    def save(self, name: str | None, content: IO[Any], max_length: int | None = None) -> str:
+        """As Django's, but for a source with the manifest's name, which `post_process` reports.
+
+        A file of a build that another process has completed meanwhile stays as it is.
+        """
+        if name is not None:
+            self._collector.begin()
+            if self._collector.is_manifest(name) or self._collector.was_completed_meanwhile(name):
+                return name
+        saved: str = super().save(name, content, max_length)
+        return saved
+
+    def _save(self, name: str, content: File[Any]) -> str:
+        self._collector.begin()
+        passing = PassingFile(content)
+        with writing(self.path(name)):
+            if getattr(self, "_allow_overwrite", False):
+                # It may be the second name of a hashed file, which must not change with it.
+                Path(self.path(name)).unlink(missing_ok=True)
+            saved: str = super()._save(name, passing)  # type: ignore[misc]  # not in the stubs
+        if passing.digest is not None:
+            self._collector.add_digest(saved, passing.digest)
+        return saved
+
+    def _build_url(self, name: str) -> str:
+        if self.build_version is None and self.options.wants_build:
+            if self.manifest_strict:
+                raise MissingBuildVersion(self._builds())
+            return self._plain_url(name)
+        if name in self.hashed_files:
+            return _join(self.base_url, self.stored_name(name))
+        path, tail = _split(name)
+        if path and not path.endswith("/"):
+            path = self.stored_name(path)
+        return _join(self.base_url, path) + tail
+
+    def _plain_url(self, name: str) -> str:
+        path, tail = _split(name)
+        return _join(self.static_url.plain() if self.static_url else "", unquote(path)) + tail
+
+    def _url_before_serving(self, name: str, error: Exception) -> str | None:
         """Return the URL below the build for code that asks before any page is served.
 
         A module that calls ``static()`` while it is imported must not stop the commands that make
         the build. None where the error stands: the origin did not answer, for example.
         """
-        if startup.may_serve_pages():
-            return None
-        reason = _reason_without_manifest(error)
+        reason = None if startup.may_serve_pages() else _reason_to_go_on(error)
         if reason is None:
             return None
         path, tail = _split(name)
@@ -129,48 +387,18 @@ class VersionedStaticFilesStorage(CollectsBuilds):
             )
         return url
 
-    def _build_url(self, name: str) -> str:
-        if self.build_version is None and self.options.wants_build:
-            if self.manifest_strict:
-                raise MissingBuildVersion(self._builds())
-            return self._plain_url(name)
-        if name in self.hashed_files:
-            return _join(self.base_url, self.stored_name(name))
-        path, tail = _split(name)
-        if path and not path.endswith("/"):
-            path = self.stored_name(path)
-        return _join(self.base_url, path) + tail
-
-    def stored_name(self, name: str) -> str:
-        """The hashed name of a file. Raises ValueError for an unknown one if manifest_strict."""
-        hashed_name = self.hashed_files.get(name)
-        if hashed_name is not None:
-            return hashed_name
-        clean_name = urlsplit(unquote(name)).path.strip()
-        # Django's way where the file is known, and in the neutral layout without strictness, where
-        # it is the hash of the file that is there now.
-        by_hash = self.build_version is None and not self.manifest_strict and self.hashed_files
-        if by_hash or self.hash_key(clean_name) in self.hashed_files:
-            return super().stored_name(name)
-        if not self.manifest_strict:
-            return unquote(name)
-        if self.manifest is None and not self.hashed_files:
-            raise MissingManifest(clean_name, self.manifest_places())
-        raise MissingEntry(clean_name, self.hashed_files)
-
-    @staticmethod
-    def _is_tested() -> bool:
-        # Modules are imported before the test environment is set up.
-        before = conf.is_test_run() and not startup.may_serve_pages() and startup.is_importing()
-        return before or conf.in_test_environment()
-
-    def _plain_url(self, name: str) -> str:
-        path, tail = _split(name)
-        return _join(self.static_url.plain() if self.static_url else "", unquote(path)) + tail
+    def _builds(self) -> list[str]:
+        return complete_builds(self.root, self.manifest_name)
 
 
-def _reason_without_manifest(error: Exception) -> str | None:
-    """Say why code that asks before any page is served gets a URL anyway; None if it does not."""
+def _is_tested() -> bool:
+    # Modules are imported before the test environment is set up.
+    before = conf.is_test_run() and not startup.may_serve_pages() and startup.is_importing()
+    return before or conf.in_test_environment()
+
+
+def _reason_to_go_on(error: Exception) -> str | None:
+    """Return why code that asks before any page is served gets a URL; None if it gets none."""
     if isinstance(error, MissingManifest):
         return "there is no manifest yet"
     if isinstance(error, MissingBuildVersion) and startup.is_importing():
@@ -182,7 +410,7 @@ def _reason_without_manifest(error: Exception) -> str | None:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """A name as a URL has it: the path, and the query and the fragment after it."""
+    """Split a name as a URL has it: the path, and the query and the fragment after it."""
     ends = [end for end in (name.find("?"), name.find("#")) if end >= 0]
     end = min(ends, default=len(name))
     return name[:end], name[end:]
