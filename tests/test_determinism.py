@@ -32,11 +32,11 @@ OPTIONS = {"encodings": ["br", "gzip"], "skip_compress_extensions": ["png"]}
 
 #: What every Python, every Django and every machine makes of FILES. It changes with
 #: `versioned_storage.build.manifest.FORMAT`, and never without.
-CONTENT = "732b89184277c32cbb7f531c01d5b7613f44981b49536af925e6494aebd8f19f"
+CONTENT = "a6dc5fedd2cdbc21888912fbcff7500c65663119e24a113f8662c27ea9cda52c"
 NAMES = {
     "app.webmanifest": "app.aae91a6a91dc.webmanifest",
-    "css/a.css": "css/a.36fac34817e2.css",
-    "css/b.css": "css/b.36fac34817e2.css",
+    "css/a.css": "css/a.36f34561eb0e.css",
+    "css/b.css": "css/b.36f34561eb0e.css",
     "css/c.css": "css/c.828a3a76b0ec.css",
     "css/d.css": "css/d.79a8aa7cef7b.css",
     "css/d.css.map": "css/d.css.99914b932bd3.map",
@@ -45,7 +45,7 @@ NAMES = {
     "img/ünï #1.svg": "img/ünï #1.677433a0892a.svg",
     "js/app.js": "js/app.e0b655631a0e.js",
     "js/app.js.map": "js/app.js.99914b932bd3.map",
-    "main.css": "main.679cc4fd88db.css",
+    "main.css": "main.2c67e4880caa.css",
 }
 
 PROGRAM = """

@@ -26,7 +26,7 @@ T = TypeVar("T")
 VERSION = "1.1"
 READABLE_VERSIONS = ("1.0", "1.1")
 #: Of what this package adds and of how it makes builds; a part of the content digest.
-FORMAT = 1
+FORMAT = 2
 
 # Not the system's table: a build's types are the same wherever it is made.
 _KNOWN_TYPES = MediaTypes(extra_types=MEDIA_TYPES)
