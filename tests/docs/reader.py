@@ -66,7 +66,7 @@ class Reader:
     port: int = field(default_factory=lambda: _free_port())
     _running: ExitStack = field(default_factory=ExitStack)
     _server: subprocess.Popen[str] | None = None
-    _environment: dict[str, str] = field(default_factory=lambda: _environment())
+    environment: dict[str, str] = field(default_factory=lambda: dict(_environment()))
 
     def __enter__(self) -> Reader:
         return self
@@ -80,23 +80,36 @@ class Reader:
             if block.language == "console":
                 yield from self._run_all(block)
             elif block.title:
-                self._write(block)
+                self.write(block.title, block.text)
+
+    def output(self, command: str) -> str:
+        """Run a command that has to succeed, and return what it printed."""
+        completed = self.run(command)
+        assert completed.returncode == 0, f"{command}\n{completed.stdout}{completed.stderr}"
+        return completed.stdout + completed.stderr
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command and wait for it."""
         return subprocess.run(
             ["bash", "-c", self._here(command)],
             cwd=self.directory,
-            env=self._environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
 
+    def write(self, title: str, text: str) -> None:
+        """Write a file, or add to the end of it."""
+        path = self.directory / title.removesuffix(_AT_THE_END)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.read_text() if title.endswith(_AT_THE_END) else ""
+        path.write_text(before + text)
+
     def setting(self, **environment: str) -> None:
         """Set environment variables, as ``export`` does."""
-        self._environment.update(environment)
+        self.environment.update(environment)
 
     def _run_all(self, block: Block) -> Iterator[tuple[str, str, str]]:
         for call in block.text.removeprefix("$ ").split("\n$ "):
@@ -108,15 +121,7 @@ class Reader:
             elif _SERVES.search(command):
                 yield command, expected, self._serve(command)
             else:
-                completed = self.run(command)
-                assert completed.returncode == 0, f"{command}\n{completed.stderr}"
-                yield command, expected, completed.stdout + completed.stderr
-
-    def _write(self, block: Block) -> None:
-        path = self.directory / block.title.removesuffix(_AT_THE_END)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        before = path.read_text() if block.title.endswith(_AT_THE_END) else ""
-        path.write_text(before + block.text)
+                yield command, expected, self.output(command)
 
     def _serve(self, command: str) -> str:
         if command == "make edge":
@@ -136,7 +141,7 @@ class Reader:
         server = subprocess.Popen(
             command,
             cwd=self.directory,
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
