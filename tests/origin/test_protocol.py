@@ -394,6 +394,8 @@ THEMES = {
 MIXED_BASES = ("damage", "encoders", "everything")
 #: Only AWS honours the conditions on copies; without them these are not safe.
 CONDITIONAL_COPIES = ("abandon", *MIXED_BASES)
+#: More requests than a process makes.
+ALL = 99
 USUAL_EVENTS = ("", "", "", "", "kill before", "kill after", "wait")
 
 
@@ -409,7 +411,22 @@ class Turn:
 def turns(theme: str) -> st.SearchStrategy[list[Turn]]:
     events = USUAL_EVENTS + THEMES[theme] * 2
     turn = st.builds(Turn, st.integers(0, 3), st.integers(1, 9), st.sampled_from(events))
-    return st.lists(turn, max_size=40)
+    crossing = st.builds(
+        crossed, st.integers(0, 20), st.integers(1, 30), st.sampled_from(THEMES[theme] or ("",))
+    )
+    return st.one_of(st.lists(turn, max_size=40), crossing)
+
+
+def crossed(before: int, meanwhile: int, event: str) -> list[Turn]:
+    """Something happens at one request of the first publisher; the second one goes on then."""
+    return [
+        Turn(0, before),
+        # The operator, whom there is then, makes two requests.
+        Turn(3, 2, event) if event == "abandon" else Turn(1, 1, event),
+        Turn(1, meanwhile),
+        Turn(0, ALL),
+        Turn(1, ALL),
+    ]
 
 
 def happens(event: str, bucket: Bucket, processes: list[Process]) -> None:
@@ -507,6 +524,16 @@ def test_no_published_build_ever_lacks_an_object_or_has_a_wrong_one(machines, mo
 @pytest.mark.parametrize("theme", THEMES)
 def test_not_in_many_more_schedules_either(machines, monkeypatch, theme):
     explore(machines, monkeypatch, theme, MANY)
+
+
+@pytest.mark.parametrize("event", ["sleep", "abandon"])
+@pytest.mark.parametrize("past", ["nothing", "another build"])
+def test_a_publisher_may_sleep_or_lose_its_lease_at_each_request(
+    machines, monkeypatch, past, event
+):
+    for before in range(16):
+        schedule = crossed(before, 30, event)
+        check(machines, monkeypatch, "everything", past, "blue", (True, False), schedule)
 
 
 def explore(machines, monkeypatch, theme: str, examples: int) -> None:

@@ -10,9 +10,11 @@ import pytest
 
 from tests.s3 import front, options, refusal
 from versioned_storage.build.manifest import Asset, Manifest
-from versioned_storage.origin import record
+from versioned_storage.origin import lease, record
 from versioned_storage.origin.problems import OriginError
-from versioned_storage.origin.record import Record, State, UnreadableRecord
+from versioned_storage.origin.prune import Pruner
+from versioned_storage.origin.publisher import Publisher
+from versioned_storage.origin.record import NewerRecord, Record, State, UnreadableRecord
 from versioned_storage.origin.s3 import S3Origin
 
 
@@ -39,11 +41,11 @@ def test_the_record_is_outside_of_what_the_edge_may_read():
 
 
 NOW = datetime(2026, 1, 31, 12, 30, tzinfo=timezone.utc)
-CLAIMED = Record("b1", State.PUBLISHING, "c0ffee", NOW, base="b0")
-PUBLISHED = CLAIMED.published(manifest(), NOW)
+LEASED = Record("b1", State.PUBLISHING, "c0ffee", NOW, base="b0")
+PUBLISHED = LEASED.published(manifest(), NOW)
 
 
-@pytest.mark.parametrize("written", [CLAIMED, PUBLISHED, PUBLISHED.released(NOW)])
+@pytest.mark.parametrize("written", [LEASED, PUBLISHED, PUBLISHED.released(NOW)])
 def test_a_record_reads_back_as_it_was_written(written):
     assert Record.from_json(written.to_json(), name="x") == written
 
@@ -64,7 +66,7 @@ def test_the_first_line_has_all_but_the_manifest():
 def test_what_was_published_is_remembered_when_it_is_given_up():
     assert PUBLISHED.released(NOW).state is State.RETIRED
     assert PUBLISHED.leased(NOW, None).released(NOW).state is State.RETIRED
-    assert CLAIMED.released(NOW).state is State.ABANDONED
+    assert LEASED.released(NOW).state is State.ABANDONED
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_what_is_no_record_is_an_error_that_names_it(data):
 
 
 def test_a_state_of_a_later_version_is_none_that_is_understood():
-    data = CLAIMED.to_json().replace(b'"publishing"', b'"hibernating"')
+    data = LEASED.to_json().replace(b'"publishing"', b'"hibernating"')
     with pytest.raises(UnreadableRecord, match="'hibernating' is not a valid State"):
         Record.from_json(data, name="x")
 
@@ -111,10 +113,10 @@ def test_a_record_is_json_that_no_cache_keeps(bucket):
 
 def test_a_record_is_only_replaced_by_who_has_seen_it(bucket):
     origin = S3Origin(bucket.options())
-    first = record.write(origin, CLAIMED, None)
-    assert record.write(origin, CLAIMED, None) is None
+    first = record.write(origin, LEASED, None)
+    assert record.write(origin, LEASED, None) is None
     second = record.write(origin, PUBLISHED, first)
-    assert record.write(origin, CLAIMED, first) is None
+    assert record.write(origin, LEASED, first) is None
     found = record.read(origin, "b1")
     assert (found.etag, found.record.state) == (second, State.PUBLISHED)
 
@@ -137,7 +139,7 @@ def test_a_write_whose_answer_was_lost_is_known_as_ones_own(bucket):
 
     with front(bucket.endpoint, loses_the_answer) as s3:
         origin = S3Origin(bucket.options(endpoint_url=s3.url))
-        etag = record.write(origin, CLAIMED, None)
+        etag = record.write(origin, LEASED, None)
     assert etag == record.read(S3Origin(bucket.options()), "b1").etag
 
 
@@ -180,3 +182,53 @@ def test_a_record_that_may_not_be_read_is_an_error():
         with pytest.raises(OriginError) as denied:
             record.read(S3Origin(options(s3.url, "bucket")), "b1")
     assert denied.value.status == 403
+
+
+def test_a_record_has_the_number_of_its_format():
+    assert json.loads(PUBLISHED.to_json())["format"] == record.FORMAT
+
+
+def old(written):
+    """The record as the package wrote it before records had a format number."""
+    stored = json.loads(written.to_json())
+    del stored["format"]
+    stored["effort"] = stored.pop("publish_id")
+    stored["writing"] = stored.pop("write_id")
+    manifest = json.dumps(stored.pop("manifest"))
+    return f'{json.dumps(stored)[:-1]}, "manifest":\n{manifest}}}\n'.encode()
+
+
+@pytest.mark.parametrize("written", [LEASED, PUBLISHED])
+def test_a_record_without_a_format_number_is_read(written):
+    written = replace(written, publish_id="of-a-publish", write_id="of-a-write")
+    assert Record.from_json(old(written), name="x") == written
+    head = old(written).partition(b"\n")[0]
+    assert Record.from_json(head, name="x", head=True) == replace(written, manifest=None)
+
+
+@pytest.mark.parametrize("format_", [record.FORMAT + 1, 99, "2"])
+def test_a_record_of_a_later_format_is_not_read(format_):
+    data = json.dumps({"format": format_, "state": "shared", "manifest": None}).encode()
+    with pytest.raises(NewerRecord) as newer:
+        Record.from_json(data, name="s3://bucket/builds/b1.json")
+    assert str(newer.value) == (
+        f"s3://bucket/builds/b1.json has the record format {format_}, and this version of "
+        "django-versioned-storage reads formats up to 1. Nothing was changed. Upgrade the package "
+        "to the version that published the build."
+    )
+
+
+def test_a_record_of_a_later_format_is_never_rewritten(bucket, tmp_path):
+    """Neither by a publisher, a pruner nor by hand."""
+    data = PUBLISHED.to_json().replace(b'"format": 1', b'"format": 2')
+    bucket.put("builds/b1.json", data)
+    origin = S3Origin(bucket.options())
+    pruner = Pruner(origin, "static/", 2)
+    for work in (
+        lambda: Publisher(origin, "static/", 2).publish(manifest(), tmp_path),
+        lambda: lease.abandon(origin, "b1"),
+        lambda: list(pruner.execute(pruner.plan(keep=1, older_than=timedelta(0)))),
+    ):
+        with pytest.raises(NewerRecord):
+            work()
+    assert bucket.get("builds/b1.json")["Body"] == data
