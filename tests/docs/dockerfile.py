@@ -93,11 +93,11 @@ def _copy(arguments: str, stage: Stage, stages: dict[str, Stage], context: Path)
     root = context
     if options:
         root = stages[options[0].removeprefix("--from=")].root
-    there = root / source.removeprefix(WORKDIR).lstrip("/")
-    here = stage.root / target.removeprefix(WORKDIR).lstrip("/")
-    if there.is_dir():
-        shutil.copytree(there, here, dirs_exist_ok=True)
+    copied = root / source.removeprefix(WORKDIR).lstrip("/")
+    path = stage.root / target.removeprefix(WORKDIR).lstrip("/")
+    if copied.is_dir():
+        shutil.copytree(copied, path, dirs_exist_ok=True)
     else:
-        here = here / there.name if here.is_dir() else here
-        here.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(there, here)
+        path = path / copied.name if path.is_dir() else path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(copied, path)

@@ -63,7 +63,7 @@ class Reader:
     """A reader in an empty directory with one terminal; ends what it started with the block."""
 
     directory: Path
-    port: int = field(default_factory=lambda: _free_port())
+    port: int = field(default_factory=lambda: free_port())
     _running: ExitStack = field(default_factory=ExitStack)
     _server: subprocess.Popen[str] | None = None
     environment: dict[str, str] = field(default_factory=lambda: dict(_environment()))
@@ -131,11 +131,15 @@ class Reader:
             exports = (line.removeprefix("export ").strip() for line in lines[1:])
             self.setting(**dict(export.split("=", 1) for export in exports))
             return "".join(lines)
+        self.serve(f"{command} {self.port}", self.port)
+        return ""
+
+    def serve(self, command: str, port: int) -> None:
+        """Start a server in the place of the one before, and wait until it listens."""
         if self._server is not None:
             _end(self._server)
-        self._server = self._start(shlex.split(f"{command} {self.port}"))
-        _wait_for(self.port, self._server)
-        return ""
+        self._server = self._start(shlex.split(command))
+        _wait_for(port, self._server)
 
     def _start(self, command: list[str]) -> subprocess.Popen[str]:
         server = subprocess.Popen(
@@ -172,7 +176,8 @@ def _environment() -> Mapping[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on which nobody listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

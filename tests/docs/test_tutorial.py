@@ -17,9 +17,9 @@ def test_each_command_of_the_tutorial_prints_what_the_page_says(tmp_path: Path) 
     with Reader(tmp_path) as reader:
         for command, expected, output in reader.follow("start/tutorial.md"):
             commands += 1
-            said = normalised(output.replace("\r", ""))
+            printed = normalised(output.replace("\r", "")).splitlines()
             for line in filter(None, normalised(expected).splitlines()):
                 if line.startswith("# The CDN is"):
                     continue
-                assert line in said.splitlines(), f"{command} printed\n{output}"
+                assert line in printed, f"{command} printed\n{output}"
     assert commands > 10
