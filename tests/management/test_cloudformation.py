@@ -154,7 +154,7 @@ def test_a_domain_without_a_certificate_is_an_error_that_says_both_ways_on(tmp_p
         template(tmp_path, options={"cdn_domain": "static.example.com"}, BUILD_VERSION="b1")
     assert str(caught.value) == (
         "The CDN of the settings is static.example.com, and CloudFront answers there only with a "
-        "certificate for it: add --certificate ARN, or leave cdn_domain out and take the domain "
+        "certificate for it: add --certificate ARN, or leave cdn_domain out and use the domain "
         "that CloudFront assigns."
     )
 
@@ -227,9 +227,9 @@ def test_the_functions_ask_for_what_the_builds_on_disk_have_too(tmp_path, capsys
     constants = Constants(compression=CompressionRules(("gzip",), skip))
     assert request_function(made) == rendered(VIEWER_REQUEST, constants)
     said = capsys.readouterr().err
-    expected = "As long as build b1 is kept, the functions do not ask for br and encoded .svg files"
+    expected = "While build b1 is kept, the functions do not request br and encoded .svg files"
     assert expected in said
-    assert said.endswith("The functions ask for what the settings and 2 builds share\n")
+    assert said.endswith("The functions request what the settings and 2 builds have in common\n")
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +246,7 @@ def test_a_manifest_that_an_app_brought_along_is_no_build(tmp_path, capsys, vend
         write(shop.root, {"vendor/staticfiles.json": json.dumps(vendors)})
     made = template(tmp_path, BUILD_VERSION="b1")
     assert request_function(made) == rendered(VIEWER_REQUEST, Constants())
-    assert "the settings and 1 build share" in capsys.readouterr().err
+    assert "the settings and 1 build have in common" in capsys.readouterr().err
 
 
 def test_the_functions_ask_for_what_the_published_builds_have_too(tmp_path, s3_server, capsys):
@@ -260,7 +260,7 @@ def test_the_functions_ask_for_what_the_published_builds_have_too(tmp_path, s3_s
     constants = Constants(compression=CompressionRules(("gzip",)))
     assert request_function(made) == rendered(VIEWER_REQUEST, constants)
     said = capsys.readouterr().err
-    assert "As long as build b1 is kept, the functions do not ask for br\n" in said
+    assert "While build b1 is kept, the functions do not request br\n" in said
 
 
 def warnings(caplog):
@@ -277,4 +277,4 @@ def test_where_s3_does_not_answer_what_it_has_is_not_considered_and_that_is_said
     with nobody() as url:
         template(tmp_path, options={"origin": options(url, "unreachable")})
     (message,) = warnings(caplog)
-    assert message.startswith("What the builds on S3 have is not considered: ")
+    assert message.startswith("The builds on S3 are not considered: ")

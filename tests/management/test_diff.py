@@ -52,9 +52,9 @@ def test_it_tells_what_was_added_removed_and_changed_with_what_it_weighs(two):
     everything = 2004 + sum(br(new, name) for name in NEW if name != "img/logo.png")
     news = everything - br(new, "js/same.js")
     downloads = (
-        f"Added and changed assets have {news / 1000:.1f} kB, in br where there is one. A "
-        f"returning visitor who loads every asset downloads {everything / 1000:.1f} kB: each "
-        "build has URLs of its own."
+        f"Added and changed assets have {news / 1000:.1f} kB, in br if they have it. A "
+        f"returning visitor who loads every asset downloads {everything / 1000:.1f} kB, "
+        "because each build has URLs of its own."
     )
     said = staticbuilds("diff", "b1", "b2").said
     # How wide a column is depends on what brotli makes of a file.

@@ -4,7 +4,7 @@ import pytest
 
 from versioned_storage.edge.cloudfront import UnknownDistribution
 from versioned_storage.edge.functions import CompressionRules
-from versioned_storage.management.subcommands.prune import TooMany
+from versioned_storage.management.subcommands.prune import TooManyBuilds
 from versioned_storage.management.subcommands.publish import NotBuilt
 
 MANY = [f"b{number:02}" for number in range(30)]
@@ -14,7 +14,7 @@ MANY = [f"b{number:02}" for number in range(30)]
     "message",
     [
         str(NotBuilt("b99", "/srv/static", MANY)),
-        str(TooMany(MANY, 1)),
+        str(TooManyBuilds(MANY, 1)),
         str(UnknownDistribution("static.example.com", MANY)),
         CompressionRules((), tuple(MANY)).less_than(CompressionRules()).replace(".b", "b"),
     ],

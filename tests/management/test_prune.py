@@ -12,7 +12,7 @@ from django.core.management import CommandError
 
 from tests.helpers import write
 from tests.management.command import staticbuilds
-from versioned_storage.management.subcommands.prune import NotConfirmed, TooMany
+from versioned_storage.management.subcommands.prune import NotConfirmed, TooManyBuilds
 from versioned_storage.origin import record
 from versioned_storage.origin.s3 import S3Origin
 
@@ -81,11 +81,11 @@ def test_the_build_of_the_settings_is_kept(shop, builds, bucket):
 
 def test_more_than_was_allowed_is_deleted_not_at_all(builds, bucket):
     before = bucket.listed()
-    with pytest.raises(TooMany) as refused:
+    with pytest.raises(TooManyBuilds) as refused:
         staticbuilds("prune", "--keep", "1", "--older-than", "0d", "--max-delete", "1", "--noinput")
     assert str(refused.value) == (
-        "2 builds would be deleted, and --max-delete allows 1: b1, b2. Nothing was deleted. See "
-        "--dry-run, and raise --max-delete if that is what you want."
+        "2 builds would be deleted, and --max-delete allows 1: b1, b2. Nothing was deleted. Look "
+        "at --dry-run, and raise --max-delete if all of them may go."
     )
     assert bucket.listed() == before
 
@@ -113,8 +113,8 @@ def test_a_build_that_another_process_prunes_is_named(builds, bucket):
     record.write(origin, replace(held.record, state=record.State.PRUNING, since=now), held.etag)
     said = staticbuilds("prune", "--noinput").said
     assert (
-        f"Left alone: b1 is being pruned since {now:%Y-%m-%d %H:%M:%S} UTC. If that process is "
-        "dead, the first prune 15 minutes later goes on with it\n"
+        f"Skipped: b1 is being pruned since {now:%Y-%m-%d %H:%M:%S} UTC. If that process has "
+        "ended, a prune resumes it from 15 minutes later on\n"
     ) in said
 
 
@@ -150,8 +150,8 @@ def test_what_only_looks_like_a_build_is_not_deleted_from_the_disk(builds):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--older-than", "a month"], "'a month' is no age: it takes a number of days, hours or"),
-        (["--keep", "0"], "'0' is not a whole number from 1 on: the current build always stays"),
+        (["--older-than", "a month"], "'a month' is not an age in days, hours or minutes"),
+        (["--keep", "0"], "'0' is not a whole number from 1 on: the current build is always kept"),
     ],
 )
 def test_what_cannot_be_is_said(builds, arguments, said):

@@ -170,7 +170,7 @@ def test_a_dry_run_of_what_is_published_says_that_it_is(built, bucket):
     staticbuilds("publish")
     before = bucket.get("builds/b1.json")["Body"]
     assert staticbuilds("publish", "--dry-run").said == (
-        f"Build b1 is published at s3://{bucket.name}/static/b1/ already: publishing it again "
+        f"Build b1 is already published at s3://{bucket.name}/static/b1/: publishing it again "
         "would upload nothing and renew its activation\n"
     )
     assert bucket.get("builds/b1.json")["Body"] == before
@@ -184,27 +184,24 @@ def test_a_dry_run_of_other_content_is_refused_too(built, shop):
             staticbuilds("publish", "--dry-run")
 
 
-# A claim that died
-
-
 @pytest.fixture
-def claimed(bucket):
-    """A claim of somebody with other content, a minute old."""
+def leased(bucket):
+    """The lease of a publish with other content, a minute old."""
     since = datetime.now(timezone.utc) - timedelta(minutes=1)
     bucket.put("builds/b1.json", Record("b1", State.PUBLISHING, "other", since).to_json())
 
 
-def test_a_claim_that_died_can_be_given_up(built, claimed, bucket):
+def test_the_lease_of_an_interrupted_publish_can_be_ended(built, leased, bucket):
     with pytest.raises(AlreadyPublishing, match="staticbuilds publish --abandon b1"):
         staticbuilds("publish")
     answer = staticbuilds("publish", "--abandon", "b1")
-    assert answer.said.startswith("The claim of build b1 is given up.")
+    assert answer.said.startswith("The lease of build b1 has ended.")
     assert state(bucket) == "abandoned"
     staticbuilds("publish")
     assert state(bucket) == "published"
 
 
-def test_giving_up_a_claim_needs_no_build_on_disk(claimed, shop):
+def test_ending_a_lease_needs_no_build_on_disk(leased, shop):
     with shop(None):
         data = staticbuilds("publish", "b1", "--abandon", "--json").data
     assert data == {"build": "b1", "abandoned": True}
@@ -225,8 +222,8 @@ def test_a_build_that_is_not_there_is_an_error_that_names_those_that_are(built):
     with pytest.raises(NotBuilt) as missing:
         staticbuilds("publish", "b7")
     assert str(missing.value) == (
-        f"There is no build b7 to publish: {built.root}/b7/staticfiles.json is not there. Run "
-        "collectstatic with BUILD_VERSION=b7, or bring the directory of the build here. Builds in "
+        f"There is no build b7 to publish: {built.root}/b7/staticfiles.json does not exist. Run "
+        "collectstatic with BUILD_VERSION=b7, or copy the directory of the build here. Builds in "
         "STATIC_ROOT: b1."
     )
 
@@ -306,7 +303,7 @@ def test_a_static_url_that_holds_no_builds_stops_it(built, shop, settings):
 
 @pytest.mark.parametrize("named", ["../b1", "", ".b1", "b1/css", "b" * 65])
 def test_what_is_no_build_version_never_becomes_a_path(built, named):
-    with pytest.raises(CommandError, match="is no build version"):
+    with pytest.raises(CommandError, match="is not a build version"):
         staticbuilds("publish", named)
 
 

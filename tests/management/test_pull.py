@@ -12,8 +12,8 @@ from tests.management.command import staticbuilds
 from tests.management.conftest import FILES
 from tests.s3 import front
 from versioned_storage.build.directory import CannotWrite
-from versioned_storage.management.subcommands.pull import NotPublished, OtherBuildOnDisk
-from versioned_storage.origin.record import Record, State
+from versioned_storage.management.subcommands.pull import OtherBuildOnDisk
+from versioned_storage.origin.record import NotPublished, Record, State
 from versioned_storage.site import NoOrigin
 
 
@@ -68,7 +68,7 @@ def test_a_manifest_that_is_there_already_stays_as_it_is(published, shop):
         staticbuilds("pull")
         before = path.stat()
         answer = staticbuilds("pull")
-        assert answer.said == f"The manifest of build b1 is at {path} already\n"
+        assert answer.said == f"The manifest of build b1 is already at {path}\n"
         assert staticbuilds("pull", "--json").data["written"] is False
     after = path.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -82,8 +82,8 @@ def test_other_content_on_disk_is_an_error_that_says_what_differs(published, sho
         with pytest.raises(OtherBuildOnDisk) as other:
             staticbuilds("pull")
     assert str(other.value) == (
-        f"{path} is there already, and s3://{bucket.name}/builds/b1.json is published with other "
-        "content. Against the one on disk, the published one has\n"
+        f"{path} exists, and s3://{bucket.name}/builds/b1.json is published with other content. "
+        "Compared with the build on disk, the published one has\n"
         "  changed (1): js/app.js\n"
         "Nothing was changed. Delete the directory of the build if it was never deployed, or set "
         "a new BUILD_VERSION for it."
@@ -97,8 +97,8 @@ def test_a_build_that_is_nowhere_is_an_error(published, shop, bucket):
             staticbuilds("pull", "b7")
     assert str(missing.value) == (
         "Build b7 is not published: there is no record of it "
-        f"(s3://{bucket.name}/builds/b7.json). Run collectstatic with BUILD_VERSION=b7 first, or "
-        "name a build that 'python manage.py staticbuilds list' shows as published."
+        f"(s3://{bucket.name}/builds/b7.json). Publish it: run collectstatic with "
+        "BUILD_VERSION=b7."
     )
 
 

@@ -15,7 +15,7 @@ from tests.helpers import site
 from tests.management.command import staticbuilds
 from versioned_storage.management.commands import staticbuilds as command
 from versioned_storage.management.subcommands import version
-from versioned_storage.site import NotVersioned
+from versioned_storage.site import NotVersioned, UnknownBuild
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = """
@@ -66,7 +66,7 @@ def test_an_error_is_one_message_on_stderr_and_the_exit_code_is_1(manage):
     [
         ((), "the following arguments are required: SUBCOMMAND"),
         (("compress",), "invalid choice: 'compress' (choose from"),
-        (("show", "../b1"), "'../b1' is no build version: it has 1 to 64 letters"),
+        (("show", "../b1"), "'../b1' is not a build version: 1 to 64 letters"),
         (("version", "--nonsense"), "unrecognized arguments: --nonsense"),
         (("verify", "--wait", "soon"), "'soon' is not a number of seconds above 0"),
         (("verify", "--timeout", "0"), "'0' is not a number of seconds above 0"),
@@ -74,20 +74,25 @@ def test_an_error_is_one_message_on_stderr_and_the_exit_code_is_1(manage):
         (("verify", "--sample", "0"), "'0' is not a whole number from 1 on"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(manage, arguments, said):
-    done = manage(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+def test_wrong_usage_is_exit_code_2(arguments, said, capsys):
+    with pytest.raises(SystemExit) as end:
+        command.Command().run_from_argv(["manage.py", "staticbuilds", *arguments])
+    assert end.value.code == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert said in output.err
 
 
-def test_djangos_own_arguments_are_taken_after_the_subcommand_too(manage):
-    done = manage("version", "--settings", "project_settings", "-v", "2", settings="not_there")
-    assert (done.returncode, done.stderr) == (0, "")
+def test_djangos_own_arguments_are_taken_after_the_subcommand_too():
+    parser = command.Command().create_parser("manage.py", "staticbuilds")
+    arguments = parser.parse_args(["version", "--settings", "project_settings", "-v", "2"])
+    assert (arguments.settings, arguments.verbosity) == ("project_settings", 2)
 
 
-def test_djangos_traceback_argument_shows_where_an_error_is_from(manage):
-    assert "Traceback" in manage("show", "b7", "--traceback").stderr
+def test_djangos_traceback_argument_shows_where_an_error_is_from(tmp_path):
+    arguments = ["manage.py", "staticbuilds", "show", "b7", "--traceback"]
+    with site(tmp_path), pytest.raises(UnknownBuild):
+        command.Command().run_from_argv(arguments)
 
 
 def test_ctrl_c_ends_it_with_one_line_and_the_exit_code_of_a_shell(tmp_path, monkeypatch, capsys):
@@ -101,7 +106,7 @@ def test_ctrl_c_ends_it_with_one_line_and_the_exit_code_of_a_shell(tmp_path, mon
     said = capsys.readouterr()
     assert (said.out, said.err) == (
         "",
-        "Interrupted. Nothing half done is in use: run the same command again.\n",
+        "Interrupted. No incomplete build is in use: run the same command again.\n",
     )
 
 
@@ -153,7 +158,7 @@ def test_each_subcommand_has_a_summary_and_a_help_for_each_argument(name, capsys
         parser.parse_args([name, "--help"])
     assert end.value.code == 0
     said = capsys.readouterr().out
-    assert "print the answer as JSON" in said
+    assert "print the result as JSON" in said
     summary = (command.SUBCOMMANDS[name].__doc__ or "").partition("\n")[0]
     assert summary.endswith(".")
     assert " ".join(summary.split()) in " ".join(said.split())

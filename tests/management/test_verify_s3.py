@@ -8,7 +8,7 @@ from django.core.management import CommandError
 
 from tests.helpers import site
 from tests.management.command import staticbuilds
-from versioned_storage.management.subcommands.verify import NothingToVerify, OfTheOrigin
+from versioned_storage.management.subcommands.verify import NothingToVerify, OnlyForS3
 from versioned_storage.origin.record import NotPublished
 
 
@@ -125,13 +125,13 @@ def test_a_build_that_is_not_published_is_an_error(shop):
 
 
 def test_something_that_is_no_build_version_is_refused(published):
-    with pytest.raises(CommandError, match="is no build version"):
+    with pytest.raises(CommandError, match="is not a build version"):
         staticbuilds("verify", "../b1")
 
 
 @pytest.mark.parametrize("flag", ["--deep", "--repair"])
 def test_what_is_about_s3_does_not_go_with_the_edge(published, flag):
-    with pytest.raises(OfTheOrigin, match=f"^{flag} is about what S3 has"):
+    with pytest.raises(OnlyForS3, match=f"^{flag} is for the objects on S3"):
         staticbuilds("verify", "--edge", flag)
 
 

@@ -1,4 +1,4 @@
-"""Arguments that more than one subcommand takes."""
+"""Arguments of several subcommands."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..validators import is_build_version
 
 
 def build_version(text: str) -> str:
-    """An argument that names a build. Nothing else may become a path or a key."""
+    """Parse a build version. Nothing else may become a path or a key."""
     if not is_build_version(text):
         message = (
-            f"{text!r} is no build version: it has 1 to 64 letters, digits, dots, hyphens and "
+            f"{text!r} is not a build version: 1 to 64 letters, digits, dots, hyphens and "
             "underscores, the first a letter or a digit"
         )
         raise ArgumentTypeError(message)
@@ -21,18 +21,18 @@ def build_version(text: str) -> str:
 
 
 def add_build(parser: ArgumentParser) -> None:
-    """``BUILD``, by default the one that the settings name."""
+    """Add ``BUILD``, by default that of the settings."""
     parser.add_argument(
         "build",
         nargs="?",
         type=build_version,
         metavar="BUILD",
-        help="the build; by default the BUILD_VERSION of the settings",
+        help="the build (default: the BUILD_VERSION of the settings)",
     )
 
 
 def count(text: str) -> int:
-    """An argument that is a whole number from 0 on."""
+    """Parse a whole number from 0 on."""
     if not text.isdecimal():
         message = f"{text!r} is not a whole number from 0 on"
         raise ArgumentTypeError(message)
@@ -40,7 +40,7 @@ def count(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """An argument that is a number of seconds, more than 0."""
+    """Parse a number of seconds above 0."""
     number = float(text) if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) else 0.0
     if not 0 < number < 1e6:
         message = f"{text!r} is not a number of seconds above 0"
@@ -49,7 +49,7 @@ def seconds(text: str) -> float:
 
 
 def page_url(text: str) -> str:
-    """An argument that is the URL of a page."""
+    """Parse the URL of a page."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         message = f"{text!r} is not a URL with http or https and a host"
@@ -58,7 +58,7 @@ def page_url(text: str) -> str:
 
 
 def at_least_one(text: str) -> int:
-    """An argument that is a whole number from 1."""
+    """Parse a whole number from 1 on."""
     if not text.isdecimal() or int(text) < 1:
         message = f"{text!r} is not a whole number from 1 on"
         raise ArgumentTypeError(message)

@@ -1,4 +1,4 @@
-"""manage.py staticbuilds: everything about builds that is not making one."""
+"""manage.py staticbuilds: everything about builds but making them."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "invalidate": invalidate,
 }
 
-#: What a shell says of a process that Ctrl-C ended: 128 and the number of SIGINT.
+#: The exit code of a shell for a process that Ctrl-C ended: 128 and the number of SIGINT.
 _INTERRUPTED = 130
 
 
 class Command(BaseCommand):
-    """Parses, calls and prints; what there is to do is in the modules of ``subcommands``."""
+    """Parses the arguments, runs a module of ``subcommands`` and prints its result."""
 
     help = "See, publish, compare, verify and prune builds of static files."
-    # A broken site still needs its builds listed, verified and published.
+    # The builds of a broken site can be listed, verified and published.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -60,9 +60,7 @@ class Command(BaseCommand):
         for name, subcommand in SUBCOMMANDS.items():
             summary, _, rest = (subcommand.__doc__ or "").partition("\n")
             subparser = subparsers.add_parser(name, help=summary, description=summary, epilog=rest)
-            subparser.add_argument(
-                "--json", action="store_true", help="print the answer as JSON, for programs"
-            )
+            subparser.add_argument("--json", action="store_true", help="print the result as JSON")
             _accept_djangos_arguments(subparser)
             subcommand.add_arguments(subparser)
 
@@ -70,11 +68,11 @@ class Command(BaseCommand):
         try:
             super().run_from_argv(argv)
         except KeyboardInterrupt as interrupt:
-            # Every subcommand can be run again after its process died, so a traceback helps nobody.
+            # Every subcommand can be run again after an interruption, so a traceback is no help.
             self.stderr.write(
-                "Interrupted. Nothing half done is in use: run the same command again."
+                "Interrupted. No incomplete build is in use: run the same command again."
             )
-            # A publish says 143 after SIGTERM.
+            # 143 after SIGTERM, where a publish turned it into this exception.
             sys.exit(getattr(interrupt, "code", None) or _INTERRUPTED)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -93,7 +91,7 @@ class Command(BaseCommand):
 
 
 def _accept_djangos_arguments(parser: ArgumentParser) -> None:
-    # Every Django command takes them at its end. The defaults are the outer parser's.
+    # Django commands accept these after their own arguments; the defaults are the outer parser's.
     for flag in ("--settings", "--pythonpath"):
         parser.add_argument(flag, default=SUPPRESS, help=SUPPRESS)
     parser.add_argument("-v", "--verbosity", type=int, default=SUPPRESS, help=SUPPRESS)

@@ -1,4 +1,4 @@
-"""What `manage.py staticbuilds` can do: a module for each, with its arguments and its answer."""
+"""The subcommands of `manage.py staticbuilds`: one module each, with its arguments and result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..terminal import Terminal
 
 
 class Result(Protocol):
-    """The answer of a subcommand: for people, for programs, and whether all is well."""
+    """The result of a subcommand, for people and for programs."""
 
     @property
     def ok(self) -> bool:
@@ -19,11 +19,11 @@ class Result(Protocol):
         ...
 
     def text(self) -> str:
-        """What a person reads; empty where there is nothing to say."""
+        """Return the text for people; empty prints nothing."""
         ...
 
     def data(self) -> Any:
-        """What ``--json`` prints: dicts, lists, strings, numbers, booleans, None."""
+        """Return what ``--json`` prints: dicts, lists, strings, numbers, booleans, None."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Print the CloudFormation template of the CDN, made from these settings.
 
-The functions in it ask for what the settings say and every build that is kept has. Print and deploy
-it again after a change of encodings or skip_compress_extensions.
+Its functions request the encodings that the settings and all kept builds have. Print and deploy it
+again after a change of encodings or skip_compress_extensions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from ...edge.yaml import dump
 from ...errors import ConfigurationError, VersionedStorageError
 from ...origin import record
 from ...origin.problems import OriginError
-from ...origin.record import State
 from ...progress import log_summary, logger
 from ...site import Site
 from ...text import count_text
@@ -31,18 +30,18 @@ from .invalidate import cloudfront_of
 
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.IGNORECASE)
 _PRINCIPAL = re.compile(r"arn:[a-z-]+:(?:iam|sts)::\d{12}:\S+")
-# CloudFront takes a certificate from that region alone.
+# CloudFront accepts certificates of that region only.
 _CERTIFICATE = re.compile(r"arn:[a-z-]+:acm:us-east-1:\d{12}:certificate/\S+")
 
 
 class UnfitDomain(ConfigurationError):
-    """The CDN's URL of the settings is none that CloudFront can answer at."""
+    """A distribution cannot answer at the CDN's URL in the settings."""
 
-    def __init__(self, found: str) -> None:
-        self.found = found
+    def __init__(self, url: str) -> None:
+        self.url = url
         super().__init__(
-            f"The CDN of the settings is {found!r}, and a distribution answers at a domain, over "
-            "HTTPS and without a port or a path. Set cdn_domain to a domain of yours, "
+            f"The CDN of the settings is {url!r}. A distribution answers at a domain, over HTTPS, "
+            "without a port or a path. Set cdn_domain to a domain of yours, "
             "'static.example.com', or leave it out until CloudFront has assigned one."
         )
 
@@ -54,35 +53,35 @@ class NoCertificate(ConfigurationError):
         self.domain = domain
         super().__init__(
             f"The CDN of the settings is {domain}, and CloudFront answers there only with a "
-            "certificate for it: add --certificate ARN, or leave cdn_domain out and take the "
+            "certificate for it: add --certificate ARN, or leave cdn_domain out and use the "
             "domain that CloudFront assigns."
         )
 
 
 class NoDomain(ConfigurationError):
-    """A certificate or a hosted zone is given, and the settings have no domain for it."""
+    """A certificate or a hosted zone was given without a domain in the settings."""
 
     def __init__(self) -> None:
         super().__init__(
-            "--certificate and --hosted-zone are for a domain of yours, and the settings name "
-            "none. Set cdn_domain to it, for example 'static.example.com'."
+            "--certificate and --hosted-zone need a domain of yours, and cdn_domain has none. "
+            "Set it, for example to 'static.example.com'."
         )
 
 
 class NoApplication(ConfigurationError):
-    """The edge is to ask the application, and does not know where that is."""
+    """CloudFront would fetch from the application, whose host is not given."""
 
     def __init__(self, kind: OriginKind) -> None:
         self.kind = kind
         super().__init__(
-            f"With --origin {kind} CloudFront asks the application: add --app-domain HOST, for "
-            "example www.example.com. It has to answer there over HTTPS."
+            f"With --origin {kind} CloudFront fetches from the application over HTTPS: add "
+            "--app-domain HOST, for example www.example.com."
         )
 
 
 @dataclass(frozen=True)
 class Printed:
-    """A template as YAML, or with ``--json`` as JSON; CloudFormation takes either."""
+    """A template as YAML, or with ``--json`` as JSON; CloudFormation accepts both."""
 
     template: Template
     ok: bool = True
@@ -99,31 +98,31 @@ def add_arguments(parser: ArgumentParser) -> None:
     add(
         "--origin",
         choices=("s3", "pull", "both"),
-        help="the bucket, the application, or the bucket and the application where S3 fails; "
-        "the bucket if the option origin is set, else the application",
+        help="fetch from the bucket, from the application, or from the application when S3 fails "
+        "(default: s3 if the option origin is set, else pull)",
     )
     host = _matching(_HOST, "a host name")
     add("--app-domain", metavar="HOST", type=host, help="of the application, for pull and both")
     certificate = _matching(_CERTIFICATE, "the ARN of a certificate in us-east-1")
     add("--certificate", metavar="ARN", type=certificate, help="of cdn_domain, in us-east-1")
-    add("--hosted-zone", metavar="ID", help="in Route 53, to have the records of cdn_domain made")
-    add("--cache-policy", metavar="ID", help="use that one instead of making one")
+    add("--hosted-zone", metavar="ID", help="in Route 53, to make the records of cdn_domain")
+    add("--cache-policy", metavar="ID", help="use an existing cache policy")
     for flag, does in (
         ("--uploader", "publishes and prunes builds"),
-        ("--reader", "reads the records of builds: an application server without a build"),
+        ("--reader", "reads the records of builds: an application server without builds"),
         ("--media-writer", "writes media uploads"),
     ):
         principal = _matching(_PRINCIPAL, "the ARN of an IAM principal")
-        does = f"the IAM principal that {does}; can be repeated"
+        does = f"an IAM principal that {does}; can be repeated"
         add(flag, metavar="ARN", type=principal, action="append", default=[], help=does)
     add("--media-bucket", metavar="NAME", help="a second bucket and distribution, for uploads")
-    add("--versioning", action="store_true", help="keep what is deleted for 30 days")
+    add("--versioning", action="store_true", help="keep deleted objects for 30 days")
     add("--logs", action="store_true", help="a bucket for CloudFront's logs, kept for 90 days")
     add("--alarms", action="store_true", help="print the stack of the alarms, for us-east-1")
 
 
 def run(site: Site, options: Mapping[str, Any]) -> Printed:
-    """The template. Raises `ConfigurationError` for what does not go together."""
+    """Return the template. Raises `ConfigurationError` for arguments that exclude each other."""
     return Printed(alarms() if options["alarms"] else _stack(site, options).template())
 
 
@@ -142,7 +141,7 @@ def _stack(site: Site, options: Mapping[str, Any]) -> Stack:
     if kind != "s3" and options["app_domain"] is None:
         raise NoApplication(kind)
     origin = None if kind == "pull" else site.origin
-    # Everything below the path is made public.
+    # The template makes everything below the path public.
     site.static_url.check_holds_builds(site.options.cdn_domain)
     if policy := options["cache_policy"]:
         _check_cache_policy(site, policy, kind)
@@ -176,7 +175,7 @@ def _check_cache_policy(site: Site, policy: str, kind: OriginKind) -> None:
 
 
 def _domain(site: Site, options: Mapping[str, Any]) -> Domain | None:
-    """The domain of the settings, unless CloudFront assigned it."""
+    """Return the domain of the settings; None if CloudFront assigned it."""
     url = site.options.cdn_domain or site.static_url.origin
     parts = urlsplit(url)
     if url and (parts.scheme == "http" or parts.path or not _HOST.fullmatch(parts.netloc)):
@@ -194,12 +193,11 @@ def _domain(site: Site, options: Mapping[str, Any]) -> Domain | None:
 def _constants(site: Site) -> Constants:
     settings = CompressionRules(site.options.encodings, site.options.skip_compress_extensions)
     builds = {**_on_s3(site), **_on_disk(site)}
-    for build, found in sorted(builds.items()):
-        if less := found.less_than(settings):
-            log_summary(f"As long as build {build} is kept, the functions do not ask for {less}")
-    log_summary(
-        f"The functions ask for what the settings and {count_text(len(builds), 'build')} share"
-    )
+    for build, rules in sorted(builds.items()):
+        if missing := rules.less_than(settings):
+            log_summary(f"While build {build} is kept, the functions do not request {missing}")
+    number = count_text(len(builds), "build")
+    log_summary(f"The functions request what the settings and {number} have in common")
     compression = shared(settings, builds.values())
     return Constants(
         prefix=site.static_url.path,
@@ -210,32 +208,32 @@ def _constants(site: Site) -> Constants:
 
 
 def _on_disk(site: Site) -> dict[str, CompressionRules]:
-    """What each build in STATIC_ROOT has that the middleware would serve."""
-    name, found = site.storage.manifest_name, {}
+    """Return the rules of each build in STATIC_ROOT that the middleware would serve."""
+    name, rules = site.storage.manifest_name, {}
     for build in site.builds_on_disk():
         text = (site.root / build / name).read_text(encoding="utf-8")
         try:
             manifest = Manifest.from_json(text, name=f"{build}/{name}")
         except UnreadableManifest as error:
-            logger.warning("What %s has is not considered: %s", build, error)
+            logger.warning("Build %s is not considered: %s", build, error)
             continue
-        found[build] = CompressionRules.of(manifest)
-    return found
+        rules[build] = CompressionRules.of(manifest)
+    return rules
 
 
 def _on_s3(site: Site) -> dict[str, CompressionRules]:
-    """What each published build has; none before there is a bucket."""
+    """Return the rules of each published build; none before there is a bucket."""
     if site.options.origin is None:
         return {}
     try:
-        held = record.heads(site.origin, site.options.connections)
+        heads = record.heads(site.origin, site.options.connections)
     except OriginError as error:
         if error.code != "NoSuchBucket":
-            logger.warning("What the builds on S3 have is not considered: %s", error)
+            logger.warning("The builds on S3 are not considered: %s", error)
         return {}
-    records = [stored.record for stored in held]
+    records = [head.record for head in heads]
     return {
         record.build: CompressionRules(record.encodings, record.skip_compress_extensions)
         for record in records
-        if record.state is State.PUBLISHED
+        if record.is_published
     }

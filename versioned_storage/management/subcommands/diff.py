@@ -1,7 +1,7 @@
 """Compare two builds: assets added, removed and changed, and what visitors have to download.
 
-Each of the two is read from STATIC_ROOT, and where it is not there, from its record on the origin.
-A difference is no error: the exit code is 0.
+Each build is read from STATIC_ROOT, or else from its record on the origin. The exit code is 0 if
+they differ, too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BR = "br"
 
 @dataclass(frozen=True)
 class Change:
-    """An asset that is not the same in two builds; ``old`` is None if added, ``new`` if removed."""
+    """An asset that differs in two builds; ``old`` is None if added, ``new`` if removed."""
 
     kind: str
     name: str
@@ -31,14 +31,14 @@ class Change:
 
     @property
     def delta(self) -> int:
-        """How many bytes it has more, as they are."""
+        """The difference in bytes of the identity encoding."""
         return (self.new.size if self.new else 0) - (self.old.size if self.old else 0)
 
     @property
     def br_delta(self) -> int | None:
-        """The same in br; None for what has no br in either build."""
-        was, now = _br(self.old), _br(self.new)
-        return None if was is None and now is None else (now or 0) - (was or 0)
+        """The difference in br; None if neither build has it."""
+        old, new = _br(self.old), _br(self.new)
+        return None if old is None and new is None else (new or 0) - (old or 0)
 
     def data(self) -> dict[str, Any]:
         return {
@@ -53,7 +53,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What has to happen to the assets of ``old`` to be those of ``new``."""
+    """The changes from one build to another."""
 
     old: Manifest
     new: Manifest
@@ -62,22 +62,22 @@ class Comparison:
 
     @cached_property
     def changes(self) -> list[Change]:
-        """What was added, then what was removed, then what changed, each sorted by name."""
-        differ = differences(self.old, self.new)
+        """The added, then the removed, then the changed assets, each sorted by name."""
+        names = differences(self.old, self.new)
         return [
             Change(kind, name, self.old.asset(name), self.new.asset(name))
             for kind in ("added", "removed", "changed")
-            for name in getattr(differ, kind)
+            for name in getattr(names, kind)
         ]
 
     @property
     def new_bytes(self) -> int:
-        """The bytes of what was added or changed, in br where there is one."""
+        """The bytes of added and changed assets, in br if they have it."""
         return _transferred(change.new for change in self.changes if change.new)
 
     @property
     def download_bytes(self) -> int:
-        """The bytes at URLs that ``old`` has not: what no visitor has cached yet."""
+        """The bytes at URLs that are not in ``old``, so in no visitor's cache."""
         cached = {asset.path for asset in self.old.assets.values()}
         return _transferred(asset for asset in self.new.assets.values() if asset.path not in cached)
 
@@ -119,9 +119,9 @@ class Comparison:
 
     def _downloads(self) -> str:
         return (
-            f"Added and changed assets have {bytes_text(self.new_bytes)}, in br where there is "
-            "one. A returning visitor who loads every asset downloads "
-            f"{bytes_text(self.download_bytes)}: each build has URLs of its own."
+            f"Added and changed assets have {bytes_text(self.new_bytes)}, in br if they have it. "
+            "A returning visitor who loads every asset downloads "
+            f"{bytes_text(self.download_bytes)}, because each build has URLs of its own."
         )
 
 

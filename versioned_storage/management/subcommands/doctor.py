@@ -1,9 +1,9 @@
-"""See what would stop a publish or a page, before it does.
+"""Diagnose what would make a publish or a page fail.
 
-It tries these credentials, each permission on scratch keys below builds/ and the STATIC_URL path,
-which it deletes again, the store's conditional writes, its clock, who may read the bucket, and what
-the CDN answers. Nothing else is written. It exits with 1 when something fails; a warning or what
-could not be looked at is none.
+It checks the credentials, each permission on scratch keys below builds/ and the STATIC_URL path,
+which it deletes again, conditional writes, the clock, public access to the bucket, and the CDN.
+Nothing else is written. The exit code is 1 if a check fails, not for warnings or checks that were
+not possible.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from ...errors import VersionedStorageError
 from ...origin import record
 from ...origin.doctor import Doctor
 from ...origin.finding import Finding, Level
-from ...origin.record import State
 from ...origin.s3 import S3Origin
 from ...site import Site
 from ...text import count_text
 from ..terminal import PLAIN, Terminal
 
-#: Seconds for an answer, of S3 and of the CDN: who asks the doctor does not want to wait.
+#: Seconds to wait for a response of S3 or the CDN; short, because somebody waits for the result.
 TIMEOUT = 10.0
 
 
@@ -38,13 +37,13 @@ _LEVEL_WIDTH = max(len(level.value) for level in Level)
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All findings, in the order of the checks."""
+    """The findings of all checks, in their order."""
 
     findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        """Nothing failed; there may be warnings."""
+        """True if no check failed; there may be warnings."""
         return not self._count(Level.FAILURE)
 
     def text(self) -> str:
@@ -75,31 +74,33 @@ class Diagnosis:
             "ok": self.ok,
             "checks": [
                 {
-                    "check": one.check,
-                    "level": one.level.value,
-                    "found": one.found,
-                    "remedy": one.remedy or None,
+                    "check": finding.check,
+                    "level": finding.level.value,
+                    "found": finding.found,
+                    "remedy": finding.remedy or None,
                 }
-                for one in self.findings
+                for finding in self.findings
             ],
         }
 
     def _count(self, level: Level) -> int:
-        return sum(one.level is level for one in self.findings)
+        return sum(finding.level is level for finding in self.findings)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """It takes none of its own."""
+    """Doctor takes no arguments of its own."""
 
 
 def run(site: Site, options: Mapping[str, Any]) -> Diagnosis:
-    return Diagnosis(tuple(_examined(site)))
+    return Diagnosis(tuple(_findings(site)))
 
 
-def _examined(site: Site) -> Iterator[Finding]:
+def _findings(site: Site) -> Iterator[Finding]:
     manifest = None
     if site.options.origin is None:
-        yield Finding("bucket", Level.UNKNOWN, "the option origin is not set: nothing is published")
+        yield Finding(
+            "bucket", Level.UNKNOWN, "the option origin is not set, so builds are not published"
+        )
     else:
         origin = S3Origin.from_options(site.options, site.static_url, timeout=TIMEOUT)
         reached = True
@@ -113,7 +114,7 @@ def _examined(site: Site) -> Iterator[Finding]:
 
 
 def _build(site: Site, origin: S3Origin) -> tuple[Finding, Manifest | None]:
-    """Whether pages find the build that these settings name, and its manifest if they do."""
+    """Check that the build of the settings is published, and return its manifest."""
     build = site.options.build_version
     if build is None:
         remedy = (
@@ -121,20 +122,22 @@ def _build(site: Site, origin: S3Origin) -> tuple[Finding, Manifest | None]:
         )
         return Finding("build", Level.WARNING, "BUILD_VERSION is not set", remedy), None
     try:
-        held = record.read(origin, build)
+        stored = record.read(origin, build)
     except VersionedStorageError as error:
         return Finding("build", Level.WARNING, str(error)), None
-    if held is not None and held.record.state is State.PUBLISHED:
-        return Finding("build", Level.OK, f"{build} is published"), held.record.manifest
-    found = f"{build} is {held.record.state.value}" if held else f"{build} is not published"
+    if stored is not None and stored.record.is_published:
+        return Finding("build", Level.OK, f"{build} is published"), stored.record.manifest
+    state = stored.record.state.value if stored else "not published"
     remedy = "Run collectstatic with this BUILD_VERSION before pages are served with it."
-    return Finding("build", Level.WARNING, found, remedy), None
+    return Finding("build", Level.WARNING, f"{build} is {state}", remedy), None
 
 
 def _edge(site: Site, manifest: Manifest | None, client: EdgeClient) -> Iterator[Finding]:
     cdn = site.options.cdn_domain or site.static_url.origin
     if not cdn:
-        yield Finding("CDN", Level.UNKNOWN, "cdn_domain is not set: pages link to the application")
+        yield Finding(
+            "CDN", Level.UNKNOWN, "cdn_domain is not set, so pages link to the application"
+        )
         return
     base = f"{'https:' if cdn.startswith('//') else ''}{cdn}{site.static_url.path}"
     results = FileProbe(missing_file_url(base), expectations.missing_file).run(client)

@@ -1,7 +1,7 @@
 """List the builds on the origin and in STATIC_ROOT, the current one first.
 
-A build was superseded when the next one was activated. Builds of which nothing is left, pruned or
-given up, are shown with --all.
+A build was superseded when the next one was activated. Pruned and abandoned builds have no object
+left and are shown with --all.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...static_root import completed_at
 from ...text import NOTHING, bytes_text, short_age_text, table, time_text
 from ..terminal import PLAIN, Terminal
 
-# What is on the origin of a build in such a state is nothing, or leftovers.
+# States in which the origin has no object of the build, or leftovers only.
 _GONE = (State.RETIRED, State.ABANDONED)
 
 _UNREADABLE = "unreadable"
@@ -107,7 +107,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Listing:
-    """The builds of a site, and the time that ages are told by; ``places`` were looked at."""
+    """The builds in ``places``; ages are relative to ``now``."""
 
     rows: tuple[Row, ...]
     now: datetime
@@ -152,14 +152,14 @@ def run(site: Site, options: Mapping[str, Any]) -> Listing:
     records: dict[str, Record] = {}
     now, places = datetime.now(timezone.utc), []
     if site.options.origin is not None:
-        held = record.heads(site.origin, site.options.connections)
-        records = {one.record.build: one.record for one in held}
+        heads = record.heads(site.origin, site.options.connections)
+        records = {head.record.build: head.record for head in heads}
         now = site.origin.now()
         places.append(site.origin.url(record.PREFIX))
     if site.storage.root is not None:
         places.append(str(site.root))
     on_disk = {build: site.readable_manifest(build) for build in site.builds_on_disk()}
-    rows = {build: _of_record(one, now) for build, one in records.items()}
+    rows = {build: _row(record, now) for build, record in records.items()}
     for build, manifest in on_disk.items():
         rows[build] = _also_on_disk(site, rows.get(build), build, manifest)
     shown = [
@@ -171,22 +171,25 @@ def run(site: Site, options: Mapping[str, Any]) -> Listing:
 
 
 def _in_order(rows: Mapping[str, Row], activated: Iterable[Activated]) -> Iterator[Row]:
-    """The current build first, then the others by their activation, then those without one."""
-    remaining, known = dict(rows), list(activated)
-    superseded = retention.superseded(known)
-    for one in retention.newest_first(known):
-        row = remaining.pop(one.build)
-        yield replace(row, activated=one.at, superseded=superseded[one.build])
+    """Yield the builds by activation, the current one first, then those without activation."""
+    remaining, activations = dict(rows), list(activated)
+    superseded = retention.superseded(activations)
+    for activation in retention.newest_first(activations):
+        row = remaining.pop(activation.build)
+        yield replace(row, activated=activation.at, superseded=superseded[activation.build])
     yield from (remaining[build] for build in sorted(remaining))
 
 
 def _activated(
     site: Site, records: Mapping[str, Record], on_disk: Mapping[str, Manifest | None]
 ) -> list[Activated]:
-    """The builds that can be current, and since when: on a site without S3 those on disk."""
+    """Return the activations: of published builds, or on a site without S3 of those on disk."""
     if site.options.origin is not None:
-        published = (one for one in records.values() if one.state is State.PUBLISHED)
-        return [Activated(one.build, one.since) for one in published]
+        return [
+            Activated(record.build, record.since)
+            for record in records.values()
+            if record.is_published
+        ]
     name = site.storage.manifest_name
     return [
         Activated(build, completed_at(site.root, build, name))
@@ -195,15 +198,15 @@ def _activated(
     ]
 
 
-def _of_record(found: Record, now: datetime) -> Row:
-    begun = found.state in (State.PUBLISHING, State.PRUNING)
-    there = found.state not in _GONE
+def _row(record: Record, now: datetime) -> Row:
+    is_running = record.state in (State.PUBLISHING, State.PRUNING)
+    has_objects = record.state not in _GONE
     return Row(
-        found.build,
-        found.state.value,
-        dead=begun and lease.is_expired(found, now),
-        on_origin=there,
-        totals=found.totals if there else None,
+        record.build,
+        record.state.value,
+        dead=is_running and lease.is_expired(record, now),
+        on_origin=has_objects,
+        totals=record.totals if has_objects else None,
     )
 
 

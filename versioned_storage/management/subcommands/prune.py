@@ -1,7 +1,7 @@
 """Delete builds that no page refers to any more, from S3 or from STATIC_ROOT.
 
-A build is kept while it is among the --keep newest or was superseded less than --older-than ago,
-and while it is the current one, the one that these settings name, or protected.
+A build is kept while it is among the --keep newest or was superseded less than --older-than ago.
+The current build, the BUILD_VERSION of the settings and protected builds are always kept.
 """
 
 from __future__ import annotations
@@ -27,31 +27,32 @@ from ..terminal import PLAIN, Terminal
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
-class TooMany(VersionedStorageError):
-    """More builds would be deleted than was allowed; none was."""
+class TooManyBuilds(VersionedStorageError):
+    """More builds would be deleted than --max-delete allows."""
 
     def __init__(self, builds: list[str], allowed: int) -> None:
         self.builds = tuple(builds)
         self.allowed = allowed
         super().__init__(
             f"{count_text(len(builds), 'build')} would be deleted, and --max-delete allows "
-            f"{allowed}: {names_text(builds)}. Nothing was deleted. See --dry-run, and raise "
-            "--max-delete if that is what you want."
+            f"{allowed}: {names_text(builds)}. Nothing was deleted. Look at "
+            "--dry-run, and raise --max-delete if all of them may go."
         )
 
 
 class NotConfirmed(VersionedStorageError):
-    """Nobody said yes."""
+    """The question was not answered with yes."""
 
     def __init__(self) -> None:
         super().__init__("Nothing was deleted. --noinput deletes without asking.")
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What was decided, and what was done about it; nothing of it with ``dry_run``.
+class PruneResult:
+    """The verdict on each build, and what was deleted; nothing was with ``dry_run``.
 
-    ``busy`` says since when another process is pruning a build.
+    ``doomed`` are the builds to delete, with the reason. ``busy`` tells since when another process
+    prunes a build.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -71,53 +72,57 @@ class Outcome:
         keep = terminal.style.SUCCESS(f"{'keep':<7}")
         delete = terminal.style.ERROR(f"{'delete':<7}")
         lines = [
-            f"{delete if one.build in self.doomed else keep} {one.build:<24} {one.reason}"
-            for one in self.verdicts
+            f"{delete if verdict.build in self.doomed else keep} "
+            f"{verdict.build:<24} {verdict.reason}"
+            for verdict in self.verdicts
         ]
-        known = {one.build for one in self.verdicts}
+        judged = {verdict.build for verdict in self.verdicts}
         lines += [
             f"{delete} {build:<24} {reason}"
             for build, reason in self.doomed.items()
-            if build not in known
+            if build not in judged
         ]
         minutes = EXPIRES_AFTER.seconds // 60
-        left_alone = [
-            f"Left alone: {build} is being pruned since {since:%Y-%m-%d %H:%M:%S} UTC. If that "
-            f"process is dead, the first prune {minutes} minutes later goes on with it"
+        skipped = [
+            f"Skipped: {build} is being pruned since {since:%Y-%m-%d %H:%M:%S} UTC. If that "
+            f"process has ended, a prune resumes it from {minutes} minutes later on"
             for build, since in self.busy.items()
         ]
-        left_alone += [
-            f"Left alone: {one.build} was published or taken by another process meanwhile"
-            for one in self.pruned
-            if one.changed
+        skipped += [
+            f"Skipped: {pruned.build} was published or leased by another process meanwhile"
+            for pruned in self.pruned
+            if pruned.changed
         ]
-        left_alone = [terminal.style.WARNING(terminal.wrapped(line)) for line in left_alone]
-        return "\n".join([*lines, *left_alone, self._summary()])
+        skipped = [terminal.style.WARNING(terminal.wrapped(line)) for line in skipped]
+        return "\n".join([*lines, *skipped, self._summary()])
 
     def data(self) -> Any:
         return {
             "dry_run": self.dry_run,
             "builds": [
                 {
-                    "build": one.build,
-                    "activated": one.activated.isoformat(),
-                    "superseded": one.superseded.isoformat() if one.superseded else None,
-                    "keep": one.keep,
-                    "reason": one.reason,
+                    "build": verdict.build,
+                    "activated": verdict.activated.isoformat(),
+                    "superseded": verdict.superseded.isoformat() if verdict.superseded else None,
+                    "keep": verdict.keep,
+                    "reason": verdict.reason,
                 }
-                for one in self.verdicts
+                for verdict in self.verdicts
             ],
             "delete": dict(self.doomed),
-            "deleted": {one.build: one.objects for one in self.pruned if not one.changed},
-            "left_alone": [*self.busy, *(one.build for one in self.pruned if one.changed)],
+            "deleted": {pruned.build: pruned.objects for pruned in self._deleted()},
+            "left_alone": [*self.busy, *(pruned.build for pruned in self.pruned if pruned.changed)],
         }
 
     def _summary(self) -> str:
         if self.dry_run:
             return f"Would delete {count_text(len(self.doomed), 'build')}"
-        gone = [one for one in self.pruned if not one.changed]
-        objects = sum(one.objects for one in gone)
-        return f"Deleted {count_text(len(gone), 'build')}, {count_text(objects, 'file')}"
+        deleted = self._deleted()
+        objects = sum(pruned.objects for pruned in deleted)
+        return f"Deleted {count_text(len(deleted), 'build')}, {count_text(objects, 'file')}"
+
+    def _deleted(self) -> list[Pruned]:
+        return [pruned for pruned in self.pruned if not pruned.changed]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -140,15 +145,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="BUILD",
-        help="keep this build; can be given more than once",
+        help="keep this build; can be repeated",
     )
     parser.add_argument(
         "--max-delete",
         type=int,
         metavar="N",
-        help="delete nothing at all if it would be more than N builds",
+        help="fail and delete nothing if it would be more than N builds",
     )
-    parser.add_argument("--dry-run", "-n", action="store_true", help="only say what would go")
+    parser.add_argument(
+        "--dry-run", "-n", action="store_true", help="only show what would be deleted"
+    )
     parser.add_argument(
         "--local",
         action="store_true",
@@ -163,58 +170,57 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def run(site: Site, options: Mapping[str, Any]) -> Outcome:
+def run(site: Site, options: Mapping[str, Any]) -> PruneResult:
     protected = dict.fromkeys(options["protect"], "is protected")
-    if (own := site.options.build_version) is not None:
-        protected[own] = "is the BUILD_VERSION of these settings"
+    if (build := site.options.build_version) is not None:
+        protected[build] = "is the BUILD_VERSION of these settings"
     rules = {key: options[key] for key in ("keep", "older_than")} | {"protected": protected}
     if options["local"]:
         return _prune_local(site, options, rules)
     pruner = Pruner(site.origin, site.prefix, site.options.connections)
     plan = pruner.plan(**rules)
-    doomed = {one.build: one.reason for one in plan.doomed}
-    outcome = Outcome(plan.verdicts, doomed, (), True, plan.busy)
-    if not _go_ahead(outcome, options):
-        return outcome
-    return replace(outcome, pruned=tuple(pruner.execute(plan)), dry_run=False)
+    doomed = {build.build: build.reason for build in plan.doomed}
+    result = PruneResult(plan.verdicts, doomed, (), True, plan.busy)
+    if not _go_ahead(result, options):
+        return result
+    return replace(result, pruned=tuple(pruner.execute(plan)), dry_run=False)
 
 
-def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any]) -> Outcome:
+def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any]) -> PruneResult:
     root, manifest_name = site.root, site.storage.manifest_name
     verdicts = tuple(
         retention.decide(
             [
                 Activated(build, static_root.completed_at(root, build, manifest_name))
                 for build in site.builds_on_disk()
-                # What is no build of this site is not its to delete.
+                # A directory without a manifest of this site is not deleted.
                 if site.readable_manifest(build) is not None
             ],
             now=datetime.now(timezone.utc),
             **rules,
         )
     )
-    outcome = Outcome(
-        verdicts, {one.build: one.reason for one in verdicts if not one.keep}, (), True
-    )
-    if not _go_ahead(outcome, options):
-        return outcome
+    doomed = {verdict.build: verdict.reason for verdict in verdicts if not verdict.keep}
+    result = PruneResult(verdicts, doomed, (), True)
+    if not _go_ahead(result, options):
+        return result
     pruned = tuple(
-        Pruned(build, static_root.remove(root, build, manifest_name)) for build in outcome.doomed
+        Pruned(build, static_root.remove(root, build, manifest_name)) for build in result.doomed
     )
-    return replace(outcome, pruned=pruned, dry_run=False)
+    return replace(result, pruned=pruned, dry_run=False)
 
 
-def _go_ahead(outcome: Outcome, options: Mapping[str, Any]) -> bool:
-    """Say whether to delete. Raises `TooMany`, `NotConfirmed`."""
+def _go_ahead(result: PruneResult, options: Mapping[str, Any]) -> bool:
+    """Return True if the builds may be deleted. Raises `TooManyBuilds`, `NotConfirmed`."""
     allowed = options["max_delete"]
-    if allowed is not None and len(outcome.doomed) > allowed:
-        raise TooMany(sorted(outcome.doomed), allowed)
-    if options["dry_run"] or not outcome.doomed:
+    if allowed is not None and len(result.doomed) > allowed:
+        raise TooManyBuilds(sorted(result.doomed), allowed)
+    if options["dry_run"] or not result.doomed:
         return not options["dry_run"]
     if options["interactive"]:
-        # Not to stdout, which may be JSON for a program.
+        # Not on stdout, where a program may read JSON.
         terminal = Terminal.of(sys.stderr, options)
-        sys.stderr.write(f"{outcome.styled(terminal)}. Go ahead? [y/N] ")
+        sys.stderr.write(f"{result.styled(terminal)}. Go ahead? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise NotConfirmed
@@ -222,15 +228,15 @@ def _go_ahead(outcome: Outcome, options: Mapping[str, Any]) -> bool:
 
 
 def _duration(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d+)([dhm])", text)
-    if found is None:
-        message = f"{text!r} is no age: it takes a number of days, hours or minutes, as in 30d, 12h"
+    match = re.fullmatch(r"(\d+)([dhm])", text)
+    if match is None:
+        message = f"{text!r} is not an age in days, hours or minutes, such as 30d or 12h"
         raise ArgumentTypeError(message)
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def _at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        message = f"{text!r} is not a whole number from 1 on: the current build always stays"
+        message = f"{text!r} is not a whole number from 1 on: the current build is always kept"
         raise ArgumentTypeError(message)
     return int(text)

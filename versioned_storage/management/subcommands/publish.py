@@ -1,7 +1,7 @@
-"""Publish a build from STATIC_ROOT, for those who set publish=False and build elsewhere.
+"""Publish a build from STATIC_ROOT, for sites that set publish=False or build on another machine.
 
-Every file is checked against the build's manifest first. Encodings that are not on this disk are
-copied from the base build on S3, or made. A publish that died is resumed.
+Every file is checked against the build's manifest first. Encodings that are missing on this disk
+are copied from the base build on S3, or compressed. An interrupted publish is resumed.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from ..arguments import add_build, build_version
 
 
 class NotBuilt(VersionedStorageError):
-    """The build that is to be published is not in STATIC_ROOT."""
+    """STATIC_ROOT does not have the build to publish."""
 
-    def __init__(self, build: str, place: str, builds: Sequence[str]) -> None:
+    def __init__(self, build: str, path: str, builds: Sequence[str]) -> None:
         self.build = build
-        self.place = place
+        self.path = path
         self.builds = tuple(builds)
         super().__init__(
-            f"There is no build {build} to publish: {place} is not there. Run collectstatic with "
-            f"BUILD_VERSION={build}, or bring the directory of the build here. Builds in "
+            f"There is no build {build} to publish: {path} does not exist. Run collectstatic with "
+            f"BUILD_VERSION={build}, or copy the directory of the build here. Builds in "
             f"STATIC_ROOT: {names_text(self.builds) or 'none'}."
         )
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a publish did."""
+class PublishResult:
+    """A publish that was done."""
 
     published: Published
 
@@ -52,56 +52,56 @@ class Outcome:
         return str(self.published)
 
     def data(self) -> Any:
-        done = self.published
+        published = self.published
         return {
-            "build": done.build,
-            "place": done.place,
+            "build": published.build,
+            "place": published.place,
             "dry_run": False,
-            "already_published": not done.objects,
-            "objects": {action.value: done.objects.get(action, 0) for action in Action},
-            "uploaded_bytes": done.uploaded_size,
-            "requests": done.requests,
-            "seconds": round(done.seconds, 3),
+            "already_published": not published.objects,
+            "objects": {action.value: published.objects.get(action, 0) for action in Action},
+            "uploaded_bytes": published.uploaded_size,
+            "requests": published.requests,
+            "seconds": round(published.seconds, 3),
         }
 
 
 @dataclass(frozen=True)
-class Rehearsal:
-    """What a publish would do; ``listed`` shows each object too."""
+class DryRun:
+    """What a publish would do; with ``verbose``, for each object."""
 
     plan: PublishPlan
     place: str
     already_published: bool
-    listed: bool
+    verbose: bool
 
     ok = True
 
     def text(self) -> str:
         if self.already_published:
             return (
-                f"Build {self.plan.build} is published at {self.place} already: publishing it "
+                f"Build {self.plan.build} is already published at {self.place}: publishing it "
                 "again would upload nothing and renew its activation"
             )
         lines = [
             f"{step.action.value:<6} {bytes_text(step.size):>8}  {step.path}: {step.reason}"
-            for step in (self.plan.steps if self.listed else ())
+            for step in (self.plan.steps if self.verbose else ())
         ]
         summary = f"Would publish build {self.plan.build} to {self.place}: {self.plan}"
         return "\n".join([*lines, summary])
 
     def data(self) -> Any:
         objects: Counter[str] = Counter()
-        size: Counter[str] = Counter()
+        sizes: Counter[str] = Counter()
         for step in self.plan.steps:
             objects[step.action.value] += 1
-            size[step.action.value] += step.size
+            sizes[step.action.value] += step.size
         return {
             "build": self.plan.build,
             "place": self.place,
             "dry_run": True,
             "already_published": self.already_published,
             "objects": {action.value: objects[action.value] for action in Action},
-            "bytes": {action.value: size[action.value] for action in Action},
+            "bytes": {action.value: sizes[action.value] for action in Action},
             "steps": [
                 {
                     "path": step.path,
@@ -115,8 +115,8 @@ class Rehearsal:
 
 
 @dataclass(frozen=True)
-class Abandoned:
-    """A claim that was given up."""
+class AbandonedLease:
+    """A lease that was ended."""
 
     build: str
 
@@ -124,8 +124,8 @@ class Abandoned:
 
     def text(self) -> str:
         return (
-            f"The claim of build {self.build} is given up. 'python manage.py staticbuilds prune' "
-            "deletes what it has left."
+            f"The lease of build {self.build} has ended. 'python manage.py staticbuilds prune' "
+            "deletes the objects of its publish."
         )
 
     def data(self) -> Any:
@@ -139,32 +139,32 @@ def add_arguments(parser: ArgumentParser) -> None:
         "-n",
         "--dry-run",
         action="store_true",
-        help="only say what would be done; with -v 2 for each object",
+        help="only show what would be done; with -v 2 for each object",
     )
     instead.add_argument(
         "--abandon",
         action="store_true",
-        help="do not publish: end the claim of a publish that died, so that other content may "
-        "have the build version",
+        help="do not publish: end the lease of an interrupted publish, so that other content can "
+        "use the build version",
     )
     base = parser.add_mutually_exclusive_group()
     base.add_argument(
         "--base",
         type=build_version,
         metavar="BUILD",
-        help="the published build to copy unchanged objects from; by default as the option "
-        "base_build says, which is the current one",
+        help="the published build to copy unchanged objects from (default: that of the option "
+        "base_build, or the current build)",
     )
     base.add_argument(
-        "--no-base", action="store_const", const=False, dest="base", help="copy from no build"
+        "--no-base", action="store_const", const=False, dest="base", help="copy no objects"
     )
 
 
-def run(site: Site, options: Mapping[str, Any]) -> Outcome | Rehearsal | Abandoned:
+def run(site: Site, options: Mapping[str, Any]) -> PublishResult | DryRun | AbandonedLease:
     build = site.build(options["build"])
     if options["abandon"]:
         lease.abandon(site.origin, build)
-        return Abandoned(build)
+        return AbandonedLease(build)
     base = site.options.base_build if options["base"] is None else options["base"]
     publisher = Publisher(site.origin, site.prefix, site.options.connections, base)
     manifest = _manifest(site, build)
@@ -179,13 +179,14 @@ def run(site: Site, options: Mapping[str, Any]) -> Outcome | Rehearsal | Abandon
             check()
             plan = publisher.plan(manifest, directory.root, preflight)
         place = site.origin.url(f"{site.prefix}{build}/")
-        return Rehearsal(plan, place, preflight.is_published, options["verbosity"] > 1)
+        return DryRun(plan, place, preflight.is_published, options["verbosity"] > 1)
     ensure_file = partial(encode_file, directory)
-    return Outcome(publisher.publish(manifest, directory.root, preflight, ensure_file, check))
+    published = publisher.publish(manifest, directory.root, preflight, ensure_file, check)
+    return PublishResult(published)
 
 
 def _manifest(site: Site, build: str) -> Manifest:
-    """The manifest of the build. Raises `NotBuilt`."""
+    """Return the build's manifest on disk. Raises `NotBuilt`."""
     manifest = site.manifest_on_disk(build)
     if manifest is None:
         raise NotBuilt(build, str(site.manifest_path(build)), site.builds_on_disk())
@@ -195,7 +196,7 @@ def _manifest(site: Site, build: str) -> Manifest:
 def _check(manifest: Manifest, directory: BuildDirectory) -> None:
     """Raise `DamagedBuild` if a file is not as it was built.
 
-    To publish again what is published takes the manifest alone, as it does after a `pull`.
+    Publishing a published build again needs its manifest only, as after ``pull``.
     """
-    if found := list(damages(manifest, directory)):
-        raise DamagedBuild(str(manifest.build), str(directory.root), found)
+    if damaged := list(damages(manifest, directory)):
+        raise DamagedBuild(str(manifest.build), str(directory.root), damaged)

@@ -1,7 +1,7 @@
 """Write a published build's manifest to STATIC_ROOT, for an image that runs without collectstatic.
 
-Its processes then know every hashed name without asking S3. No static file is fetched: those are
-for the CDN to serve.
+Its processes then know every hashed name without a request to S3. No static file is downloaded,
+because the CDN serves those.
 """
 
 from __future__ import annotations
@@ -11,32 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...build.manifest import Differences, Manifest, differences
+from ...build.manifest import Differences, differences
 from ...errors import VersionedStorageError
 from ...origin import record
-from ...origin.record import State
 from ...site import Site
 from ...text import count_text
 from ..arguments import add_build
 
 
-class NotPublished(VersionedStorageError):
-    """The build has no manifest to be had: it is not published, or not any more."""
-
-    def __init__(self, build: str, url: str, state: State | None) -> None:
-        self.build = build
-        self.url = url
-        self.state = state
-        found = f"it is {state.value}" if state else "there is no record of it"
-        super().__init__(
-            f"Build {build} is not published: {found} ({url}). Run collectstatic with "
-            f"BUILD_VERSION={build} first, or name a build that 'python manage.py staticbuilds "
-            "list' shows as published."
-        )
-
-
 class OtherBuildOnDisk(VersionedStorageError):
-    """STATIC_ROOT has another content under that build version."""
+    """STATIC_ROOT has other content under the build version."""
 
     def __init__(self, build: str, path: str, url: str, differ: Differences) -> None:
         self.build = build
@@ -44,7 +28,7 @@ class OtherBuildOnDisk(VersionedStorageError):
         self.url = url
         self.differences = differ
         super().__init__(
-            f"{path} is there already, and {url} is published with other content. Against the one "
+            f"{path} exists, and {url} is published with other content. Compared with the build "
             f"on disk, the published one has\n{differ}\nNothing was changed. Delete the directory "
             "of the build if it was never deployed, or set a new BUILD_VERSION for it."
         )
@@ -52,7 +36,7 @@ class OtherBuildOnDisk(VersionedStorageError):
 
 @dataclass(frozen=True)
 class Pulled:
-    """A manifest that is on disk now; ``written`` is False where it was there already."""
+    """A manifest on disk; ``written`` is False if it was there before."""
 
     build: str
     path: str
@@ -63,7 +47,7 @@ class Pulled:
 
     def text(self) -> str:
         if not self.written:
-            return f"The manifest of build {self.build} is at {self.path} already"
+            return f"The manifest of build {self.build} is already at {self.path}"
         return (
             f"Pulled the manifest of build {self.build}, {count_text(self.assets, 'asset')}, to "
             f"{self.path}"
@@ -85,18 +69,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(site: Site, options: Mapping[str, Any]) -> Pulled:
     build = site.build(options["build"])
     path, url = str(site.manifest_path(build)), site.origin.url(record.path(build))
-    published = _published(site, build, url)
-    there = site.manifest_on_disk(build)
-    if there is not None and there.content != published.content:
-        raise OtherBuildOnDisk(build, path, url, differences(there, published))
-    if there is None:
+    published = record.read_published(site.origin, build)
+    on_disk = site.manifest_on_disk(build)
+    if on_disk is not None and on_disk.content != published.content:
+        raise OtherBuildOnDisk(build, path, url, differences(on_disk, published))
+    if on_disk is None:
         text = published.to_json().encode()
         site.directory(build).write(site.storage.manifest_name, (text,))
-    return Pulled(build, path, len(published.assets), written=there is None)
-
-
-def _published(site: Site, build: str, url: str) -> Manifest:
-    held = record.read(site.origin, build)
-    if held is None or held.record.state is not State.PUBLISHED or held.record.manifest is None:
-        raise NotPublished(build, url, held.record.state if held else None)
-    return held.record.manifest
+    return Pulled(build, path, len(published.assets), written=on_disk is None)

@@ -1,6 +1,6 @@
 """Show what is in a build: totals by type and encoding, and the largest assets.
 
-The build is read from STATIC_ROOT, and where it is not there, from its record on the origin.
+The build is read from STATIC_ROOT, or else from its record on the origin.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ..arguments import add_build, count
 
 @dataclass(frozen=True)
 class Contents:
-    """What is in a build; ``limit`` is how many of the largest assets are shown."""
+    """A build, and how many of its largest assets to show."""
 
-    known: KnownBuild
+    build: KnownBuild
     limit: int
 
     ok = True
@@ -31,11 +31,11 @@ class Contents:
         return "\n\n".join(self._parts())
 
     def data(self) -> Any:
-        manifest, record = self.known.manifest, self.known.record
+        manifest, record = self.build.manifest, self.build.record
         totals = Totals.of(manifest)
         return {
             "build": manifest.build,
-            "place": self.known.place,
+            "place": self.build.place,
             "state": record.state.value if record else None,
             "since": record.since.isoformat() if record else None,
             "content": manifest.content,
@@ -59,11 +59,11 @@ class Contents:
         }
 
     def _parts(self) -> Iterator[str]:
-        manifest, record = self.known.manifest, self.known.record
+        manifest, record = self.build.manifest, self.build.record
         totals = Totals.of(manifest)
         state = f", {record.state.value} since {record.since:%Y-%m-%d %H:%M} UTC" if record else ""
         yield (
-            f"Build {manifest.build} from {self.known.place}{state}\n"
+            f"Build {manifest.build} from {self.build.place}{state}\n"
             f"{count_text(totals.assets, 'asset')} in {count_text(totals.objects, 'file')}, "
             f"{bytes_text(totals.size)}; content digest {manifest.content[:12]}"
         )
@@ -81,25 +81,25 @@ class Contents:
             yield table(["LARGEST", *columns], rows, numbers=columns)
 
     def _types(self) -> list[tuple[str, list[Asset]]]:
-        """The assets by media type, the type with the most bytes first."""
-        found: dict[str, list[Asset]] = {}
-        for asset in self.known.manifest.assets.values():
-            found.setdefault(asset.content_type.partition(";")[0], []).append(asset)
-        return sorted(found.items(), key=lambda item: (-sizes(item[1])[IDENTITY], item[0]))
+        """Return the assets by media type, the type with the most bytes first."""
+        types: dict[str, list[Asset]] = {}
+        for asset in self.build.manifest.assets.values():
+            types.setdefault(asset.content_type.partition(";")[0], []).append(asset)
+        return sorted(types.items(), key=lambda item: (-sizes(item[1])[IDENTITY], item[0]))
 
     def _largest(self) -> list[Asset]:
-        assets = self.known.manifest.assets.values()
+        assets = self.build.manifest.assets.values()
         return sorted(assets, key=lambda asset: (-asset.size, asset.name))[: self.limit]
 
 
 def sizes(assets: Iterable[Asset]) -> dict[str, int]:
-    """The bytes of assets by encoding, identity among them; each under one of its names."""
-    found = {IDENTITY: 0}
+    """Return the bytes of assets by encoding, identity included, without the original names."""
+    totals = {IDENTITY: 0}
     for asset in assets:
         for variant in asset.variants():
             name = variant.encoding or IDENTITY
-            found[name] = found.get(name, 0) + variant.size
-    return found
+            totals[name] = totals.get(name, 0) + variant.size
+    return totals
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -118,5 +118,5 @@ def run(site: Site, options: Mapping[str, Any]) -> Contents:
 
 
 def _cells(assets: Iterable[Asset], encodings: Iterable[str]) -> Iterator[str]:
-    found = sizes(assets)
-    yield from (bytes_text(found[name]) if name in found else NOTHING for name in encodings)
+    totals = sizes(assets)
+    yield from (bytes_text(totals[name]) if name in totals else NOTHING for name in encodings)

@@ -18,7 +18,7 @@ from ...site import Site
 
 @dataclass(frozen=True)
 class Version:
-    """The build version, and how many files it is derived from."""
+    """A build version, and the number of files it is derived from."""
 
     build_version: str
     files: int
@@ -40,18 +40,18 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=[],
         dest="ignore_patterns",
         metavar="PATTERN",
-        help="leave out what matches this glob, as collectstatic --ignore does: give both the same",
+        help="ignore files that match this glob; give collectstatic the same --ignore",
     )
     parser.add_argument(
         "--no-default-ignore",
         action="store_false",
         dest="use_default_ignore_patterns",
-        help="do not leave out 'CVS', '.*' and '*~', as collectstatic --no-default-ignore",
+        help="do not ignore 'CVS', '.*' and '*~', as collectstatic --no-default-ignore",
     )
 
 
 def run(site: Site, options: Mapping[str, Any]) -> Version:
-    found = content_version.collected(
+    sources = content_version.collected(
         options["ignore_patterns"], default_ignore=options["use_default_ignore_patterns"]
     )
-    return Version(content_version.build_version_of(found, site.storage), len(found))
+    return Version(content_version.build_version_of(sources, site.storage), len(sources))
