@@ -135,7 +135,7 @@ class Reader:
         return ""
 
     def serve(self, command: str, port: int) -> None:
-        """Start a server in the place of the one before, and wait until it listens."""
+        """Start a server in the place of the last one, and wait until it listens."""
         if self._server is not None:
             _end(self._server)
         self._server = self._start(shlex.split(command))
