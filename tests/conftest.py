@@ -68,7 +68,7 @@ def no_test_environment(django_test_environment: None) -> None:
 def a_process_that_serves_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most tests are about a process that serves pages, and none is a test run."""
     monkeypatch.setattr("versioned_storage.conf.is_test_run", lambda: False)
-    monkeypatch.setattr("versioned_storage.startup._Process.builds_handler", True)
+    monkeypatch.setattr("versioned_storage.startup._Process.has_request_handler", True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +27,30 @@ def write(directory: Path, files: Mapping[str, str | bytes]) -> None:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def tree(directory):
+    """Every file below a directory with what is in it; where a link leads instead."""
+    return {
+        path.relative_to(directory).as_posix(): str(path.readlink())
+        if path.is_symlink()
+        else path.read_bytes()
+        for path in sorted(Path(directory).rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own."""
+    repository = Path(__file__).parent.parent
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 @dataclass

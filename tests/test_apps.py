@@ -16,7 +16,6 @@ from django.test import override_settings
 
 from tests.helpers import BACKEND, site, write
 from versioned_storage import startup
-from versioned_storage.site import configured_options
 
 REPOSITORY = Path(__file__).parent.parent
 CDN = "d111111abcdef8.cloudfront.net"
@@ -384,16 +383,6 @@ def test_what_is_no_build_of_ours_leaves_static_url_alone(tmp_path, settings, mo
     with site(tmp_path, **{"BUILD_VERSION": "b1", "STATIC_URL": "/static/", **more}):
         ready()
         assert more.get("STATIC_URL", "/static/") == settings.STATIC_URL
-
-
-def test_the_options_are_those_of_a_storage_that_is_ours(tmp_path):
-    given = {"connections": 3, "location": "there"}
-    with site(tmp_path, options=given):
-        assert configured_options() == given
-    with site(tmp_path, backend="django.contrib.staticfiles.storage.StaticFilesStorage"):
-        assert configured_options() is None
-    with override_settings(STORAGES={}):
-        assert configured_options() is None
 
 
 NOT_INSTALLED = "INSTALLED_APPS = ['django.contrib.staticfiles', 'pages']"

@@ -7,23 +7,49 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 from base64 import b64encode
 from hashlib import sha384
 from pathlib import Path
 
 import pytest
-from django.core.management.base import CommandError
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
+from django.core.management import CommandError
 
-from tests.helpers import site, write
+from tests.helpers import run_python, site, tree, write
 from tests.s3 import Bucket
+from versioned_storage.build.directory import CannotWrite
+from versioned_storage.build.manifest import UnreadableManifest
+from versioned_storage.build.source_errors import BuildIsComplete, BuildIsFrozen
+from versioned_storage.errors import MissingEntry
 from versioned_storage.static_root import StaticRootAmongSources
+from versioned_storage.storage import VersionedStaticFilesStorage
 
+CDN = "d111111abcdef8.cloudfront.net"
+#: Nothing listens there: whoever asks it fails.
+ORIGIN = {
+    "bucket_name": "my-site-static",
+    "endpoint_url": "http://127.0.0.1:9",
+    "region_name": "eu-west-1",
+    "access_key": "x",
+    "secret_key": "x",
+}
+FILES = {
+    "css/app.css": "body { background: url(../img/logo.svg) }",
+    "img/logo.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "js/app.js": "console.log(1)",
+}
+HASH = r"[0-9a-f]{12}"
 REPOSITORY = Path(__file__).parent.parent
 FOREIGN = '{"version": "1.1", "paths": {"css/a.css": "css/a.0123456789ab.css"}, "hash": ""}'
-FILES = {"css/a.css": "a{}", "css/b.css": "@import 'a.css';"}
+STYLES = {"css/a.css": "a{}", "css/b.css": "@import 'a.css';"}
 
 
 def manifest_of(directory: Path) -> dict[str, object]:
@@ -39,12 +65,12 @@ def manifest_of(directory: Path) -> dict[str, object]:
 def test_a_source_with_the_name_of_the_manifest_is_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, build: str | None, options: dict[str, bool]
 ) -> None:
-    with site(tmp_path, {**FILES, "staticfiles.json": FOREIGN}, BUILD_VERSION=build) as shop:
+    with site(tmp_path, {**STYLES, "staticfiles.json": FOREIGN}, BUILD_VERSION=build) as shop:
         directory = shop.root / "b1" if build else shop.root
         for _ in range(2):
             caplog.clear()
             shop.collect(**options)
-            assert manifest_of(directory)["paths"].keys() == FILES.keys()  # type: ignore[attr-defined]
+            assert manifest_of(directory)["paths"].keys() == STYLES.keys()  # type: ignore[attr-defined]
             assert not (directory / "staticfiles.json").is_symlink()
             (line,) = [one for one in caplog.messages if "staticfiles.json" in one]
             assert line.startswith(f"{shop.sources}/staticfiles.json is left out")
@@ -52,7 +78,7 @@ def test_a_source_with_the_name_of_the_manifest_is_left_out(
 
 
 def test_a_complete_build_is_not_written_again_because_of_it(tmp_path: Path) -> None:
-    with site(tmp_path, {**FILES, "staticfiles.json": FOREIGN}, BUILD_VERSION="b1") as shop:
+    with site(tmp_path, {**STYLES, "staticfiles.json": FOREIGN}, BUILD_VERSION="b1") as shop:
         shop.collect()
         before = {path: path.stat().st_mtime_ns for path in shop.root.rglob("*.css*")}
         # Newer than everything in the build.
@@ -86,7 +112,6 @@ def test_of_many_files_that_fail_three_are_named(tmp_path: Path) -> None:
 
 
 def _sources(directory: Path) -> object:
-    from django.core.files.storage import FileSystemStorage
 
     return FileSystemStorage(directory)
 
@@ -94,7 +119,7 @@ def _sources(directory: Path) -> object:
 def test_compressed_and_reused_are_numbers_of_encodings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with site(tmp_path, FILES, BUILD_VERSION="b1") as shop:
+    with site(tmp_path, STYLES, BUILD_VERSION="b1") as shop:
         shop.collect()
     assert "4 encodings compressed, 0 reused" in capsys.readouterr().err
     write(shop.sources, {"css/c.css": "c{}"})
@@ -107,7 +132,7 @@ def test_a_build_that_is_not_to_be_published_says_what_publishes_it(
     tmp_path: Path, moto_bucket: Bucket, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = {"origin": moto_bucket.options(), "publish": False}
-    with site(tmp_path, FILES, options=options, BUILD_VERSION="b1") as shop:
+    with site(tmp_path, STYLES, options=options, BUILD_VERSION="b1") as shop:
         shop.collect()
         last = capsys.readouterr().err.splitlines()[-1]
         assert last == (
@@ -115,7 +140,7 @@ def test_a_build_that_is_not_to_be_published_says_what_publishes_it(
         )
         shop.collect(dry_run=True)
         assert "not published" not in capsys.readouterr().err
-    with site(tmp_path, FILES, BUILD_VERSION="b2") as shop:
+    with site(tmp_path, STYLES, BUILD_VERSION="b2") as shop:
         shop.collect()
         assert "not published" not in capsys.readouterr().err
 
@@ -125,7 +150,7 @@ def test_collectstatic_refuses_a_static_root_among_its_sources(
     tmp_path: Path, options: dict[str, bool]
 ) -> None:
     root = str(tmp_path / "sources" / "collected")
-    with site(tmp_path, FILES, BUILD_VERSION="b1", STATIC_ROOT=root) as shop:
+    with site(tmp_path, STYLES, BUILD_VERSION="b1", STATIC_ROOT=root) as shop:
         with pytest.raises(StaticRootAmongSources):
             shop.collect(skip_checks=True, **options)
     assert not Path(root).exists()
@@ -213,11 +238,11 @@ def test_of_two_at_once_with_different_content_one_wins_whole_and_the_other_says
 
 
 def test_of_two_at_once_with_the_same_content_both_succeed(tmp_path: Path) -> None:
-    first = start(tmp_path / "first", FILES)
+    first = start(tmp_path / "first", STYLES)
     wait_for(tmp_path / "first/is_at_work")
     (tmp_path / "second").mkdir()
     (tmp_path / "second/go").touch()
-    second = start(tmp_path / "second", FILES)
+    second = start(tmp_path / "second", STYLES)
     assert second.stderr is not None
     second.stderr.readline()
     (tmp_path / "first/go").touch()
@@ -229,7 +254,7 @@ def test_of_two_at_once_with_the_same_content_both_succeed(tmp_path: Path) -> No
 def test_one_that_was_killed_leaves_nothing_that_the_next_one_does_not_remove(
     tmp_path: Path,
 ) -> None:
-    first = start(tmp_path / "first", FILES)
+    first = start(tmp_path / "first", STYLES)
     wait_for(tmp_path / "first/is_at_work")
     first.kill()
     first.communicate()
@@ -237,7 +262,424 @@ def test_one_that_was_killed_leaves_nothing_that_the_next_one_does_not_remove(
     leftover.parent.mkdir(parents=True, exist_ok=True)
     leftover.touch()
     (tmp_path / "first/go").touch()
-    again = start(tmp_path / "first", FILES)
+    again = start(tmp_path / "first", STYLES)
     _, error = again.communicate(timeout=60)
     assert again.returncode == 0, error
     assert not leftover.exists()
+
+
+# collectstatic
+
+
+def test_a_build_has_each_file_under_both_names_with_its_encodings(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        found = tree(it.root)
+        paths = it.storage.hashed_files
+    names = {"staticfiles.json"} | {
+        name + suffix for name in (*paths, *paths.values()) for suffix in ("", ".br", ".gz")
+    }
+    assert found.keys() == {f"b1/{name}" for name in names}
+    assert paths["img/logo.svg"].encode() in b"img/" + found["b1/css/app.css"].partition(b"img/")[2]
+    assert found["b1/css/app.css"] == found[f"b1/{paths['css/app.css']}"]
+
+
+def test_the_neutral_layout_is_that_of_djangos_storage_with_encodings(tmp_path):
+    with site(tmp_path, FILES) as it:
+        it.collect()
+        ours = tree(it.root)
+        django_paths = it.storage.hashed_files
+    django_root = tmp_path / "django"
+    backend = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    with site(tmp_path, FILES, backend=backend, STATIC_ROOT=str(django_root)) as it:
+        it.collect()
+        theirs = tree(django_root)
+    paths = json.loads(theirs.pop("staticfiles.json"))["paths"]
+    ours.pop("staticfiles.json")
+    encoded = {name: ours.pop(name) for name in list(ours) if name.endswith((".br", ".gz"))}
+    assert django_paths == paths
+    assert ours == theirs
+    assert encoded.keys() == {name + suffix for name in theirs for suffix in (".br", ".gz")}
+
+
+@pytest.mark.parametrize("build", [None, "b1"])
+def test_djangos_own_storage_can_load_our_manifest(tmp_path, build):
+    with site(tmp_path, FILES, BUILD_VERSION=build) as it:
+        it.collect()
+        theirs = ManifestStaticFilesStorage(it.storage.location, it.storage.base_url)
+        assert theirs.hashed_files == it.storage.hashed_files
+        assert theirs.manifest_hash == it.storage.manifest_hash != ""
+        for name in FILES:
+            assert theirs.url(name) == it.storage.url(name)
+
+
+def test_another_process_reads_the_manifest(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        fresh = VersionedStaticFilesStorage()
+        assert fresh.url("css/app.css") == it.storage.url("css/app.css")
+        assert fresh.manifest == it.storage.manifest
+        assert fresh.load_manifest() == (it.storage.hashed_files, it.storage.manifest_hash)
+
+
+@pytest.mark.parametrize("build", [None, "b1"])
+def test_a_dry_run_touches_nothing(tmp_path, build):
+    with site(tmp_path, FILES, options={"origin": None}, BUILD_VERSION=build) as it:
+        it.collect(dry_run=True)
+        assert not it.root.exists()
+        it.collect()
+        before = tree(it.root)
+        write(it.sources, {"js/app.js": "console.log(22)"})
+        if build is None:
+            it.collect(dry_run=True)
+            it.collect(dry_run=True, clear=True)
+        else:
+            with pytest.raises(BuildIsComplete):
+                it.collect(dry_run=True)
+        assert tree(it.root) == before
+
+
+def test_a_dry_run_with_an_origin_reaches_for_no_network(tmp_path):
+    with site(tmp_path, FILES, options={"origin": ORIGIN}, BUILD_VERSION="b1") as it:
+        it.collect(dry_run=True)
+        assert not it.root.exists()
+
+
+@pytest.mark.parametrize("build", [None, "b1"])
+def test_with_link_the_originals_are_links_to_the_sources(tmp_path, build):
+    with site(tmp_path, FILES, BUILD_VERSION=build) as it:
+        it.collect(link=True)
+        for name in FILES:
+            assert Path(it.storage.path(name)).readlink() == it.sources / name
+            copy = Path(it.storage.path(it.storage.hashed_files[name]))
+            assert copy.is_file()
+            assert not copy.is_symlink()
+            assert (it.sources / name).read_text() == FILES[name]
+        before = tree(it.root)
+        it.collect(link=True)
+        assert tree(it.root) == before
+
+
+@pytest.mark.parametrize("build", [None, "b1"])
+def test_clear_starts_again(tmp_path, build):
+    with site(tmp_path, FILES, BUILD_VERSION=build) as it:
+        it.collect()
+        (it.sources / "js/app.js").unlink()
+        write(it.sources, {"img/logo.svg": "<svg/>"})
+        it.collect(clear=True)
+        assert it.storage.hashed_files.keys() == {"css/app.css", "img/logo.svg"}
+        names = tree(it.storage.location)
+        assert not [name for name in names if name.startswith("js/")]
+        assert len([name for name in names if re.fullmatch(rf"img/logo\.{HASH}\.svg", name)]) == 1
+
+
+def test_clear_of_a_build_leaves_the_others_alone(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        before = tree(it.root / "b1")
+    with site(tmp_path, FILES, BUILD_VERSION="b2") as it:
+        it.collect()
+        it.collect(clear=True)
+        assert tree(it.root / "b1") == before
+
+
+def test_a_neutral_clear_leaves_builds_alone(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        before = tree(it.root / "b1")
+    with site(tmp_path, FILES) as it:
+        write(it.root, {"b2/old.css": "", "old.css": ""})
+        it.collect(clear=True)
+        assert tree(it.root / "b1") == before
+        assert not (it.root / "old.css").exists()
+        assert not (it.root / "b2/old.css").exists()
+        assert (it.root / "css/app.css").exists()
+
+
+# A complete build
+
+
+def test_the_same_again_is_fine_and_changes_nothing(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        before = tree(it.root)
+        for name in FILES:
+            (it.sources / name).touch()
+        assert "0 static files copied" in it.collect()
+        assert tree(it.root) == before
+
+
+OTHER = {
+    "css/app.css": "body { background: url(../img/logo.svg); color: red }",
+    "js/new.js": "console.log(2)",
+}
+
+
+@pytest.mark.parametrize("keep_originals", [True, False])
+def test_other_content_is_refused_and_leaves_a_complete_build_as_it_was(tmp_path, keep_originals):
+    options = {"keep_originals": keep_originals}
+    with site(tmp_path, FILES, options=options, BUILD_VERSION="b1") as it:
+        it.collect()
+        before = tree(it.root)
+        write(it.sources, OTHER)
+        (it.sources / "js/app.js").unlink()
+        for _ in range(2):
+            with pytest.raises(BuildIsComplete) as caught:
+                it.collect()
+            assert tree(it.root) == before
+    assert str(caught.value) == (
+        f"Build b1 is complete in {it.root}/b1, and what was collected now is another build. "
+        "Against the one that is there it has\n"
+        "  added (1): js/new.js\n"
+        "  removed (1): js/app.js\n"
+        "  changed (1): css/app.css\n"
+        "A build never changes: set a new BUILD_VERSION, or run collectstatic --clear if this one "
+        "was never deployed."
+    )
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"css/new.css": "a { background: url(nowhere.png) }"},
+        {"css/new.css": b"a { color: red } /* \xff */"},
+        {"js/new.js": "1", "js/new.js.gz": b"no gzip"},
+    ],
+)
+def test_broken_sources_leave_a_complete_build_as_it_was(tmp_path, broken):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        before = tree(it.root)
+        write(it.sources, broken)
+        with pytest.raises(CommandError):
+            it.collect()
+        assert tree(it.root) == before
+
+
+def test_another_shape_of_the_same_sources_is_another_build(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        before = tree(it.root)
+    with (
+        site(tmp_path, FILES, options={"encodings": ["gzip"]}, BUILD_VERSION="b1") as it,
+        pytest.raises(BuildIsComplete, match="no asset, but the options that shape a build"),
+    ):
+        it.collect()
+    assert tree(it.root) == before
+
+
+def test_a_file_that_a_complete_build_lost_is_brought_back(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        before = tree(it.root)
+        for name in ("css/app.css", it.storage.hashed_files["js/app.js"]):
+            Path(it.storage.path(name)).unlink()
+        it.collect()
+        assert tree(it.root) == before
+
+
+def test_a_new_build_version_is_the_way_on(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        first = tree(it.root / "b1")
+    with site(tmp_path, {**FILES, **OTHER}, BUILD_VERSION="b2") as it:
+        it.collect()
+        assert it.storage.url("js/new.js").startswith("/static/b2/js/new.")
+        assert tree(it.root / "b1") == first
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"version": "9"}', '{"version": "1.1"}x', b"\xff"]
+)
+@pytest.mark.parametrize("build", [None, "b1"])
+def test_a_broken_manifest_is_said_and_collectstatic_mends_it(tmp_path, build, text):
+    with site(tmp_path, FILES, BUILD_VERSION=build) as it:
+        it.collect()
+        before = tree(it.root)
+        write(Path(it.storage.location), {"staticfiles.json": text})
+        with pytest.raises(UnreadableManifest) as caught:
+            VersionedStaticFilesStorage().url("css/app.css")
+        found = str(caught.value)
+        assert found.startswith("Couldn't load manifest 'staticfiles.json' (version 1.1): it")
+        assert found.endswith("Run collectstatic again, with --clear if it is there by mistake.")
+    with site(tmp_path, FILES, BUILD_VERSION=build) as it:
+        it.collect()
+        assert tree(it.root) == before
+
+
+def test_a_build_that_failed_is_finished_by_the_next_run(tmp_path):
+    broken = {"css/app.css": "body { background: url(../img/lgoo.svg) }"}
+    with site(tmp_path, {**FILES, **broken}, BUILD_VERSION="b1") as it:
+        with pytest.raises(CommandError):
+            it.collect()
+        assert not (it.root / "b1/staticfiles.json").exists()
+        write(it.sources, FILES)
+        os.utime(it.sources / "css/app.css", (1, 1))
+        it.collect()
+        found = (it.root / "b1/css/app.css").read_text()
+    assert re.fullmatch(rf'body {{ background: url\("\.\./img/logo\.{HASH}\.svg"\) }}', found)
+
+
+# Modes
+
+
+@pytest.mark.parametrize("build", [None, "b1"])
+def test_the_modes_of_files_and_directories_apply_to_all_that_is_written(tmp_path, build):
+    modes = {"file_permissions_mode": 0o640, "directory_permissions_mode": 0o751}
+    with site(tmp_path, FILES, options=modes, BUILD_VERSION=build) as it:
+        it.collect()
+        below = list(Path(it.storage.location).rglob("*"))
+        files = {stat.S_IMODE(path.stat().st_mode) for path in below if path.is_file()}
+        directories = {stat.S_IMODE(path.stat().st_mode) for path in below if path.is_dir()}
+    assert files == {0o640}
+    assert directories == {0o751}
+
+
+def test_the_modes_of_the_settings_apply_too(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1", FILE_UPLOAD_PERMISSIONS=0o604) as it:
+        it.collect()
+        paths = [path for path in it.root.rglob("*") if path.is_file()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o604}
+
+
+# A disk that refuses
+
+
+@pytest.mark.parametrize("build", [None, "b1"])
+def test_a_file_where_a_directory_has_to_be_is_said_with_its_path(tmp_path, build):
+    with site(tmp_path, FILES, BUILD_VERSION=build) as it:
+        it.root.mkdir()
+        write(it.root, {"b1" if build else "css": "in the way"})
+        with pytest.raises(CommandError) as caught:
+            it.collect()
+    assert isinstance(caught.value, CannotWrite)
+    assert str(caught.value).startswith(f"Cannot write {it.root}/")
+    assert str(caught.value).endswith(
+        "The build is not complete and nothing was published. See to the space and the permissions "
+        "below STATIC_ROOT and run the same command again."
+    )
+
+
+READ_ONLY = """
+import os, sys
+import django
+from django.conf import settings
+sources, root = sys.argv[1:]
+settings.configure(
+    INSTALLED_APPS=["django.contrib.staticfiles", "versioned_storage"],
+    STATIC_URL="/static/", STATIC_ROOT=root, STATICFILES_DIRS=[sources], BUILD_VERSION="b1",
+    STORAGES={"staticfiles": {"BACKEND": "versioned_storage.storage.VersionedStaticFilesStorage"}},
+)
+django.setup()
+from django.contrib.staticfiles.management.commands import collectstatic
+from django.core.management import ManagementUtility, get_commands
+# Whoever is root may write everywhere; what is imported later, nobody may not read.
+from django.core.management.commands import runserver
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+ManagementUtility(["manage.py", "collectstatic", "--noinput"]).execute()
+"""
+
+
+def test_a_read_only_static_root_is_said_without_a_traceback():
+    with tempfile.TemporaryDirectory() as name:
+        # Below pytest's tmp_path nobody but its owner can look.
+        directory = Path(name)
+        directory.chmod(0o755)
+        root = directory / "root"
+        root.mkdir()
+        write(directory / "sources", FILES)
+        root.chmod(0o555)
+        done = run_python(READ_ONLY, str(directory / "sources"), str(root))
+        assert list(root.iterdir()) == []
+        root.chmod(0o755)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f": Cannot write {root}/b1" in done.stderr
+    assert "Permission denied. The build is not complete and nothing was published." in done.stderr
+
+
+# What a complete build refuses
+
+
+def test_a_complete_build_loses_no_file_but_to_clear(tmp_path):
+    with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as one:
+        one.collect()
+        with pytest.raises(BuildIsFrozen, match="Build b1 is complete and never changes"):
+            one.storage.delete("a.css")
+        with pytest.raises(BuildIsFrozen):
+            one.collect(link=True)
+        assert (one.root / "b1" / "a.css").read_text() == "a{}"
+        one.collect(link=True, clear=True)
+        assert (one.root / "b1" / "a.css").is_symlink()
+
+
+def test_an_empty_build_has_a_manifest_and_lacks_the_file(tmp_path):
+    with site(tmp_path, {}, BUILD_VERSION="b1") as one:
+        one.collect()
+        with pytest.raises(MissingEntry):
+            one.storage.url("a.css")
+
+
+def test_a_source_from_the_future_is_no_change(tmp_path):
+    """A clock that was wrong when a file was written, or another machine's."""
+    with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as one:
+        later = time.time() + 3600
+        os.utime(one.sources / "a.css", (later, later))
+        one.collect()
+        assert "0 static files copied" in one.collect()
+
+
+# Regressions that only a second run in one process shows
+
+
+def test_a_source_that_changes_within_a_second_gets_a_new_hash(tmp_path):
+    with site(tmp_path, {"a.png": b"one"}) as one:
+        one.collect()
+        before = one.storage.hashed_files["a.png"]
+        (one.sources / "a.png").write_bytes(b"two")
+        one.collect()
+        assert one.storage.hashed_files["a.png"] != before
+
+
+def test_the_latest_other_build_gives_its_encodings(tmp_path, capsys):
+    files = {"a.css": "a{color:red}" * 100, "b.css": "b{color:blue}" * 100}
+    with site(tmp_path, files, BUILD_VERSION="b1") as one:
+        one.collect()
+        encoded = (one.root / "b1" / "a.css.br").read_bytes()
+        (one.sources / "b.css").write_text("b{}")
+    capsys.readouterr()
+    with site(tmp_path, BUILD_VERSION="b2") as two:
+        two.collect()
+        assert (two.root / "b2" / "a.css.br").read_bytes() == encoded
+    assert "2 encodings compressed, 2 reused" in capsys.readouterr().err
+
+
+def test_a_damaged_encoding_of_another_build_is_made_anew(tmp_path):
+    with site(tmp_path, {"a.css": "a{color:red}" * 100}, BUILD_VERSION="b1") as one:
+        one.collect()
+        whole = (one.root / "b1" / "a.css.br").read_bytes()
+        for path in (one.root / "b1").glob("*.br"):
+            path.write_bytes(b"damaged")
+    with site(tmp_path, BUILD_VERSION="b2") as two:
+        two.collect()
+        assert (two.root / "b2" / "a.css.br").read_bytes() == whole
+
+
+def test_text_is_saved_once_and_as_it_is(tmp_path):
+    with site(tmp_path, BUILD_VERSION="b1") as one:
+        one.storage.save("note.txt", ContentFile("first\nsecond\n"))
+        assert (one.root / "b1" / "note.txt").read_text() == "first\nsecond\n"
+
+
+def test_dotfiles_that_nobody_will_serve_are_named(tmp_path, caplog):
+    dotfiles = {f".well-known/{number:02}": "x" for number in range(11)}
+    with site(tmp_path, {"a.css": "a{}", "b.x.css": "b{}", **dotfiles}, BUILD_VERSION="b1") as it:
+        it.collect()
+        assert "begin with a dot" not in caplog.text
+        it.collect(use_default_ignore_patterns=False, clear=True)
+    assert "begin with a dot: .well-known/00, .well-known/01" in caplog.text
+    assert ".well-known/09 and 1 more. collectstatic leaves them out" in caplog.text
+    assert "b.x.css" not in caplog.text

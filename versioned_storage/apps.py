@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -24,34 +23,34 @@ class VersionedStorageConfig(AppConfig):
         checks.register()
         if not settings.DEBUG:
             with _reported_elsewhere():
-                _follow_the_build()
+                _prepare_to_serve()
 
 
-def _follow_the_build() -> None:
-    """Point STATIC_URL at the build, and watch for the request handler of a process that serves.
+def _prepare_to_serve() -> None:
+    """Point STATIC_URL at the build, and preload the manifest once a request handler is built.
 
     Raises ConfigurationError for an option with an invalid value.
     """
-    given = configured_options()
-    if given is None:
+    storage_options = configured_options()
+    if storage_options is None:
         return
-    preload.install()
-    options = _options(given)
-    # A storage with a URL of its own: STATIC_URL is not about its files.
-    if options.build_version is None or given.get("base_url"):
+    if preload.MIDDLEWARE not in settings.MIDDLEWARE:
+        # Django makes the last middleware first.
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, preload.MIDDLEWARE]
+    options = Options.load(
+        {name: value for name, value in storage_options.items() if name in Options.names()}
+    )
+    # The files of a storage with a base_url are not below STATIC_URL.
+    if options.build_version is None or storage_options.get("base_url"):
         return
-    # Live servers of a test run serve the files at STATIC_URL as it was written.
+    # Live servers of a test run serve the files at STATIC_URL as it is written.
     if options.manifest_strict is True or not conf.is_test_run():
         static_url.point_at(options.build_version, options.cdn_domain)
 
 
-def _options(given: dict[str, Any]) -> Options:
-    return Options.load({name: value for name, value in given.items() if name in Options.names()})
-
-
 def _reported_elsewhere() -> suppress:
-    """Go on where an option cannot be: commands that need no static files must start all the same.
+    """Ignore invalid options: commands that need no static files must start all the same.
 
-    The check reports it, and the storage raises it as soon as it is used.
+    The check reports them, and the storage raises them as soon as it is used.
     """
     return suppress(ConfigurationError)

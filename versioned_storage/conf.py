@@ -1,4 +1,4 @@
-"""Every option, its default, and where it is looked up; `option_values` has what each may be.
+"""Every option, its default, and where it is read from; `validators` checks the values.
 
 An option is looked up in the storage's OPTIONS, then in the VERSIONED_STORAGE setting; the build
 version then in the BUILD_VERSION setting and in the environment variable of that name.
@@ -25,25 +25,24 @@ STORAGE_OPTIONS = 'STORAGES["staticfiles"]["OPTIONS"]'
 
 
 class UnknownOption(ConfigurationError):
-    """There is no option of that name."""
+    """A setting names an option that does not exist."""
 
-    def __init__(self, setting: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, setting: str, name: str, options: Iterable[str]) -> None:
         self.setting = setting
         self.name = name
-        self.known = tuple(sorted(known))
-        super().__init__(
-            f"{setting} has the unknown option {name!r}. The options are: {', '.join(self.known)}."
-        )
+        self.options = tuple(sorted(options))
+        listed = ", ".join(self.options)
+        super().__init__(f"{setting} has the unknown option {name!r}. The options are: {listed}.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a site can set. Made by `load`, which checks each value.
+    """What a site can configure. Use `load`, which checks each value.
 
     =========================  =====================================================================
     ``build_version``          names the build: ``[A-Za-z0-9][A-Za-z0-9._-]{0,63}``; None is neutral
-    ``cdn_domain``             scheme, host, port and path that stand before the STATIC_URL path;
-                               given as a bare domain too, which means https
+    ``cdn_domain``             scheme, host and port before the STATIC_URL path; a bare domain means
+                               https
     ``origin``                 options of django-storages' S3Storage; None publishes nothing
     ``encodings``              which encodings each eligible file gets, from "br" and "gzip"
     ``skip_compress_extensions``  extensions that get none
@@ -51,11 +50,11 @@ class Options:
     ``manifest_strict``        an unknown name is an error; None leaves it to the storage class, and
                                gives plain URLs in a test environment
     ``js_modules``             rewrite the imports of ES modules; None leaves it to the class
-    ``strict_source_maps``     a source map that is not there is an error, not a warning
+    ``strict_source_maps``     a missing source map is an error, not a warning
     ``ignore_missing``         ``"file-glob:reference-glob"`` of references that may lead nowhere
-    ``prehashed``              a regular expression or a callable: the names that carry a hash
-                               already, which pass through unchanged
-    ``publish``                collectstatic publishes the build that it made
+    ``prehashed``              a regular expression or a callable: names that have a hash already,
+                               whose files pass through unchanged
+    ``publish``                collectstatic publishes the build
     ``base_build``             the published build whose unchanged objects are copied: True is the
                                current one, False none, else a build version
     ``connections``            how many connections to S3 a publish uses
@@ -63,8 +62,8 @@ class Options:
                                is True with a build version, a CDN or an origin, else False
     ``conditional_writes``     False for a store without them; then only one process at a time may
                                publish
-    ``response_headers``       what each file is answered with, by header; None in the place
-                               of a value takes one of `RESPONSE_HEADERS` away
+    ``response_headers``       headers of the response with a file; None as the value removes one of
+                               `RESPONSE_HEADERS`
     =========================  =====================================================================
     """
 
@@ -89,7 +88,7 @@ class Options:
 
     @property
     def wants_build(self) -> bool:
-        """Say whether what is configured makes no sense without a build version."""
+        """Return True if the configuration requires a build version."""
         return self.cdn_domain is not None or self.origin is not None
 
     @property
@@ -104,31 +103,29 @@ class Options:
         return frozenset(option.name for option in fields(cls))
 
     @classmethod
-    def load(cls, given: Mapping[str, Any] | None = None) -> Options:
-        """Take the options from ``given`` and from the settings.
+    def load(cls, storage_options: Mapping[str, Any] | None = None) -> Options:
+        """Read the options from ``storage_options`` and from the settings.
 
         Raises `UnknownOption` and `InvalidOption`, both ImproperlyConfigured.
         """
-        found: dict[str, tuple[Any, str]] = {}
-        site: Any = getattr(settings, SETTING, None) or {}
-        if not isinstance(site, Mapping):
-            raise InvalidOption(SETTING, repr(site), "a dict of options", f"{SETTING} = {{}}")
-        for setting, values in ((SETTING, site), (STORAGE_OPTIONS, given or {})):
-            for name, value in values.items():
+        site_options: Any = getattr(settings, SETTING, None) or {}
+        if not isinstance(site_options, Mapping):
+            example = f"{SETTING} = {{}}"
+            raise InvalidOption(SETTING, repr(site_options), "a dict of options", example)
+        values = {**_build_version_values(), **_whitenoise_values()}
+        for setting, options in ((SETTING, site_options), (STORAGE_OPTIONS, storage_options or {})):
+            for name, value in options.items():
                 if name not in cls.names():
                     raise UnknownOption(setting, name, cls.names())
                 if not _is_unset(value):
-                    found[name] = (value, f'{setting}["{name}"]')
-        if "build_version" not in found:
-            found.update(_build_version_elsewhere())
-        found = {**_whitenoise(), **found}
+                    values[name] = (value, f'{setting}["{name}"]')
         return cls(
-            **{name: CHECKS[name](value, setting) for name, (value, setting) in found.items()}
+            **{name: CHECKS[name](value, setting) for name, (value, setting) in values.items()}
         )
 
 
 def debug() -> bool:
-    """settings.DEBUG, asked each time: test suites switch it."""
+    """Return settings.DEBUG, which test suites switch."""
     return bool(settings.DEBUG)
 
 
@@ -159,14 +156,14 @@ def is_test_run() -> bool:
 
 
 def static_root() -> str | None:
-    """settings.STATIC_ROOT as a string."""
+    """Return settings.STATIC_ROOT as a string; None where it is not set."""
     return os.fspath(settings.STATIC_ROOT) if settings.STATIC_ROOT else None
 
 
 def compressor_directory() -> str | None:
-    """The name of the directory below STATIC_ROOT for what django-compressor makes of pages.
+    """Return the directory below STATIC_ROOT that django-compressor writes to while it renders.
 
-    None where that is not installed. Its files are of no build: pages are rendered later.
+    None where it is not installed. Its files belong to no build.
     """
     if not apps.is_installed("compressor"):
         return None
@@ -175,11 +172,11 @@ def compressor_directory() -> str | None:
 
 
 def settings_as_written() -> Any:
-    """The settings for WhiteNoise: the path of STATIC_URL as written, and our media types."""
+    """Return the settings for WhiteNoise: STATIC_URL's path as written, and our media types."""
     _ = settings.DEBUG  # loads the settings where nothing has yet
     holder = UserSettingsHolder(settings._wrapped)
-    own: Mapping[str, str] = getattr(settings, "WHITENOISE_MIMETYPES", None) or {}
-    holder.WHITENOISE_MIMETYPES = {**MEDIA_TYPES, **own}
+    media_types: Mapping[str, str] = getattr(settings, "WHITENOISE_MIMETYPES", None) or {}
+    holder.WHITENOISE_MIMETYPES = {**MEDIA_TYPES, **media_types}
     current = static_url.current()
     if current is not None:
         holder.STATIC_URL = current.path
@@ -191,7 +188,7 @@ def _is_unset(value: object) -> bool:
     return value is None or value == ""
 
 
-def _build_version_elsewhere() -> dict[str, tuple[Any, str]]:
+def _build_version_values() -> dict[str, tuple[Any, str]]:
     for value, setting in (
         (getattr(settings, "BUILD_VERSION", None), "BUILD_VERSION"),
         (os.environ.get("BUILD_VERSION"), "The environment variable BUILD_VERSION"),
@@ -201,9 +198,9 @@ def _build_version_elsewhere() -> dict[str, tuple[Any, str]]:
     return {}
 
 
-def _whitenoise() -> dict[str, tuple[Any, str]]:
-    # A site that comes from WhiteNoise has said these things already.
-    found = {}
+def _whitenoise_values() -> dict[str, tuple[Any, str]]:
+    # The settings of a site that comes from WhiteNoise keep their meaning.
+    values = {}
     for option, setting in (
         ("keep_originals", "WHITENOISE_KEEP_ONLY_HASHED_FILES"),
         ("skip_compress_extensions", "WHITENOISE_SKIP_COMPRESS_EXTENSIONS"),
@@ -211,5 +208,5 @@ def _whitenoise() -> dict[str, tuple[Any, str]]:
     ):
         value = getattr(settings, setting, None)
         if value is not None:
-            found[option] = (not value if option == "keep_originals" else value, setting)
-    return found
+            values[option] = (not value if option == "keep_originals" else value, setting)
+    return values

@@ -1,4 +1,4 @@
-"""The sources of a build: what collectstatic would collect, and what it is known by."""
+"""A build version derived from the content: the sources and what shapes a build of them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .build.source_files import Sources
 from .constants import ENCODINGS
 from .storage import VersionedStaticFilesStorage
 
-# Of the sha256, in hex digits: 48 bits. Should two contents of a site ever agree in them,
-# publishing the second one is refused, as any other content under a published version is.
+# Hex digits of the sha256: 48 bits. Should two contents of a site ever collide, publishing the
+# second is refused, as other content under a published version always is.
 _LENGTH = 12
 
 
-def collected(ignore: Iterable[str] = (), *, default_ignore: bool = True) -> Sources:
-    """Where each static file comes from, as collectstatic finds them: the first one of a name.
+def find_sources(ignore: Iterable[str] = (), *, default_ignore: bool = True) -> Sources:
+    """Return the sources that collectstatic would collect: the first file of each name.
 
     ``ignore`` has glob patterns of names to leave out. ``default_ignore`` adds those of Django's
     staticfiles app.
@@ -45,24 +45,26 @@ def collected(ignore: Iterable[str] = (), *, default_ignore: bool = True) -> Sou
     return sources
 
 
-def build_version_of(sources: Sources, storage: VersionedStaticFilesStorage) -> str:
-    """A build version that is the same as long as the build would be the same.
+def derive_build_version(sources: Sources, storage: VersionedStaticFilesStorage) -> str:
+    """Return a build version that changes when the build would change.
 
-    Nothing but the sources' names and bytes and what shapes a build gets in: no path of this
-    machine, no time, no order. What a subclass's own code does to the bytes is not seen, only
-    the name of the class. Raises `UnreadableSource`.
+    It depends on the names and bytes of the sources and on what shapes a build: not on a path of
+    this machine, a time or an order. Of a storage subclass it sees the name, not the code. Raises
+    `UnreadableSource`.
     """
+    # collectstatic leaves such a source out.
+    left_out = storage.manifest_name if storage.manifest_storage is storage else None
+    sources = {name: source for name, source in sources.items() if name != left_out}
     digests = {name: _sha256(name, *sources[name]) for name in sources}
-    whole = json.dumps([FORMAT, _shape(sources, storage), digests], sort_keys=True, default=str)
-    return hashlib.sha256(whole.encode()).hexdigest()[:_LENGTH]
+    text = json.dumps([FORMAT, _shape(sources, storage), digests], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
 
 
 def _shape(sources: Sources, storage: VersionedStaticFilesStorage) -> dict[str, Any]:
-    """What decides, beside the sources, which files a build has and what is in them.
+    """Return what decides, beside the sources, which files a build has and what is in them.
 
-    Options that only decide whether a build fails are not among it. ``prehashed`` may be any
-    callable, so it counts by what it says of each source. The URLs are there because references
-    to them are rewritten.
+    Options that only decide whether a build fails are left out. ``prehashed`` may be any callable,
+    so its answer for each source counts. The URLs count because references to them are rewritten.
     """
     options, static_url = storage.options, storage.static_url
     return {

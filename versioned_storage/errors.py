@@ -1,8 +1,8 @@
-"""The errors of this package: their root, and those that more than one module knows.
+"""The errors of this package: their root, and those that several modules use.
 
 The root is a ``CommandError`` because ``collectstatic`` is Django's command, and Django prints only
 those without a traceback. Each error takes data, keeps it as attributes and words its own message:
-what was found, what was expected, what mends it.
+what was found, what was expected, what to do.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class VersionedStorageError(CommandError):
 
 
 class ConfigurationError(VersionedStorageError, ImproperlyConfigured):
-    """A setting or an option is not what it has to be."""
+    """A setting or an option is missing or invalid."""
 
 
 class SourceError(VersionedStorageError):
-    """Something is wrong with the collected files; ``names`` are those that it is about."""
+    """Some of the collected files, ``names``, are unusable."""
 
     def __init__(self, names: Sequence[str], *args: object) -> None:
         self.names = tuple(names)
@@ -52,11 +52,11 @@ class SourceError(VersionedStorageError):
 
 
 class OtherContent(VersionedStorageError):
-    """The origin has, or is being given, another content under this build version."""
+    """The origin has other content under this build version, or another publisher writes it."""
 
 
 class MissingBuildVersion(ConfigurationError):
-    """A CDN or an origin is configured and no build version."""
+    """A CDN or an origin is configured without a build version."""
 
     def __init__(self, builds: Sequence[str]) -> None:
         self.builds = tuple(builds)
@@ -69,7 +69,7 @@ class MissingBuildVersion(ConfigurationError):
 
 
 class MissingManifest(VersionedStorageError, ValueError):
-    """A page needs the hashed name of a file, and there is no manifest to say it."""
+    """A page needs the hashed name of a file, and there is no manifest."""
 
     def __init__(self, name: str, places: Sequence[str]) -> None:
         self.name = name
@@ -82,7 +82,7 @@ class MissingManifest(VersionedStorageError, ValueError):
 
 
 class MissingEntry(VersionedStorageError, ValueError):
-    """The manifest does not have a file that a page asks for; ``paths`` are those that it has."""
+    """A page needs the hashed name of a file that is not in ``paths``, those of the manifest."""
 
     def __init__(self, name: str, paths: Mapping[str, str]) -> None:
         self.name = name

@@ -1,11 +1,14 @@
-"""The manifest read when a process starts to serve pages, by the option ``preload_manifest``."""
+"""The option ``preload_manifest``: a process that serves pages reads its manifest when it starts.
+
+A middleware is the only place that Django runs in every process that is about to serve, WSGI or
+ASGI, and in no other: collectstatic, migrate and scripts never build a request handler.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 
 from . import conf, startup, static_url
@@ -14,12 +17,12 @@ from .progress import logger
 from .site import configured_storage
 from .storage import VersionedStaticFilesStorage
 
-#: As MIDDLEWARE has it.
+#: The entry in MIDDLEWARE.
 MIDDLEWARE = f"{__name__}.PreloadManifest"
 
 
 class NothingToServe(VersionedStorageError):
-    """A process is to serve pages and there is no manifest for it."""
+    """A process is to serve pages, and there is no manifest for it."""
 
     def __init__(self, places: Sequence[str]) -> None:
         self.places = tuple(places)
@@ -33,35 +36,28 @@ class NothingToServe(VersionedStorageError):
 
 
 class PreloadManifest:
-    """Notes that a request handler is built, preloads the manifest, and leaves."""
+    """Preloads the manifest when the request handler is built, and handles no request."""
 
     sync_capable = async_capable = True
 
     def __init__(self, get_response: Any) -> None:
-        startup.request_handler_is_built()
+        startup.note_request_handler()
         storage = configured_storage()
         if storage is not None:
             if conf.in_test_environment() and storage.gives_plain_urls:
-                # A script that ran the tests itself was not recognised when Django was set up.
+                # Nothing told `ready` that this process would run tests.
                 static_url.restore()
             if storage.options.preloads:
                 preload(storage)
         raise MiddlewareNotUsed
 
 
-def install() -> None:
-    """Put the middleware where it comes first: Django makes the last of them first."""
-    if MIDDLEWARE not in settings.MIDDLEWARE:
-        settings.MIDDLEWARE = [*settings.MIDDLEWARE, MIDDLEWARE]
-
-
 def preload(storage: VersionedStaticFilesStorage) -> None:
-    """Have the manifest in memory, so that no page has to wait for it.
+    """Load the manifest, so that no page has to wait for it.
 
-    Raises what no later attempt would mend: `MissingBuildVersion`, `NothingToServe`,
-    `UnreadableManifest`, and an `OriginError` of a 404. Every other failure of the origin is
-    logged: a page that needs the manifest asks again, and a server that replaces its workers must
-    not depend on S3 or on credentials in that second.
+    Raises errors that remain: `MissingBuildVersion`, `NothingToServe`, `UnreadableManifest`, and an
+    `OriginError` for a 404. Any other `OriginError` is logged and the next page tries again: a
+    worker that restarts must not depend on S3 or on credentials in that second.
     """
     if storage.gives_plain_urls or not storage.manifest_strict:
         return
@@ -69,7 +65,7 @@ def preload(storage: VersionedStaticFilesStorage) -> None:
     try:
         manifest = storage.manifest
     except VersionedStorageError as error:
-        if not _may_pass(error):
+        if not _is_temporary(error):
             raise
         logger.error("The manifest could not be preloaded, pages will ask for it: %s", error)
         return
@@ -77,8 +73,8 @@ def preload(storage: VersionedStaticFilesStorage) -> None:
         raise NothingToServe(storage.manifest_places())
 
 
-def _may_pass(error: VersionedStorageError) -> bool:
-    # Imported late, as in storage.py: boto3 is not for processes that have their manifest on disk.
+def _is_temporary(error: VersionedStorageError) -> bool:
+    # boto3 is not for processes that have their manifest on disk.
     from .origin.problems import OriginError
 
     return isinstance(error, OriginError) and error.status != 404

@@ -35,12 +35,12 @@ COMMON = "django.middleware.common.CommonMiddleware"
 
 
 class NotVersioned(ConfigurationError):
-    """The staticfiles storage of the site is not ours."""
+    """The staticfiles storage of the site makes no builds."""
 
-    def __init__(self, found: str) -> None:
-        self.found = found
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
         super().__init__(
-            f"The staticfiles storage of this site is {found}. staticbuilds works on builds of "
+            f"The staticfiles storage of this site is {backend}. staticbuilds works on builds of "
             'STORAGES = {"staticfiles": {"BACKEND": '
             '"versioned_storage.storage.VersionedStaticFilesStorage"}}.'
         )
@@ -58,14 +58,14 @@ class NoOrigin(ConfigurationError):
 
 
 class NoStaticURL(ConfigurationError):
-    """Builds have no place without a STATIC_URL."""
+    """STATIC_URL is not set."""
 
     def __init__(self) -> None:
         super().__init__("STATIC_URL is not set. Builds are below it: STATIC_URL = '/static/'.")
 
 
 class NoStaticRoot(ConfigurationError):
-    """Builds have no place on disk without a STATIC_ROOT."""
+    """STATIC_ROOT is not set."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -74,20 +74,20 @@ class NoStaticRoot(ConfigurationError):
 
 
 class UnknownBuild(VersionedStorageError):
-    """Nobody knows what is in a build."""
+    """A build is neither on disk nor on the origin."""
 
     def __init__(self, build: str, places: Sequence[str]) -> None:
         self.build = build
         self.places = tuple(places)
         super().__init__(
             f"There is no build {build}: looked at {' and '.join(self.places)}. 'python manage.py "
-            "staticbuilds list --all' shows the builds that there are."
+            "staticbuilds list --all' shows the existing builds."
         )
 
 
 @dataclass(frozen=True)
-class KnownBuild:
-    """What is in a build, and where that was read; ``record`` is None for one from the disk."""
+class LocatedBuild:
+    """The manifest of a build and the place it was read from; no ``record`` if that is the disk."""
 
     manifest: Manifest
     place: str
@@ -96,7 +96,7 @@ class KnownBuild:
 
 @dataclass(frozen=True)
 class Site:
-    """One site; nothing here talks to anybody before it is asked to."""
+    """The site whose builds a command is about. Making it reads and requests nothing."""
 
     storage: VersionedStaticFilesStorage
 
@@ -147,9 +147,9 @@ class Site:
         return S3Origin.from_options(self.options, self.storage.static_url)
 
     def build(self, named: str | None = None) -> str:
-        """The build that is meant: ``named``, or that of the settings.
+        """Return ``named``, or the build version of the settings.
 
-        Raises `MissingBuildVersion` where neither says one.
+        Raises `MissingBuildVersion` where neither is set.
         """
         build = named or self.options.build_version
         if build is None:
@@ -157,7 +157,7 @@ class Site:
         return build
 
     def directory(self, build: str) -> BuildDirectory:
-        """Where a build is on disk, or would be. Raises `NoStaticRoot`."""
+        """Return the directory of a build, which need not exist. Raises `NoStaticRoot`."""
         return BuildDirectory(
             self.root / build,
             file_mode=self.storage.file_permissions_mode,
@@ -165,14 +165,14 @@ class Site:
         )
 
     def manifest_path(self, build: str) -> Path:
-        """Where the manifest of a build is on disk, or would be. Raises `NoStaticRoot`."""
+        """Return the path of a build's manifest, which need not exist. Raises `NoStaticRoot`."""
         return self.directory(build).path(self.storage.manifest_name)
 
     def manifest_on_disk(self, build: str) -> Manifest | None:
-        """What a build in STATIC_ROOT has; None where there is no such build.
+        """Return the manifest of a build in STATIC_ROOT; None where there is no such build.
 
-        Raises `UnreadableManifest`, also for a manifest that Django wrote, because it has no more
-        than names, and for that of another build.
+        Raises `UnreadableManifest`, also for a manifest of Django's storage, which has only names,
+        and for the manifest of another build.
         """
         path = self.manifest_path(build)
         try:
@@ -181,39 +181,39 @@ class Site:
             return None
         manifest = Manifest.from_json(text, name=str(path))
         if manifest.paths and not manifest.assets:
-            reason = "it has names alone, as Django's own storage writes them"
+            reason = "it has only names, as Django's own storage writes them"
             raise UnreadableManifest(str(path), reason)
         if manifest.build != build:
-            raise UnreadableManifest(str(path), f"it says that it is that of {manifest.build!r}")
+            raise UnreadableManifest(str(path), f"it is the manifest of {manifest.build!r}")
         return manifest
 
     def readable_manifest(self, build: str) -> Manifest | None:
-        """What a build in STATIC_ROOT has; None, and a warning, where that cannot be read."""
+        """Return the manifest of a build in STATIC_ROOT; None, with a warning, if unreadable."""
         try:
             return self.manifest_on_disk(build)
         except UnreadableManifest as error:
             logger.warning("%s", error)
             return None
 
-    def find(self, build: str) -> KnownBuild:
-        """What is in a build: as STATIC_ROOT has it, else as its record on the origin has it.
+    def find(self, build: str) -> LocatedBuild:
+        """Return a build from STATIC_ROOT, else from its record on the origin.
 
         Raises `UnknownBuild`.
         """
         places = []
         if self.storage.root is not None:
-            found = self.manifest_on_disk(build)
-            if found is not None:
-                return KnownBuild(found, str(self.directory(build).root))
+            manifest = self.manifest_on_disk(build)
+            if manifest is not None:
+                return LocatedBuild(manifest, str(self.directory(build).root))
             places.append(str(self.manifest_path(build)))
         if self.options.origin is not None:
             from .origin import record
 
             url = self.origin.url(record.path(build))
-            held = record.read(self.origin, build)
-            if held is not None and held.record.manifest is not None:
-                return KnownBuild(held.record.manifest, url, held.record)
-            places.append(f"{url}, where it is {held.record.state.value}" if held else url)
+            stored = record.read(self.origin, build)
+            if stored is not None and stored.record.manifest is not None:
+                return LocatedBuild(stored.record.manifest, url, stored.record)
+            places.append(f"{url}, where it is {stored.record.state.value}" if stored else url)
         raise UnknownBuild(build, places or ["nothing, because STATIC_ROOT is not set"])
 
     def builds_on_disk(self) -> list[str]:
@@ -222,13 +222,13 @@ class Site:
 
 
 def configured_options() -> dict[str, Any] | None:
-    """The OPTIONS of the staticfiles storage; None if that is not ours."""
+    """Return the OPTIONS of the staticfiles storage; None if that makes no builds."""
     # Not settings.STORAGES: Django 4.2 puts the old STATICFILES_STORAGE into this alone.
     configured: Any = storages.backends.get("staticfiles", {})
     try:
         backend = import_string(configured.get("BACKEND", ""))
     except ImportError:
-        # Django says so itself, and better, when it needs the storage.
+        # Django reports it when it needs the storage.
         return None
     if not (isinstance(backend, type) and issubclass(backend, VersionedStaticFilesStorage)):
         return None
@@ -236,9 +236,9 @@ def configured_options() -> dict[str, Any] | None:
 
 
 def configured_storage() -> VersionedStaticFilesStorage | None:
-    """The staticfiles storage of the site; None where that is not ours.
+    """Return the staticfiles storage of the site; None where that makes no builds.
 
-    Raises ImproperlyConfigured, our own or Django's, where it cannot be made.
+    Raises ImproperlyConfigured where it cannot be made.
     """
     if configured_options() is None:
         return None
@@ -247,7 +247,7 @@ def configured_storage() -> VersionedStaticFilesStorage | None:
 
 
 def usable_storage() -> VersionedStaticFilesStorage | None:
-    """As `configured_storage`; None too where it cannot be made, which E001 says already."""
+    """Return the `configured_storage`; None too where it cannot be made, which E001 reports."""
     try:
         return configured_storage()
     except ImproperlyConfigured:
@@ -255,9 +255,9 @@ def usable_storage() -> VersionedStaticFilesStorage | None:
 
 
 def cdn(storage: VersionedStaticFilesStorage) -> str | None:
-    """Scheme and host, and perhaps a path, that stand before the STATIC_URL path; None without.
+    """Return scheme and host, and perhaps a path, before the STATIC_URL path; None without a CDN.
 
-    Said whether or not a build is configured here: it is about where the site is deployed.
+    They count whether or not a build is configured here: the checks are about the deployed site.
     """
     if storage.options.cdn_domain is not None:
         return storage.options.cdn_domain
@@ -267,9 +267,9 @@ def cdn(storage: VersionedStaticFilesStorage) -> str | None:
 
 @dataclass(frozen=True)
 class Middleware:
-    """One line of MIDDLEWARE: as it is written, and the names of the class and of all its bases.
+    """One entry of MIDDLEWARE: its path, and the names of its class and of all base classes.
 
-    By their names, because importing some of Django's own needs apps that not every site has.
+    Names, because importing some of Django's middleware needs apps that not every site has.
     """
 
     path: str
@@ -280,14 +280,14 @@ class Middleware:
 
 
 def middleware() -> tuple[Middleware, ...]:
-    """MIDDLEWARE from the top. A line that cannot be imported is left to Django to report."""
+    """Return MIDDLEWARE from the top, without entries that cannot be imported."""
     found = []
     for path in settings.MIDDLEWARE:
         try:
             entry = import_string(path)
         except ImportError:
             continue
-        # A function, sync or async, is a middleware too; it is nobody's subclass.
+        # A middleware may be a function, which has no base classes.
         bases = entry.__mro__ if isinstance(entry, type) else ()
         names = frozenset(f"{base.__module__}.{base.__qualname__}" for base in bases)
         found.append(Middleware(path, names))
@@ -295,7 +295,7 @@ def middleware() -> tuple[Middleware, ...]:
 
 
 def above_ours() -> tuple[Sequence[Middleware], Middleware | None]:
-    """What is above our middleware, and ours; nothing and None where it is not used."""
+    """Return the entries above our middleware, and ours; none and None where it is not used."""
     entries = middleware()
     for position, entry in enumerate(entries):
         if entry.is_a(OURS):

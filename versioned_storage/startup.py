@@ -1,8 +1,4 @@
-"""What a process has reached: importing modules, running a command, or serving pages.
-
-A middleware is the only place that Django runs in every process that is about to serve, WSGI or
-ASGI, and in no other: collectstatic, migrate and scripts never build a request handler.
-"""
+"""The state of this process: whether it imports modules, runs a command or serves pages."""
 
 from __future__ import annotations
 
@@ -19,20 +15,18 @@ _INTERNAL = ("django", "versioned_storage")
 
 
 class _Process:
-    """The state of this process."""
-
-    builds_handler = False
+    has_request_handler = False
     has_warned = False
 
 
-def request_handler_is_built() -> None:
+def note_request_handler() -> None:
     """Note that this process serves pages from now on."""
-    _Process.builds_handler = True
+    _Process.has_request_handler = True
 
 
 def may_serve_pages() -> bool:
-    """Return True once a request handler was built, or where nobody would have noticed that."""
-    if _Process.builds_handler:
+    """Return True if a request handler was built, or if the app is not installed to note it."""
+    if _Process.has_request_handler:
         return True
     return apps.apps_ready and not apps.is_installed("versioned_storage")
 

@@ -24,7 +24,7 @@ from .progress import logger
 
 
 class StaticRootAmongSources(ConfigurationError):
-    """collectstatic would collect what it wrote before."""
+    """STATIC_ROOT is below a directory of sources."""
 
     def __init__(self, root: str, directory: str) -> None:
         self.root = root
@@ -50,9 +50,9 @@ def check_outside_sources(root: str | None) -> None:
 
 
 def check_sources_are_files() -> None:
-    """Raise `UnusableFiles` if there are loops of links or special files among the sources.
+    """Raise `UnusableFiles` for loops of links and special files among the sources.
 
-    collectstatic would follow the first until the system stops it and wait for the second.
+    collectstatic would follow a loop until the system stops it, and wait for a pipe.
     """
     files = [
         file
@@ -64,18 +64,18 @@ def check_sources_are_files() -> None:
 
 
 def complete_builds(root: str | None, manifest_name: str) -> list[str]:
-    """The names of the directories below ``root`` that hold the manifest of that build, sorted.
+    """Return the build versions of the complete builds in ``root``, sorted.
 
-    One that cannot be read may be a build's, and counts: it is not for others to delete.
+    A directory with an unreadable manifest counts: it may be a build, which nobody else may delete.
     """
     if root is None or not Path(root).is_dir():
         return []
-    found = sorted(Path(root).glob(f"*/{manifest_name}"))
-    return [path.parent.name for path in found if _is_of_build(path)]
+    manifests = sorted(Path(root).glob(f"*/{manifest_name}"))
+    return [path.parent.name for path in manifests if _may_be_of_build(path)]
 
 
 def base_build(root: str | None, manifest_name: str, *, apart_from: str) -> Base | None:
-    """The build that was completed last, for what a new one can take from it."""
+    """Return the build that was completed last, whose encodings a new build can reuse."""
     names = [name for name in complete_builds(root, manifest_name) if name != apart_from]
     if root is None or not names:
         return None
@@ -83,20 +83,20 @@ def base_build(root: str | None, manifest_name: str, *, apart_from: str) -> Base
     try:
         manifest = Manifest.from_json(_text_of(latest), name=str(latest))
     except (OSError, UnicodeDecodeError, UnreadableManifest) as error:
-        logger.warning("Nothing of %s is used again: %s", latest.parent, error)
+        logger.warning("Nothing of %s is reused: %s", latest.parent, error)
         return None
     return Base(manifest, BuildDirectory(latest.parent))
 
 
 def completed_at(root: Path, build: str, manifest_name: str) -> datetime:
-    """When a build in STATIC_ROOT was completed last."""
+    """Return the time at which a build in STATIC_ROOT was completed."""
     return datetime.fromtimestamp(_written_at(root / build / manifest_name), tz=timezone.utc)
 
 
 def remove(root: Path, build: str, manifest_name: str) -> int:
-    """Delete a build from STATIC_ROOT and say how many files it had. Raises `CannotWrite`.
+    """Delete a build from STATIC_ROOT and return the number of its files. Raises `CannotWrite`.
 
-    The manifest goes first: a build without one is incomplete, so nobody serves half of it.
+    The manifest goes first: a build without one is incomplete, so no process serves half of it.
     """
     directory = root / build
     with writing(directory):
@@ -107,7 +107,7 @@ def remove(root: Path, build: str, manifest_name: str) -> int:
 
 
 def _source_directories() -> Iterator[str]:
-    """The directories of STATICFILES_DIRS and the apps' own; another finder's if it has them."""
+    """Yield the directories of STATICFILES_DIRS and of the apps, and those of other finders."""
     for finder in get_finders():
         for storage in getattr(finder, "storages", {}).values():
             if location := getattr(storage, "location", None):
@@ -122,8 +122,8 @@ def _is_left_out(below: Path) -> bool:
     return any(matches_patterns(part, app.ignore_patterns) for part in below.parts)
 
 
-def _is_of_build(path: Path) -> bool:
-    # An application may bring along a directory with a staticfiles.json of its own.
+def _may_be_of_build(path: Path) -> bool:
+    # An application may have a directory with a staticfiles.json of another kind.
     try:
         return Manifest.from_json(_text_of(path), name=str(path)).build == path.parent.name
     except (OSError, UnicodeDecodeError, UnreadableManifest):
@@ -131,7 +131,7 @@ def _is_of_build(path: Path) -> bool:
 
 
 def _text_of(path: Path) -> str:
-    """The content of a regular file: a pipe would wait for its writer. Raises OSError."""
+    """Return the text of a regular file: reading a pipe would block. Raises OSError."""
     if not path.is_file():
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
     return path.read_text(encoding="utf-8")

@@ -1,9 +1,8 @@
-"""STATIC_URL: as it was written in the settings, and as it is pointed at a build.
+"""STATIC_URL: as it is written in the settings, and as it is pointed at a build.
 
-When a build is served, ``settings.STATIC_URL`` itself is pointed at it, so that
-``{% get_static_prefix %}``, ``{{ STATIC_URL }}`` and a site's own JavaScript agree with
-``{% static %}``. Every path and every S3 key is derived from the written value, never from the
-pointed one; that is what this module remembers.
+``settings.STATIC_URL`` itself is pointed at the build, so that ``{% get_static_prefix %}``,
+``{{ STATIC_URL }}`` and the site's JavaScript agree with ``{% static %}``. Every path and every S3
+key is derived from the written value, never from the pointed one; this module remembers both.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from .errors import ConfigurationError
 
 _ABSOLUTE = re.compile(r"(?:https?:/)?/")
 
-# What settings.STATIC_URL was pointed at -> what had been written there. More than one entry only
-# where a test suite reloads the apps under other settings.
+# The written STATIC_URL by the pointed one. There is more than one entry only where a test suite
+# reloads the apps under other settings.
 _written: dict[str, str] = {}
 
 
 class InvalidStaticURL(ConfigurationError):
-    """STATIC_URL cannot hold builds."""
+    """There cannot be builds below STATIC_URL."""
 
-    def __init__(self, found: str, reason: str, remedy: str) -> None:
-        self.found = found
+    def __init__(self, value: str, reason: str, remedy: str) -> None:
+        self.value = value
         self.reason = reason
-        super().__init__(f"STATIC_URL is {found!r}: {reason}. {remedy}")
+        super().__init__(f"STATIC_URL is {value!r}: {reason}. {remedy}")
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,8 @@ class StaticURL:
     """A STATIC_URL without any build.
 
     ``origin`` is its scheme and host (``"https://static.example.com"``, ``"//host"``) or ``""``.
-    ``path`` starts and ends with a slash. ``relative`` says that it was written without a leading
-    slash and that FORCE_SCRIPT_NAME does not say where the site is mounted: Django then asks the
-    server.
+    ``path`` starts and ends with a slash. ``relative`` is True for a value without a leading slash
+    where FORCE_SCRIPT_NAME is not set: Django then puts the server's script name before it.
     """
 
     origin: str
@@ -61,53 +59,53 @@ class StaticURL:
 
     def check_holds_builds(self, cdn: str | None) -> None:
         """Raise `InvalidStaticURL` if builds cannot live at this URL, or not behind ``cdn``."""
-        found = self.origin + self.path
-        own_path = (
+        value = self.origin + self.path
+        remedy = (
             "Builds are published below its path, so give it a path of its own, for example "
             "STATIC_URL = '/static/'."
         )
         if self.path == "/":
-            raise InvalidStaticURL(found, "its path is the whole site", own_path)
+            raise InvalidStaticURL(value, "its path is the whole site", remedy)
         if self.path == "/builds/":
             reason = "the records of the builds are kept at that path"
-            raise InvalidStaticURL(found, reason, own_path)
+            raise InvalidStaticURL(value, reason, remedy)
         host = self.origin.rpartition("//")[2].lower()
         if cdn and host and host != urlsplit(cdn).netloc.lower():
             reason = f"it has another host than cdn_domain, {cdn!r}"
             remedy = f"Drop the host, STATIC_URL = {self.path!r}, or drop cdn_domain."
-            raise InvalidStaticURL(found, reason, remedy)
+            raise InvalidStaticURL(value, reason, remedy)
 
     def plain(self) -> str:
-        """The URL without a build, as Django's own storage has it."""
+        """Return the URL without a build, as Django's own storage has it."""
         if self.relative:
             return get_script_prefix() + self.path.removeprefix("/")
         return self.origin + self.path
 
     def of_build(self, build: str, cdn: str | None) -> str:
-        """The URL of a build, behind ``cdn`` (``"https://d111.cloudfront.net"``) if there is one.
+        """Return the URL of a build, behind ``cdn`` (``"https://d111.cloudfront.net"``) if set.
 
-        Behind a CDN a relative STATIC_URL is below FORCE_SCRIPT_NAME alone: the S3 keys are made
-        where no server is there to ask.
+        Behind a CDN a relative STATIC_URL is below FORCE_SCRIPT_NAME only: S3 keys are made where
+        there is no server to ask.
         """
         if cdn is not None:
             return f"{cdn}{self.path}{build}/"
         return f"{self.plain()}{build}/"
 
     def pointed_at(self, build: str, cdn: str | None) -> str:
-        """What settings.STATIC_URL has to be for ``build``; Django resolves it if relative."""
+        """Return the settings.STATIC_URL for ``build``; Django resolves a relative one."""
         if self.relative and cdn is None:
             return f"{self.path.removeprefix('/')}{build}/"
         return self.of_build(build, cdn)
 
 
 def as_written() -> str | None:
-    """STATIC_URL as the settings have it, whether or not it was pointed at a build since."""
+    """Return STATIC_URL as it is written in the settings, even if it is pointed at a build."""
     raw = _raw()
     return raw if raw is None else _written.get(raw, raw)
 
 
 def current() -> StaticURL | None:
-    """The site's `StaticURL`; None where STATIC_URL is not set."""
+    """Return the `StaticURL` of the site; None where STATIC_URL is not set."""
     written = as_written()
     return StaticURL.parse(written, settings.FORCE_SCRIPT_NAME) if written else None
 
@@ -132,8 +130,8 @@ def restore() -> None:
 
 
 def _raw() -> str | None:
-    # settings.STATIC_URL would put the script prefix of whoever asks first before a relative
-    # value, and keep it; the settings object behind it has what was written.
+    # Reading settings.STATIC_URL puts the current script prefix before a relative value and keeps
+    # it; the settings object behind it has the value itself.
     _ = settings.DEBUG  # loads the settings where nothing has yet
     value: str | None = getattr(settings._wrapped, "STATIC_URL", None)
     return value

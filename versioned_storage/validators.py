@@ -1,4 +1,4 @@
-"""What each option may be, and what is said of what it cannot be."""
+"""The values that each option takes, and the error for any other."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.
 
 
 class InvalidOption(ConfigurationError):
-    """An option has a value that it cannot have."""
+    """An option has a value that it does not take; ``value`` and ``allowed`` describe both."""
 
-    def __init__(self, setting: str, found: str, allowed: str, example: str) -> None:
+    def __init__(self, setting: str, value: str, allowed: str, example: str) -> None:
         self.setting = setting
-        self.found = found
+        self.value = value
         self.allowed = allowed
         self.example = example
-        super().__init__(f"{setting} is {found}. It takes {allowed}, for example {example}.")
+        super().__init__(f"{setting} is {value}. It takes {allowed}, for example {example}.")
 
 
 def is_build_version(value: str) -> bool:
-    """Say whether a string can name a build."""
+    """Return True if a string can name a build."""
     return _BUILD_VERSION.fullmatch(value) is not None
 
 
 def is_local(host: str) -> bool:
-    """Return True for a name or an address that no other machine can ask."""
+    """Return True for a name or an address that no other machine can reach."""
     name = host.strip("[].").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -72,19 +72,19 @@ def _check_cdn_domain(value: object, setting: str) -> str:
         ):
             return parts.geturl()
     # A URL with a user and a password in it is not for the log.
-    found = repr(value) if "@" not in str(value) else "a URL with a user in it"
+    described = repr(value) if "@" not in str(value) else "a URL with a user in it"
     allowed = (
         "the domain of the CDN, or its URL with http or https, a port and a path that stands "
         "before the path of STATIC_URL; no user, no query, no fragment, no '.' or '..'"
     )
-    raise InvalidOption(setting, found, allowed, "'d111111abcdef8.cloudfront.net'")
+    raise InvalidOption(setting, described, allowed, "'d111111abcdef8.cloudfront.net'")
 
 
 def _parts(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError:
-        # A bracket that is never closed: no URL, so nothing of one.
+        # A bracket that is never closed: not a URL.
         return SplitResult("", "", "", "", "")
 
 
@@ -96,10 +96,10 @@ def _check_origin(value: object, setting: str) -> Mapping[str, Any]:
     bucket = value.get("bucket_name")
     if not isinstance(bucket, str) or not bucket:
         # The keys alone: the values can be secrets.
-        found = f"a dict with {', '.join(sorted(map(str, value))) or 'nothing in it'}"
+        described = f"a dict with {', '.join(sorted(map(str, value))) or 'nothing in it'}"
         if "bucket_name" in value:
-            found = f"a dict whose bucket_name is {bucket!r}"
-        raise InvalidOption(setting, found, allowed, example)
+            described = f"a dict whose bucket_name is {bucket!r}"
+        raise InvalidOption(setting, described, allowed, example)
     for name in ("CacheControl", "ContentEncoding", "ContentType"):
         if name in (value.get("object_parameters") or {}):
             allowed = f"object_parameters without {name}, which each object gets from its build"
@@ -137,13 +137,13 @@ def _check_prehashed(value: object, setting: str) -> Callable[[str], bool]:
         try:
             pattern = re.compile(value)
         except re.error as error:
-            found = f"{value} ({error})"
+            described = f"{value} ({error})"
         else:
             return lambda name: pattern.search(name) is not None
     else:
-        found = repr(value)
+        described = repr(value)
     allowed = "a regular expression or a callable that takes a file's name"
-    raise InvalidOption(setting, found, allowed, r"r'^assets/.+-[\w-]{8}\.\w+$'")
+    raise InvalidOption(setting, described, allowed, r"r'^assets/.+-[\w-]{8}\.\w+$'")
 
 
 def _check_base_build(value: object, setting: str) -> bool | str:
@@ -187,7 +187,7 @@ def _strings(value: object) -> tuple[str, ...] | None:
     return items if all(isinstance(item, str) and item for item in items) else None
 
 
-#: What makes an option's value of what was given, by the option; the setting is for the error.
+#: The function that checks and normalizes the value of each option; the setting is for the error.
 CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "build_version": _check_build_version,
     "cdn_domain": _check_cdn_domain,

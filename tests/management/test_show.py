@@ -123,7 +123,7 @@ def test_a_build_that_is_nowhere_is_an_error_that_says_where_was_looked(shop, bu
     assert str(unknown.value) == (
         f"There is no build b7: looked at {here.root}/b7/staticfiles.json and "
         f"s3://{bucket.name}/builds/b7.json. 'python manage.py staticbuilds list --all' shows the "
-        "builds that there are."
+        "existing builds."
     )
 
 

@@ -145,8 +145,8 @@ def test_the_files_are_those_that_collectstatic_collects(tmp_path):
     files = {**FILES, ".hidden": "x", "notes~": "x", "CVS/a": "x", "a.scss": "x"}
     with site(tmp_path, files) as shop:
         shop.collect(ignore_patterns=["*.scss"])
-        found = content_version.collected(["*.scss"])
-        assert found.keys() == shop.storage.hashed_files.keys() == FILES.keys()
+        sources = content_version.find_sources(["*.scss"])
+        assert sources.keys() == shop.storage.hashed_files.keys() == FILES.keys()
 
 
 def test_ignored_files_do_not_count(tmp_path):
@@ -211,7 +211,7 @@ def test_files_are_read_in_pieces(tmp_path):
     source.save("a.bin", ContentFile(b""))
     source.open = lambda _: endless
     with site(tmp_path) as shop:
-        content_version.build_version_of({"a.bin": (source, "a.bin")}, shop.storage)
+        content_version.derive_build_version({"a.bin": (source, "a.bin")}, shop.storage)
     assert 0 < endless.largest <= 1 << 20
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ...build.manifest import Asset
 from ...constants import IDENTITY
 from ...origin.record import Totals
-from ...site import KnownBuild, Site
+from ...site import LocatedBuild, Site
 from ...text import NOTHING, bytes_text, count_text, table
 from ..arguments import add_build, count
 
@@ -22,7 +22,7 @@ from ..arguments import add_build, count
 class Contents:
     """A build, and how many of its largest assets to show."""
 
-    build: KnownBuild
+    build: LocatedBuild
     limit: int
 
     ok = True

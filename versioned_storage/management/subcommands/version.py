@@ -51,7 +51,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(site: Site, options: Mapping[str, Any]) -> Version:
-    sources = content_version.collected(
+    sources = content_version.find_sources(
         options["ignore_patterns"], default_ignore=options["use_default_ignore_patterns"]
     )
-    return Version(content_version.build_version_of(sources, site.storage), len(sources))
+    return Version(content_version.derive_build_version(sources, site.storage), len(sources))

@@ -1,0 +1,42 @@
+"""A build version derived from the content. `management.test_version` asks the command for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import site
+from versioned_storage.content_version import derive_build_version, find_sources
+
+
+@pytest.fixture
+def version(tmp_path: Path):
+    """Returns the build version of a site with these files."""
+
+    def derive(files: dict[str, str], **settings: object) -> str:
+        for path in tmp_path.glob("sources/*"):
+            path.unlink()
+        with site(tmp_path, files, **settings) as shop:
+            return derive_build_version(find_sources(), shop.storage)
+
+    return derive
+
+
+def test_it_changes_with_each_name_and_each_content(version) -> None:
+    versions = {
+        version({"a.css": "a{}"}),
+        version({"a.css": "b{}"}),
+        version({"b.css": "a{}"}),
+        version({"a.css": "a{}", "b.css": "a{}"}),
+        version({}),
+    }
+    assert len(versions) == 5
+
+
+def test_it_does_not_depend_on_the_build_version_that_is_set(version) -> None:
+    assert version({"a.css": "a{}"}, BUILD_VERSION="b1") == version({"a.css": "a{}"})
+
+
+def test_a_source_that_collectstatic_leaves_out_does_not_count(version) -> None:
+    assert version({"a.css": "a{}", "staticfiles.json": "{}"}) == version({"a.css": "a{}"})
