@@ -434,8 +434,8 @@ def test_a_function_that_cloudfront_would_refuse_is_an_error_that_says_the_sizes
     assert caught.value.size > caught.value.allowed == 10_240
     assert str(caught.value) == (
         f"viewer_request.js has {caught.value.size:,} bytes with the constants of this site, and "
-        "CloudFront takes 10,240. Shorten skip_compress_extensions, of the settings and of the "
-        "builds that are kept."
+        "CloudFront allows 10,240. Shorten skip_compress_extensions, in the settings and in the "
+        "kept builds."
     )
 
 

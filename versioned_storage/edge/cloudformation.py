@@ -45,17 +45,17 @@ class Stack:
         }
 
     def _resources(self) -> Resources:
-        found: Resources = {}
+        resources: Resources = {}
         if self.bucket is not None:
-            found |= self._builds(self.bucket).resources()
+            resources |= self._builds(self.bucket).resources()
         if self.bucket is not None or self.media_bucket is not None:
-            found |= access_control()
-        found |= self.distribution.resources()
+            resources |= access_control()
+        resources |= self.distribution.resources()
         if self.distribution.logs:
-            found |= _log_bucket()
+            resources |= _log_bucket()
         if self.media_bucket is not None:
-            found |= self._media(self.media_bucket).resources() | media("MediaBucket")
-        return found
+            resources |= self._media(self.media_bucket).resources() | media("MediaBucket")
+        return resources
 
     def _builds(self, name: str) -> Bucket:
         location = f"{self.distribution.location}/" if self.distribution.location else ""
@@ -90,17 +90,19 @@ class Stack:
     def _outputs(self) -> Mapping[str, Value]:
         domain = self.distribution.domain
         assigned: Value = {"Fn::GetAtt": ["Distribution", "DomainName"]}
-        found: dict[str, Value] = {
+        outputs: dict[str, Value] = {
             "CdnDomain": _output("cdn_domain", domain.name if domain else assigned),
             "DistributionDomain": _output("What a CNAME of cdn_domain points at", assigned),
             "DistributionId": _output("For invalidations", {"Ref": "Distribution"}),
             "Options": _output("The OPTIONS of STORAGES['staticfiles']", self._options()),
         }
         if self.bucket is not None:
-            found["BucketName"] = _output("origin, bucket_name", {"Ref": "StaticBucket"})
+            outputs["BucketName"] = _output("origin, bucket_name", {"Ref": "StaticBucket"})
         if self.media_bucket is not None:
-            found["MediaOptions"] = _output("The OPTIONS of STORAGES['default']", _media_options())
-        return found
+            outputs["MediaOptions"] = _output(
+                "The OPTIONS of STORAGES['default']", _media_options()
+            )
+        return outputs
 
     def _options(self) -> Value:
         domain = self.distribution.domain

@@ -61,17 +61,17 @@ class Distribution:
 
     def resources(self) -> Resources:
         """Everything of CloudFront, and the records in DNS. Raises `FunctionTooLarge`."""
-        found: Resources = {
+        resources: Resources = {
             "ViewerRequest": self._function("viewer-request", VIEWER_REQUEST),
             "ViewerResponse": self._function("viewer-response", VIEWER_RESPONSE),
         }
         if self.cache_policy is None:
-            found["CachePolicy"] = self._own_cache_policy()
-        found["Distribution"] = {
+            resources["CachePolicy"] = self._own_cache_policy()
+        resources["Distribution"] = {
             "Type": "AWS::CloudFront::Distribution",
             "Properties": {"DistributionConfig": self._config()},
         }
-        return found | self._records()
+        return resources | self._records()
 
     def _function(self, event: str, name: str) -> Value:
         return {

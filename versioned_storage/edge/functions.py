@@ -1,4 +1,4 @@
-"""The two CloudFront Functions, and what is written into them for one site."""
+"""The two CloudFront Functions, and the constants of a site that are written into them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..text import names_text
 VIEWER_REQUEST = "viewer_request.js"
 VIEWER_RESPONSE = "viewer_response.js"
 
-#: What CloudFront takes of one function, in bytes.
+#: The size limit of a function, in bytes.
 MAX_SIZE = 10_240
 
-# An encoded file has no encodings of its own, whatever a site's list says.
+# An encoded file has no encodings itself, even if the site's list allows it.
 _SUFFIXES = frozenset(encoding.suffix.removeprefix(".") for encoding in ENCODINGS.values())
 _DATA = re.compile(r"^const SITE = .*;$", re.MULTILINE)
 
@@ -33,17 +33,17 @@ class FunctionTooLarge(VersionedStorageError):
         self.size = size
         self.allowed = MAX_SIZE
         super().__init__(
-            f"{name} has {size:,} bytes with the constants of this site, and CloudFront takes "
-            f"{MAX_SIZE:,}. Shorten skip_compress_extensions, of the settings and of the builds "
-            "that are kept."
+            f"{name} has {size:,} bytes with the constants of this site, and CloudFront allows "
+            f"{MAX_SIZE:,}. Shorten skip_compress_extensions, in the settings and in the kept "
+            "builds."
         )
 
 
 @dataclass(frozen=True)
 class CompressionRules:
-    """Which files have encodings, and which: the two options, or what a build records of them.
+    """Which files have which encodings, by the options of a site or the manifest of a build.
 
-    ``encodings`` are names in the order of the table, ``skip`` the extensions that have none.
+    ``encodings`` are names in the order of the table, ``skip`` the extensions without encodings.
     """
 
     encodings: tuple[str, ...] = tuple(ENCODINGS)
@@ -51,35 +51,35 @@ class CompressionRules:
 
     @classmethod
     def of(cls, manifest: Manifest) -> CompressionRules:
-        """What that build has. Of a manifest that Django wrote: nothing."""
+        """Return the rules of a build; a manifest that Django wrote has no encodings."""
         encodings = tuple(name for name in ENCODINGS if name in manifest.encoders)
         return cls(encodings, manifest.skip_compress_extensions)
 
     def __and__(self, other: CompressionRules) -> CompressionRules:
-        """What both have."""
+        """Return the rules that hold for the files of both."""
         return CompressionRules(
             tuple(name for name in self.encodings if name in other.encodings),
             tuple(sorted({*self.skip, *other.skip})),
         )
 
     def less_than(self, other: CompressionRules) -> str:
-        """What ``other`` has that this has not, for people; empty where there is nothing."""
+        """Return what only ``other`` has, for people; empty if nothing."""
         encodings = [name for name in other.encodings if name not in self.encodings]
         extensions = names_text([f".{name}" for name in self.skip if name not in other.skip])
         return " and ".join([*encodings, *([f"encoded {extensions} files"] if extensions else [])])
 
 
 def shared(settings: CompressionRules, builds: Iterable[CompressionRules]) -> CompressionRules:
-    """What the functions may ask for: what the settings say and every one of the builds has."""
+    """Return what the functions may request: what the settings and all builds have."""
     return reduce(CompressionRules.__and__, builds, settings)
 
 
 @dataclass(frozen=True)
 class Constants:
-    """What is written into the functions.
+    """The constants of the functions.
 
-    ``prefix`` is the STATIC_URL path, ``manifest`` the name of the file that is never served,
-    ``headers`` what every answer says beside ``Access-Control-Allow-Origin``.
+    ``prefix`` is the STATIC_URL path, ``manifest`` the name of a file that is never served,
+    ``headers`` are those of every response, in addition to ``Access-Control-Allow-Origin``.
     """
 
     prefix: str = "/static/"
@@ -88,11 +88,11 @@ class Constants:
     headers: Mapping[str, str] = field(default_factory=lambda: dict(RESPONSE_HEADERS))
 
     def without_encodings(self) -> Constants:
-        """The same for an edge that leaves the choice to the origin."""
+        """Return the constants for an origin that negotiates the encoding itself."""
         return replace(self, compression=replace(self.compression, encodings=()))
 
     def data(self, name: str) -> Mapping[str, object]:
-        """What the function of that name reads."""
+        """Return the constants of the function ``name``."""
         negotiated = {
             "encodings": [
                 {"name": encoding, "suffix": ENCODINGS[encoding].suffix}
@@ -102,17 +102,17 @@ class Constants:
         }
         if name == VIEWER_REQUEST:
             return {"prefix": self.prefix, "manifest": self.manifest, **negotiated}
-        # CloudFront has the names of headers in lower case.
+        # CloudFront's header names are lower case.
         return {"headers": {key.lower(): self.headers[key] for key in self.headers}, **negotiated}
 
 
 def source(name: str) -> str:
-    """A function as it is shipped: it runs as it is, with the constants of a default site."""
+    """Return the code of a function as shipped, with the constants of a default site."""
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def rendered(name: str, constants: Constants) -> str:
-    """A function with the constants of a site. Raises `FunctionTooLarge`."""
+    """Return the code of a function with the constants of a site. Raises `FunctionTooLarge`."""
     line = f"const SITE = {json.dumps(constants.data(name))};"
     code = _DATA.sub(lambda _: line, source(name), count=1)
     if (size := len(code.encode())) > MAX_SIZE:

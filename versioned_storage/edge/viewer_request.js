@@ -1,17 +1,17 @@
-// The CloudFront Function (runtime 2.0) for viewer requests. It runs before the cache is looked at:
-// the URI that it leaves is the key of the cache, and what the origin is asked for.
+// The CloudFront Function (runtime 2.0) for viewer requests. It runs before the cache lookup: the
+// URI that it returns is the cache key and the path of the origin request.
 //
-// S3 does not look at Accept-Encoding, so this function picks the object: app.css, app.css.br or
-// app.css.gz. It cannot look whether an object exists, and it outlives many builds, so it asks only
-// for what every retained build has.
+// S3 ignores Accept-Encoding, so this function picks the object: app.css, app.css.br or app.css.gz.
+// It cannot check whether an object exists, and it outlives many builds, so it requests only the
+// encodings that every retained build has.
 
-// What that is, and where: `manage.py staticbuilds cloudformation` replaces this line.
+// `manage.py staticbuilds cloudformation` replaces this line with the constants of the site.
 const SITE = {"prefix": "/static/", "manifest": "staticfiles.json", "encodings": [{"name": "br", "suffix": ".br"}, {"name": "gzip", "suffix": ".gz"}], "skip": ["3gp", "3gpp", "7z", "aac", "apng", "asf", "avi", "avif", "br", "bz2", "docx", "epub", "flac", "flv", "gif", "gz", "heic", "heif", "jar", "jpeg", "jpg", "jxl", "lz", "lz4", "lzma", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpeg", "mpg", "oga", "ogg", "ogv", "opus", "png", "pptx", "rar", "swf", "tbz", "tbz2", "tgz", "txz", "weba", "webm", "webp", "whl", "wma", "wmv", "woff", "woff2", "xlsx", "xz", "zip", "zst"]};
 
-// One member of an Accept-Encoding header, in lower case: a coding, and its weight if it has one.
+// A member of an Accept-Encoding header in lower case: a coding and, optionally, its weight.
 const MEMBER = /^[ \t]*([^ \t;]+)[ \t]*(?:;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*)?$/;
 
-// Of identity where the header does not name it: acceptable, and below every weight.
+// The weight of identity if the header does not name it: acceptable, but below every weight.
 const LEAST = 0.0005;
 
 function handler(event) {
@@ -27,9 +27,9 @@ function handler(event) {
             'access-control-max-age': {value: '86400'},
         });
     }
-    // S3 obeys parameters such as response-content-type, which are not for a viewer to set.
+    // S3 obeys parameters such as response-content-type, which viewers must not set.
     request.querystring = {};
-    // S3 reads a bare plus as a space. Written by its code there is one URI and one cache key.
+    // S3 reads a bare plus as a space. Encoded, both spellings are also one cache key.
     request.uri = request.uri.replace(/\+/g, '%2B');
     if (isEligible(names[names.length - 1])) {
         const suffix = preferredSuffix(weightsIn(request.headers['accept-encoding']));
@@ -57,7 +57,7 @@ function namesBelowPrefix(uri) {
     return path.startsWith(SITE.prefix) ? path.slice(SITE.prefix.length).split('/') : null;
 }
 
-// No manifest and no dotfile; and an empty name, '.' or '..' is not in the path of any file.
+// False for the manifest and dotfiles, and for empty names, '.' and '..', which no file has.
 function isPublic(names) {
     if (names.length <= 2 && names[names.length - 1] === SITE.manifest) {
         return false;
@@ -65,15 +65,15 @@ function isPublic(names) {
     return names.every((name) => name !== '' && !name.startsWith('.'));
 }
 
-// By the extension alone, exactly as `eligible` in build/encodings.py decides what gets encodings.
+// Only the extension decides, as in `is_eligible` in constants.py.
 function isEligible(name) {
     const dot = name.lastIndexOf('.');
     const extension = dot > 0 ? name.slice(dot + 1).toLowerCase() : '';
     return !SITE.skip.includes(extension);
 }
 
-// The weight of each coding in an Accept-Encoding header (RFC 9110, 12.5.3), by its name.
-// A member that is not well-formed does not count.
+// The weights of the codings in an Accept-Encoding header (RFC 9110, 12.5.3). Malformed members are
+// ignored.
 function weightsIn(header) {
     const weights = {};
     if (header) {
@@ -89,9 +89,9 @@ function weightsIn(header) {
     return weights;
 }
 
-// The suffix of what has the highest weight, null where nothing has one: as `choose` decides it in
-// serving/negotiation.py. Of equal ones an encoding that is named comes first, in the order of SITE,
-// and identity before what only '*' allows: who says no more has not said what it can decode.
+// The suffix of the encoding with the highest weight, or null if none is acceptable; the same as
+// `choose` in serving/negotiation.py. Of equal weights, an encoding that the header names comes
+// first, in the order of SITE, and identity before one that only '*' allows.
 function preferredSuffix(weights) {
     const any = weights['*'];
     const unnamed = any === undefined ? LEAST : any;

@@ -13,7 +13,6 @@ from ..edge.probes import Probe
 from ..errors import ConfigurationError
 from ..origin import record
 from ..origin.problems import OriginError
-from ..origin.record import State
 from ..progress import logger
 from ..site import Site
 
@@ -96,7 +95,7 @@ def _earlier_build(site: Site, build: str) -> Manifest | None:
 
 
 def _oldest_published(site: Site, build: str) -> Manifest | None:
-    heads = [held.record for held in record.heads(site.origin, site.options.connections)]
-    others = [head for head in heads if head.state is State.PUBLISHED and head.build != build]
+    heads = [head.record for head in record.heads(site.origin, site.options.connections)]
+    others = [head for head in heads if head.is_published and head.build != build]
     oldest = min(others, key=lambda head: head.since, default=None)
     return site.find(oldest.build).manifest if oldest is not None else None

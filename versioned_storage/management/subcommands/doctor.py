@@ -98,9 +98,7 @@ def run(site: Site, options: Mapping[str, Any]) -> Diagnosis:
 def _findings(site: Site) -> Iterator[Finding]:
     manifest = None
     if site.options.origin is None:
-        yield Finding(
-            "bucket", Level.UNKNOWN, "the option origin is not set, so builds are not published"
-        )
+        yield Finding("bucket", Level.UNKNOWN, "the option origin is not set")
     else:
         origin = S3Origin.from_options(site.options, site.static_url, timeout=TIMEOUT)
         reached = True
@@ -135,9 +133,7 @@ def _build(site: Site, origin: S3Origin) -> tuple[Finding, Manifest | None]:
 def _edge(site: Site, manifest: Manifest | None, client: EdgeClient) -> Iterator[Finding]:
     cdn = site.options.cdn_domain or site.static_url.origin
     if not cdn:
-        yield Finding(
-            "CDN", Level.UNKNOWN, "cdn_domain is not set, so pages link to the application"
-        )
+        yield Finding("CDN", Level.UNKNOWN, "cdn_domain is not set")
         return
     base = f"{'https:' if cdn.startswith('//') else ''}{cdn}{site.static_url.path}"
     results = FileProbe(missing_file_url(base), expectations.missing_file).run(client)

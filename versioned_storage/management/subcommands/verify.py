@@ -103,13 +103,14 @@ def run(site: Site, options: Mapping[str, Any]) -> EdgeReport | Verification:
 def _verify_origin(site: Site, options: Mapping[str, Any]) -> Verification:
     build = site.build(options["build"])
     verifier = Verifier(site.origin, site.prefix, site.options.connections, options["deep"])
-    found = verifier.verify(build)
+    verification = verifier.verify(build)
     if not options["repair"]:
-        return found
+        return verification
     if site.storage.root is None:
-        return Repairer(verifier).repair(found)
+        return Repairer(verifier).repair(verification)
     directory = site.directory(build)
-    return Repairer(verifier, directory.root, partial(encode_file, directory)).repair(found)
+    repairer = Repairer(verifier, directory.root, partial(encode_file, directory))
+    return repairer.repair(verification)
 
 
 def _verify_edge(site: Site, options: Mapping[str, Any]) -> EdgeReport:
