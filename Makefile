@@ -14,6 +14,7 @@ help:
 	@echo "make lint      ruff and mypy"
 	@echo "make docs      build the documentation into site/; a broken link fails"
 	@echo "make docs-serve  show the documentation and follow changes"
+	@echo "make dist      build the sdist and the wheel, and try the wheel in an empty environment"
 	@echo "make matrix    the test suite on every Django and Python that is here"
 
 # One stamp for each extra: a newer pyproject.toml installs again.
@@ -50,6 +51,12 @@ docs: $(VENV)/.installed-docs
 
 docs-serve: $(VENV)/.installed-docs
 	@$(VENV)/bin/zensical serve
+
+dist: $(VENV)/.installed-dist
+	@rm -rf dist
+	@$(RUN) -m build --outdir dist .
+	@$(RUN) -m twine check --strict dist/*
+	@$(RUN) .ci/try_wheel.py
 
 matrix: $(VENV)/.installed-matrix
 	@$(RUN) -m nox $(SESSIONS)
