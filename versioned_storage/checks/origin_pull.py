@@ -16,15 +16,15 @@ SECURITY = "django.middleware.security.SecurityMiddleware"
 
 
 def check_ssl_redirect(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """A CDN that pulls over http is not sent to https."""
+    """A CDN that pulls over http is not redirected to https."""
     above, _ = above_ours()
-    security = next((one for one in above if one.is_a(SECURITY)), None)
-    path, build = _pulled() or ("", "")
+    security = next((entry for entry in above if entry.is_a(SECURITY)), None)
+    path, build = _pulled_paths() or ("", "")
     if (
         security is None
         or not path
         or not settings.SECURE_SSL_REDIRECT
-        # A proxy says what was used, and what it says of the CDN's requests is not seen here.
+        # A proxy says which scheme was used; what it says of the CDN's requests is unknown here.
         or settings.SECURE_PROXY_SSL_HEADER
         or any(re.search(exempt, path + build) for exempt in settings.SECURE_REDIRECT_EXEMPT)
     ):
@@ -32,8 +32,8 @@ def check_ssl_redirect(app_configs: Any, **kwargs: Any) -> Sequence[checks.Check
     exempt = [*settings.SECURE_REDIRECT_EXEMPT, f"^{re.escape(path)}"]
     return [
         checks.Warning(
-            f"With SECURE_SSL_REDIRECT, {security.path} answers what the CDN pulls over http with "
-            "a redirect, which the CDN keeps and hands on to browsers.",
+            f"With SECURE_SSL_REDIRECT, {security.path} answers a CDN that pulls over http with a "
+            "redirect, which the CDN caches and sends to browsers.",
             hint=f"SECURE_REDIRECT_EXEMPT = {exempt!r}",
             id="versioned_storage.W010",
         )
@@ -43,15 +43,15 @@ def check_ssl_redirect(app_configs: Any, **kwargs: Any) -> Sequence[checks.Check
 def check_allowed_hosts(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
     """A Host that CloudFront can send is not refused.
 
-    It sends the domain of the origin, which the settings do not have to name, and which can be no
-    IP address and no name of this machine. Nothing asks for it but a middleware above ours.
+    It sends the domain of its origin, which no setting names, and which cannot be an IP address or
+    a name of this machine. Only a middleware above ours looks at the Host.
     """
     above, ours = above_ours()
-    common = next((one for one in above if one.is_a(COMMON)), None)
+    common = next((entry for entry in above if entry.is_a(COMMON)), None)
     if (
         ours is None
         or common is None
-        or _pulled() is None
+        or _pulled_paths() is None
         or settings.DEBUG
         or not all(is_local(host) for host in settings.ALLOWED_HOSTS)
     ):
@@ -68,10 +68,10 @@ def check_allowed_hosts(app_configs: Any, **kwargs: Any) -> Sequence[checks.Chec
     ]
 
 
-def _pulled() -> tuple[str, str] | None:
-    """The STATIC_URL path and a build below it, each ending with a slash and without one before it.
+def _pulled_paths() -> tuple[str, str] | None:
+    """The STATIC_URL path without its first slash, and the name of a build with a slash after it.
 
-    None where there is no CDN that may pull them.
+    None if there is no CDN.
     """
     storage = usable_storage()
     if storage is None or storage.static_url is None or cdn(storage) is None:

@@ -1,9 +1,9 @@
-"""Checks of the options, and of the build that the pages of a deployed site point at."""
+"""Checks of the options, of STATIC_ROOT and of what else decides where builds go."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -12,18 +12,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from ..build.source_errors import UnusableFiles
 from ..conf import compressor_directory
-from ..errors import MissingBuildVersion, VersionedStorageError
 from ..site import configured_storage, usable_storage
-from ..static_root import (
-    StaticRootAmongSources,
-    check_outside_sources,
-    check_sources_are_files,
-    complete_builds,
-)
+from ..static_root import StaticRootAmongSources, check_outside_sources, check_sources_are_files
 from ..validators import is_local
-
-if TYPE_CHECKING:
-    from ..storage import VersionedStaticFilesStorage
 
 #: What AWS's documentation and ours have for a distribution's domain.
 SAMPLE_DOMAIN = "d111111abcdef8.cloudfront.net"
@@ -34,7 +25,7 @@ def check_options(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessa
     try:
         configured_storage()
     except ImproperlyConfigured as error:
-        return [_unusable(error)]
+        return [unusable(error)]
     return []
 
 
@@ -48,6 +39,20 @@ def check_static_root_outside_sources(
     except StaticRootAmongSources as error:
         return [checks.Error(str(error), id="versioned_storage.E002")]
     return []
+
+
+def check_static_root(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """collectstatic has a place for builds."""
+    storage = usable_storage()
+    if storage is None or storage.root is not None:
+        return []
+    return [
+        checks.Warning(
+            "STATIC_ROOT is not set: collectstatic has no place for a build.",
+            hint='STATIC_ROOT = BASE_DIR / "staticfiles"',
+            id="versioned_storage.W004",
+        )
+    ]
 
 
 def check_sources(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
@@ -116,105 +121,10 @@ def check_compressor(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMe
     ]
 
 
-def check_static_root(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """collectstatic has a place for builds."""
-    storage = usable_storage()
-    if storage is None or storage.root is not None:
-        return []
-    return [
-        checks.Warning(
-            "STATIC_ROOT is not set: collectstatic has no place for a build.",
-            hint='STATIC_ROOT = BASE_DIR / "staticfiles"',
-            id="versioned_storage.W004",
-        )
-    ]
-
-
-def check_debug(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """What is deployed with a build version uses the build."""
-    storage = usable_storage()
-    if storage is None or storage.build_version is None or not settings.DEBUG:
-        return []
-    return [
-        checks.Warning(
-            f"DEBUG is on. {{% static %}} then gives plain URLs, which lead neither to the build "
-            f"{storage.build_version} nor to a CDN.",
-            hint="DEBUG = False",
-            id="versioned_storage.W005",
-        )
-    ]
-
-
-def check_build(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """A build is configured, and it is where pages and browsers look for it.
-
-    With an origin it asks that, once and for `ORIGIN_TIMEOUT` seconds at most.
-    """
-    storage = usable_storage()
-    if storage is None or settings.DEBUG:
-        return []
-    if storage.build_version is None:
-        return _check_none_is_meant(storage)
-    # Without strictness no manifest is needed, as in a test suite.
-    if not storage.manifest_strict:
-        return []
-    try:
-        places = _places_without(storage)
-    except ImproperlyConfigured as error:
-        return [_unusable(error)]
-    except (OSError, VersionedStorageError) as error:
-        return [
-            checks.Warning(
-                f"Whether build {storage.build_version} is there could not be found out: {error}",
-                hint="Where this site is deployed, it has to read the build: run this check there.",
-                id="versioned_storage.W008",
-            )
-        ]
-    if not places:
-        return []
-    return [
-        checks.Warning(
-            f"Build {storage.build_version} is not there: there is no {' and no '.join(places)}.",
-            hint=f"BUILD_VERSION={storage.build_version} python manage.py collectstatic --noinput",
-            id="versioned_storage.W007",
-        )
-    ]
-
-
-def _check_none_is_meant(storage: VersionedStaticFilesStorage) -> Sequence[checks.CheckMessage]:
-    builds = complete_builds(storage.root, storage.manifest_name)
-    if storage.options.wants_build and storage.manifest_strict:
-        return [checks.Warning(str(MissingBuildVersion(builds)), id="versioned_storage.W006")]
-    if not builds:
-        return []
-    return [
-        checks.Warning(
-            f"BUILD_VERSION is not set, and STATIC_ROOT has the builds {', '.join(builds)}. Pages "
-            "use none of them.",
-            hint=f"Start the site with the build that it is to use, BUILD_VERSION={builds[-1]}.",
-            id="versioned_storage.W006",
-        )
-    ]
-
-
-def _places_without(storage: VersionedStaticFilesStorage) -> list[str]:
-    """Where the build should be and is not. Raises what keeps a page from reading it."""
-    on_disk = storage.read_manifest() is not None
-    if on_disk:
-        storage.load_manifest()
-    # A build on S3 needs no copy on disk; one on disk alone is none that a browser can get.
-    if storage.options.origin is None:
-        is_there = on_disk
-    else:
-        is_there = storage.published_manifest() is not None
-    if is_there:
-        return []
-    return storage.manifest_places()[-1 if on_disk else 0 :]
+def unusable(error: ImproperlyConfigured) -> checks.CheckMessage:
+    """The finding that the storage cannot be used, with the storage's own message."""
+    return checks.Error(str(error), id="versioned_storage.E001")
 
 
 def _cdn_warning(finding: str, remedy: str) -> checks.CheckMessage:
     return checks.Warning(f"cdn_domain is {finding}", hint=remedy, id="versioned_storage.W012")
-
-
-def _unusable(error: ImproperlyConfigured) -> checks.CheckMessage:
-    return checks.Error(str(error), id="versioned_storage.E001")

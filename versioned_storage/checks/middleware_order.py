@@ -1,4 +1,4 @@
-"""Checks of MIDDLEWARE: what stands above ours, beside it or in its place."""
+"""Checks of MIDDLEWARE: what is above our middleware, beside it or in its place."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..site import COMMON, OURS, above_ours, middleware, usable_storage
 
 WHITENOISE = "whitenoise.middleware.WhiteNoiseMiddleware"
 GZIP = "django.middleware.gzip.GZipMiddleware"
-# Those of Django that work for pages alone. Others may well stand above: they set a header
-# (SecurityMiddleware, the CSP), or mend the request (the address of the client behind a proxy).
+# Django's middleware for pages only. Other middleware may be above ours: it sets a header
+# (SecurityMiddleware, the CSP), or corrects the request (the client's address behind a proxy).
 FOR_PAGES = (
     COMMON,
     "django.middleware.cache.UpdateCacheMiddleware",
@@ -32,17 +32,17 @@ FOR_PAGES = (
 
 
 def check_order(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """Nothing that is for pages alone works on static files first."""
+    """No middleware for pages is above ours."""
     above, ours = above_ours()
     if ours is None:
         return []
-    misplaced = [one for one in above if one.is_a(GZIP, *FOR_PAGES)]
+    misplaced = [entry for entry in above if entry.is_a(GZIP, *FOR_PAGES)]
     if not misplaced:
         return []
     hint = f'In MIDDLEWARE, move the line "{ours.path}", right above "{misplaced[0].path}".'
-    found: list[checks.CheckMessage] = []
-    if for_pages := [one.path for one in misplaced if one.is_a(*FOR_PAGES)]:
-        found.append(
+    warnings: list[checks.CheckMessage] = []
+    if for_pages := [entry.path for entry in misplaced if entry.is_a(*FOR_PAGES)]:
+        warnings.append(
             checks.Warning(
                 f"{ours.path} is below {', '.join(for_pages)}: for every static file those work "
                 "first, and may change its headers, redirect it or refuse it.",
@@ -50,30 +50,31 @@ def check_order(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage
                 id="versioned_storage.W001",
             )
         )
-    found.extend(
+    warnings.extend(
         checks.Warning(
-            f"{ours.path} is below {one.path}, which compresses images and fonts a second time, "
+            f"{ours.path} is below {entry.path}, which compresses images and fonts a second time, "
             "takes the Content-Length and the strong ETag from them, and makes the answer to a "
             "Range request one that no browser can use.",
             hint=hint,
             id="versioned_storage.W002",
         )
-        for one in misplaced
-        if one.is_a(GZIP)
+        for entry in misplaced
+        if entry.is_a(GZIP)
     )
-    return found
+    return warnings
 
 
 def check_whitenoise(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """WhiteNoise's own middleware, which knows no builds, stands neither beside ours nor for it."""
+    """WhiteNoise's own middleware, which knows no builds, is not beside ours or in its place."""
     _, ours = above_ours()
-    others = [one.path for one in middleware() if one.is_a(WHITENOISE) and not one.is_a(OURS)]
+    others = [
+        entry.path for entry in middleware() if entry.is_a(WHITENOISE) and not entry.is_a(OURS)
+    ]
     if ours is not None:
         return [
             checks.Warning(
                 f"{other} is in MIDDLEWARE beside {ours.path}. It looks at every file in "
-                "STATIC_ROOT a second time when the site starts, and does not keep the manifests "
-                "to itself.",
+                "STATIC_ROOT a second time when the site starts, and serves the manifests.",
                 hint=f'From MIDDLEWARE, remove the line "{other}".',
                 id="versioned_storage.W003",
             )
@@ -101,7 +102,7 @@ def _url_that_whitenoise_misses() -> str | None:
         or storage.build_version is None
         or storage.static_url is None
         or settings.DEBUG
-        # Beside a bucket it may serve WHITENOISE_ROOT alone.
+        # Beside a bucket it may serve WHITENOISE_ROOT only.
         or storage.options.origin is not None
         or storage.static_url != static_url.current()
         or getattr(settings, "WHITENOISE_STATIC_PREFIX", None)

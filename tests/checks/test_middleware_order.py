@@ -1,4 +1,4 @@
-"""MIDDLEWARE: what stands above ours, beside it or in its place."""
+"""MIDDLEWARE: what is above our middleware, beside it or in its place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.apps import apps
 from django.test import Client, override_settings
 
 from tests.helpers import site
-from versioned_storage.checks.middleware import FOR_PAGES, check_order, check_whitenoise
+from versioned_storage.checks.middleware_order import FOR_PAGES, check_order, check_whitenoise
 
 from .helpers import COMMON, GZIP, OURS, SECURITY, SESSION, WHITENOISE, ids, only
 
