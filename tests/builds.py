@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -14,12 +15,18 @@ from tests.helpers import site
 from tests.s3 import Bucket
 from versioned_storage.build.manifest import BuildFile, Manifest
 from versioned_storage.constants import CACHE_CONTROL
+from versioned_storage.origin.s3 import S3Origin
 
 FILES: Mapping[str, str | bytes] = {
     "css/app.css": "body { background: url(../img/logo.png) }\n" * 20,
     "img/logo.png": b"\x89PNG" * 5000,
 }
 PREFIX = "static/"
+
+
+def site_origin(options: Mapping[str, Any], **more: Any) -> S3Origin:
+    """The origin of a site whose STATIC_URL is /static/."""
+    return S3Origin(options, prefix=PREFIX, **more)
 
 
 @dataclass(frozen=True)

@@ -235,7 +235,7 @@ class Collector:
         from .origin.s3 import S3Origin
 
         origin = S3Origin.from_options(options, static_url)
-        return Publisher(origin, origin.prefix, origin.connections, options.base_build)
+        return Publisher(origin, options.base_build)
 
     def _publish(self, publisher: Publisher, preflight: Preflight | None) -> None:
         storage = self._storage

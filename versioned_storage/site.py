@@ -139,12 +139,13 @@ class Site:
 
     @cached_property
     def origin(self) -> S3Origin:
-        """The S3 origin. Raises `NoOrigin`."""
+        """The S3 origin. Raises `NoOrigin`, `NoStaticURL`, `InvalidStaticURL`."""
         if self.options.origin is None:
             raise NoOrigin
         from .origin.s3 import S3Origin
 
-        return S3Origin.from_options(self.options, self.storage.static_url)
+        self.static_url.check_holds_builds(self.options.cdn_domain)
+        return S3Origin.from_options(self.options, self.static_url)
 
     def build(self, named: str | None = None) -> str:
         """Return ``named``, or the build version of the settings.

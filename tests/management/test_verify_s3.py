@@ -30,8 +30,8 @@ def test_a_build_that_is_well_is_one_line_and_what_that_is_worth_another(publish
     assert answer.code == 0
     first, note = answer.said.splitlines()
     assert re.fullmatch(
-        rf"Build b1 at s3://{bucket.name}/static/b1/: 14 objects \(\d\.\d kB\) asked for, "
-        r"all well, 16 requests, \d\.\d s",
+        rf"Build b1 at s3://{bucket.name}/static/b1/: 14 objects \(\d\.\d kB\) checked, "
+        r"all correct, 16 requests, \d\.\d s",
         first,
     )
     # Moto keeps no checksum of what is put.
@@ -41,7 +41,7 @@ def test_a_build_that_is_well_is_one_line_and_what_that_is_worth_another(publish
 
 def test_deep_reads_each_object(published):
     answer = staticbuilds("verify", "--deep")
-    assert " read and digested, all well, " in answer.said
+    assert " downloaded and checked, all correct, " in answer.said
 
 
 def test_what_is_wrong_is_told_with_what_mends_it_and_the_exit_code_is_1(published, bucket):
@@ -80,7 +80,7 @@ def test_what_is_not_of_the_build_is_a_note(published, bucket):
     bucket.put("static/b1/notes.txt", b"by hand")
     answer = staticbuilds("verify")
     assert answer.code == 0
-    assert "1 object (7 B) below it not of this build" in answer.said
+    assert "The prefix of the build holds 1 object (7 B) that does not belong to it" in answer.said
     assert f"s3://{bucket.name}/static/b1/notes.txt" in answer.said
 
 
@@ -91,7 +91,7 @@ def test_repair_puts_back_what_is_wrong(published, bucket):
     assert answer.code == 0
     url = f"s3://{bucket.name}/static/b1/img/logo.png"
     assert answer.said.startswith(f"{url} was put back from the build directory\nBuild b1 at ")
-    assert ", all well, " in answer.said
+    assert ", all correct, " in answer.said
     assert bucket.listed() == before
 
 

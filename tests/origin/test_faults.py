@@ -10,13 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.builds import FILES, PREFIX, collected, state
+from tests.builds import FILES, PREFIX, collected, site_origin, state
 from tests.faults import FAULTS, Fault, Plan, faulty, impatient
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.origin.problems import OriginError
-from versioned_storage.origin.prune import Pruner
+from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import Publisher
-from versioned_storage.origin.s3 import S3Origin
 
 SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
 
@@ -51,7 +50,7 @@ def no_backoff(monkeypatch):
 
 
 def publish(origin, built):
-    Publisher(origin, PREFIX, 4).publish(built.manifest, built.directory)
+    Publisher(origin).publish(built.manifest, built.directory)
 
 
 def succeeds(origin, built):
@@ -64,14 +63,14 @@ def succeeds(origin, built):
 
 
 def prune(origin):
-    pruner = Pruner(origin, PREFIX, 4)
+    pruner = Pruner(origin)
     for _ in pruner.execute(pruner.plan(keep=1, older_than=timedelta(0))):
         pass
 
 
 def origin_behind(s3, bucket, attempts):
     given = bucket.options(endpoint_url=s3.url, client_config=impatient(attempts))
-    return S3Origin(given, connections=4)
+    return site_origin(given, connections=4)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -90,7 +89,7 @@ def test_a_publish_never_says_what_is_not_so(bucket, built, seed):
             s3.settle()
             # What was still under way has arrived now.
             assert state(bucket, "b1") != "published" or built.wrong(bucket) == []
-    publish(S3Origin(bucket.options()), built)
+    publish(site_origin(bucket.options()), built)
     assert state(bucket, "b1") == "published"
     assert built.wrong(bucket) == []
     assert bucket.listed() == built.keys() | {"builds/b1.json"}
@@ -117,7 +116,7 @@ def test_two_machines_with_other_contents_never_mix(bucket, built, other, seed):
 def test_a_prune_never_touches_what_it_keeps_nor_leaves_half_a_build(bucket, built, next_, seed):
     """A build that is still published when a prune fails has every object."""
     for one in (built, next_):
-        publish(S3Origin(bucket.options()), one)
+        publish(site_origin(bucket.options()), one)
     with faulty(bucket.endpoint) as s3:
         origin = origin_behind(s3, bucket, attempts=2)
         for run in range(2):
@@ -129,7 +128,7 @@ def test_a_prune_never_touches_what_it_keeps_nor_leaves_half_a_build(bucket, bui
             assert next_.wrong(bucket) == []
     # What a prune that died has left is for one that comes when its claim is dead.
     if state(bucket, "b1") == "published":
-        prune(S3Origin(bucket.options()))
+        prune(site_origin(bucket.options()))
         assert state(bucket, "b1") == "retired"
     if state(bucket, "b1") == "retired":
         assert bucket.listed() == next_.keys() | {"builds/b1.json", "builds/b2.json"}

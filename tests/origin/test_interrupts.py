@@ -14,11 +14,10 @@ from threading import Event, Thread
 
 import pytest
 
-from tests.builds import collected, state
+from tests.builds import collected, site_origin, state
 from tests.s3 import front
 from versioned_storage.origin.interrupts import Interrupted, interruptible
 from versioned_storage.origin.publisher import Publisher
-from versioned_storage.origin.s3 import S3Origin
 
 #: Seconds that a process may take to end.
 PROMISED = 3.0
@@ -139,9 +138,7 @@ def test_a_signal_ends_a_publish_whose_uploads_get_no_answer(moto_bucket, built,
     ) in said
     # The lease is left, and the next run continues.
     assert state(moto_bucket, "b1") == "publishing"
-    Publisher(S3Origin(moto_bucket.options()), "static/", 4).publish(
-        built.manifest, built.directory
-    )
+    Publisher(site_origin(moto_bucket.options())).publish(built.manifest, built.directory)
     assert state(moto_bucket, "b1") == "published"
 
 

@@ -10,12 +10,11 @@ from threading import Event
 
 import pytest
 
-from tests.builds import PREFIX, collected, state
+from tests.builds import collected, site_origin, state
 from tests.s3 import HANGS_UP, front
 from versioned_storage.build.manifest import Manifest
 from versioned_storage.origin.plan import Action
 from versioned_storage.origin.publisher import Publisher
-from versioned_storage.origin.s3 import S3Origin
 
 SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
 
@@ -33,8 +32,8 @@ def built(tmp_path_factory):
 
 def publish(given, manifest, directory):
     """What the process does."""
-    origin = S3Origin(given, connections=3)
-    return Publisher(origin, PREFIX, 3).publish(Manifest.from_json(manifest), Path(directory))
+    origin = site_origin(given, connections=3)
+    return Publisher(origin).publish(Manifest.from_json(manifest), Path(directory))
 
 
 class Killer:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.builds import site_origin
 from tests.s3 import front
 from versioned_storage.build.manifest import Manifest
 from versioned_storage.origin import lease, record
@@ -16,7 +17,6 @@ from versioned_storage.origin.lease import (
     NoLease,
 )
 from versioned_storage.origin.record import Record, State
-from versioned_storage.origin.s3 import S3Origin
 
 
 def manifest(content="red"):
@@ -25,7 +25,7 @@ def manifest(content="red"):
 
 @pytest.fixture
 def origin(bucket):
-    return S3Origin(bucket.options())
+    return site_origin(bucket.options())
 
 
 def claimed(origin, content="red", *, ago=timedelta(0), **changes):
@@ -160,14 +160,14 @@ def test_a_store_that_ignores_conditions_is_found_out(moto_bucket):
         request.headers.pop("If-Match", None)
 
     with front(moto_bucket.endpoint, forgets_conditions) as s3:
-        origin = S3Origin(moto_bucket.options(endpoint_url=s3.url))
+        origin = site_origin(moto_bucket.options(endpoint_url=s3.url))
         with pytest.raises(ConditionsIgnored, match="option conditional_writes to False"):
             take(origin)
 
 
 def test_a_store_without_conditions_can_be_used_when_that_is_said(bucket):
     with front(bucket.endpoint) as s3:
-        take(S3Origin(bucket.options(endpoint_url=s3.url), conditional=False))
+        take(site_origin(bucket.options(endpoint_url=s3.url), conditional=False))
     assert len(s3.asked("PUT")) == 1
     assert not any("If-None-Match" in one.headers for one in s3.requests)
 

@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import record
-from versioned_storage.origin.prune import Pruned, Pruner
+from versioned_storage.origin.pruning import PrunedBuild, Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import Record, State
 from versioned_storage.origin.s3 import S3Origin
@@ -105,7 +105,7 @@ class Origin(S3Origin):
     """The origin on such a bucket, with all that it does itself."""
 
     def __init__(self):
-        super().__init__({"bucket_name": "bucket"})
+        super().__init__({"bucket_name": "bucket"}, prefix="static/", connections=8)
         self.memory = Memory()
 
     client = transport = property(lambda self: self.memory)
@@ -143,7 +143,7 @@ def built(directory, objects, build="b1", body=b"png", changed=()):
 
 
 def publish(origin, manifest, directory):
-    return Publisher(origin, "static/", 8).publish(manifest, directory)
+    return Publisher(origin).publish(manifest, directory)
 
 
 def seed(origin, objects, builds=BUILDS):
@@ -198,7 +198,7 @@ def test_the_next_build_copies_what_stayed_and_lists_the_last_one(origin, tmp_pa
 def test_the_base_is_found_without_reading_every_record(origin, tmp_path):
     seed(origin, 2)
     with origin.counted() as asked:
-        Publisher(origin, "static/", 8).preflight("b99").base_objects.result()
+        Publisher(origin).preflight("b99").base_objects.result()
     # The records, and the objects of the base build.
     assert asked["ListObjectsV2"] == 2
     # Here all were written in the same second; else it is the head of the last one alone.
@@ -208,19 +208,19 @@ def test_the_base_is_found_without_reading_every_record(origin, tmp_path):
 def test_a_list_takes_a_request_a_build_whatever_is_in_it(origin):
     seed(origin, OBJECTS // BUILDS)
     with origin.counted() as asked:
-        assert len(record.heads(origin, 8)) == BUILDS
+        assert len(record.heads(origin)) == BUILDS
     assert asked == {"ListObjectsV2": 1, "GetObject": BUILDS}
 
 
 def test_a_prune_takes_two_requests_for_a_thousand_objects_and_three_for_a_build(origin):
     objects = OBJECTS // BUILDS
     seed(origin, objects)
-    pruner = Pruner(origin, "static/", 8)
+    pruner = Pruner(origin)
     with origin.counted() as asked:
         plan = pruner.plan(keep=5, older_than=timedelta(days=1))
         pruned = list(pruner.execute(plan))
     gone = BUILDS - 5
-    assert pruned == [Pruned(f"b{day:02}", objects) for day in range(gone)]
+    assert pruned == [PrunedBuild(f"b{day:02}", objects) for day in range(gone)]
     thousands = ceil(objects / 1000)
     assert asked == {
         "ListObjectsV2": 1 + gone * thousands,
@@ -254,9 +254,7 @@ def publishing(tmp_path):
         directory = tmp_path / f"{objects} of {len(body)}"
         directory.mkdir()
         manifest = built(directory, objects, body=body)
-        return transient(
-            lambda: Publisher(Origin(), "static/", 2, base=False).publish(manifest, directory)
-        )
+        return transient(lambda: Publisher(Origin(), base=False).publish(manifest, directory))
 
     # What is imported and learnt once is not of the builds.
     needed(2)
@@ -280,7 +278,7 @@ def test_a_list_needs_no_more_memory_for_builds_of_more_objects():
     for objects in (OBJECTS // 50, OBJECTS):
         origin = Origin()
         seed(origin, objects, 10)
-        needed.append(transient(lambda: record.heads(origin, 8)))  # noqa: B023  # called at once
+        needed.append(transient(lambda: record.heads(origin)))  # noqa: B023  # called at once
     assert needed[1] < needed[0] * 1.5
 
 
@@ -290,7 +288,7 @@ def test_a_prune_needs_memory_for_one_build_at_a_time():
     for builds in (5, BUILDS):
         origin = Origin()
         seed(origin, OBJECTS // BUILDS, builds)
-        pruner = Pruner(origin, "static/", 8)
+        pruner = Pruner(origin)
         plan = pruner.plan(keep=1, older_than=timedelta(hours=1))
         needed.append(transient(lambda: list(pruner.execute(plan))))  # noqa: B023  # called at once
     assert needed[1] < needed[0] * 1.5

@@ -10,20 +10,18 @@ from uuid import uuid4
 
 import pytest
 
-from tests.builds import PREFIX, collected, state
+from tests.builds import PREFIX, collected, site_origin, state
 from tests.radosgw import arn
 from tests.s3 import ACCESS_KEY, Bucket
 from versioned_storage.origin import record
 from versioned_storage.origin.body import Body
-from versioned_storage.origin.doctor import Doctor
-from versioned_storage.origin.finding import Level
+from versioned_storage.origin.diagnosis import Doctor, Level
 from versioned_storage.origin.problems import OriginError
-from versioned_storage.origin.prune import Pruner
+from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.repair import Repairer
-from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.transfer import PublishFailed
-from versioned_storage.origin.verify import Verifier
+from versioned_storage.origin.verification import Verifier
 
 pytestmark = pytest.mark.radosgw
 
@@ -79,7 +77,7 @@ class User:
         policy = {"Version": "2012-10-17", "Statement": statements}
         bucket.client.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
         keys = {"access_key": self.access_key, "secret_key": self.secret_key}
-        return S3Origin(bucket.options(**keys, **more), connections=4)
+        return site_origin(bucket.options(**keys, **more), connections=4)
 
 
 def granted(bucket, access_key, role):
@@ -121,11 +119,11 @@ def next_(tmp_path_factory):
 
 
 def publish(origin, built):
-    return Publisher(origin, PREFIX, 4).publish(built.manifest, built.directory)
+    return Publisher(origin).publish(built.manifest, built.directory)
 
 
 def prune(origin):
-    pruner = Pruner(origin, PREFIX, 4)
+    pruner = Pruner(origin)
     return list(pruner.execute(pruner.plan(keep=1, older_than=timedelta(0))))
 
 
@@ -169,7 +167,7 @@ def test_a_publisher_that_may_not_list_publishes_all_the_same(bucket, user, buil
 
 
 def test_a_reader_reads_records_and_nothing_else(bucket, user, built):
-    publish(S3Origin(bucket.options()), built)
+    publish(site_origin(bucket.options()), built)
     origin = user.may(bucket, READ)
     assert record.read(origin, "b1").record.build == "b1"
     with pytest.raises(OriginError) as denied:
@@ -182,7 +180,7 @@ def test_a_reader_reads_records_and_nothing_else(bucket, user, built):
 
 def test_a_pruner_prunes_and_cannot_write_a_build(bucket, user, built, next_):
     for one in (built, next_):
-        publish(S3Origin(bucket.options()), one)
+        publish(site_origin(bucket.options()), one)
     origin = user.may(bucket, on_ceph(PRUNE))
     assert [pruned.build for pruned in prune(origin)] == ["b1"]
     assert state(bucket, "b1") == "retired"
@@ -193,7 +191,7 @@ def test_a_pruner_prunes_and_cannot_write_a_build(bucket, user, built, next_):
 
 def test_a_pruner_that_may_not_delete_says_so_and_the_build_is_marked(bucket, user, built, next_):
     for one in (built, next_):
-        publish(S3Origin(bucket.options()), one)
+        publish(site_origin(bucket.options()), one)
     with pytest.raises(OriginError, match="AccessDenied"):
         prune(user.may(bucket, without(PRUNE, "s3:DeleteObject")))
     assert state(bucket, "b1") == "pruning"
@@ -204,22 +202,22 @@ def test_a_publisher_verifies_and_repairs(bucket, user, built):
     origin = user.may(bucket, PUBLISH)
     publish(origin, built)
     bucket.client.delete_object(Bucket=bucket.name, Key=max(built.keys()))
-    verifier = Verifier(origin, PREFIX, 4, deep=True)
+    verifier = Verifier(origin, deep=True)
     found = verifier.verify("b1")
-    assert [one.path for one in found.wrong] == [max(built.keys())]
+    assert [one.path for one in found.faulty] == [max(built.keys())]
     assert Repairer(verifier, built.directory).repair(found).ok
     assert built.wrong(bucket) == []
 
 
 def test_a_publisher_fails_nothing_that_the_doctor_tries(bucket, user):
     origin = user.may(bucket, PUBLISH)
-    levels = {one.check: one.level for one in Doctor(origin, PREFIX).examine()}
+    levels = {one.check: one.level for one in Doctor(origin).examine()}
     assert Level.FAILURE not in levels.values()
     assert (levels["delete builds/"], levels["delete static/"]) == (Level.UNKNOWN, Level.WARNING)
 
 
 def test_the_doctor_tells_a_reader_that_it_cannot_write(bucket, user):
-    found = {one.check: one for one in Doctor(user.may(bucket, READ), PREFIX).examine()}
+    found = {one.check: one for one in Doctor(user.may(bucket, READ)).examine()}
     assert (found["bucket"].level, found["list static/"].level) == (Level.OK, Level.OK)
     assert found["write builds/"].level is Level.FAILURE
     assert (found["write static/"].found, found["write static/"].remedy) == (
@@ -233,7 +231,7 @@ def test_a_reader_can_tell_what_is_missing_from_what_is_forbidden(bucket, user):
 
 
 def test_a_reader_cannot_change_a_record(bucket, user, built):
-    publish(S3Origin(bucket.options()), built)
+    publish(site_origin(bucket.options()), built)
     origin = user.may(bucket, READ)
     held = record.read(origin, "b1")
     with pytest.raises(OriginError, match="AccessDenied"):
@@ -242,7 +240,7 @@ def test_a_reader_cannot_change_a_record(bucket, user, built):
 
 
 def test_a_pruner_reads_no_file_of_a_build(bucket, user, built):
-    publish(S3Origin(bucket.options()), built)
+    publish(site_origin(bucket.options()), built)
     with pytest.raises(OriginError, match="AccessDenied"):
         user.may(bucket, on_ceph(PRUNE)).get(min(built.keys()))
 
@@ -252,7 +250,7 @@ def test_each_role_stays_in_its_location(bucket, user, built):
     publish(shop, built)
     assert bucket.listed() == {f"shop/{key}" for key in built.keys() | {"builds/b1.json"}}
     keys = {"access_key": user.access_key, "secret_key": user.secret_key}
-    beside = S3Origin(bucket.options(**keys))
+    beside = site_origin(bucket.options(**keys))
     for path in ("static/b1/a.css", "builds/b1.json", "media/a.png", "shop/media/a.png"):
         with pytest.raises(OriginError, match="AccessDenied"):
             beside.put(path, b"")
@@ -267,7 +265,7 @@ def test_wrong_keys_are_refused_by_name(bucket):
         ({"access_key": "AKIDOFNOBODY"}, "InvalidAccessKeyId"),
     ):
         with pytest.raises(OriginError) as refused:
-            record.read(S3Origin(bucket.options(**keys)), "b1")
+            record.read(site_origin(bucket.options(**keys)), "b1")
         assert refused.value.code == code
 
 
@@ -276,5 +274,5 @@ def test_a_body_that_was_changed_on_its_way_is_refused(bucket, tmp_path):
     (tmp_path / "a.css").write_bytes(b"a{}")
     changed = replace(Body.of(tmp_path / "a.css"), sha256="0" * 64)
     with pytest.raises(OriginError, match=r"400|403"):
-        S3Origin(bucket.options()).put_file("a.css", changed)
+        site_origin(bucket.options()).put_file("a.css", changed)
     assert bucket.listed() == set()

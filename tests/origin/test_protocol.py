@@ -27,7 +27,7 @@ from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.origin import lease, publisher, record, transfer
 from versioned_storage.origin.plan import headers
-from versioned_storage.origin.prune import Pruner
+from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import Record
 from versioned_storage.origin.s3 import Copied, Found, Listed, Stored
@@ -158,6 +158,7 @@ class Origin:
     """S3Origin for one process, on the bucket in memory."""
 
     conditional = True
+    prefix, connections = "static/", 1
     requests = 0
 
     def __init__(self, process: Process) -> None:
@@ -348,11 +349,11 @@ def machines(tmp_path, monkeypatch):
 
 def publishes(machines, *which, base=True):
     manifest, root = machines[which]
-    return lambda origin: Publisher(origin, "static/", 1, base).publish(manifest, root)
+    return lambda origin: Publisher(origin, base).publish(manifest, root)
 
 
 def prunes(origin):
-    pruner = Pruner(origin, "static/", 1)
+    pruner = Pruner(origin)
     list(pruner.execute(pruner.plan(keep=1, older_than=timedelta(0))))
 
 

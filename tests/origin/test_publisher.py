@@ -9,16 +9,16 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from tests.builds import site_origin
 from tests.s3 import HANGS_UP, SECRET_KEY, front, nobody, options, refusal
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import record
 from versioned_storage.origin.lease import BuildIsPublished, LeaseLost, abandon
 from versioned_storage.origin.plan import Action
 from versioned_storage.origin.problems import OriginError
-from versioned_storage.origin.prune import Pruner
+from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import NotOfThisBuild, Published, Publisher
 from versioned_storage.origin.record import Record, State, Totals
-from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.transfer import PublishFailed
 
 CSS, PNG = "text/css; charset=utf-8", "image/png"
@@ -90,7 +90,7 @@ def with_another_asset(content):
 
 
 def publisher(given, connections=4):
-    return Publisher(S3Origin(given, connections=connections), "static/", connections)
+    return Publisher(site_origin(given, connections=connections))
 
 
 # What is on S3 then
@@ -123,8 +123,8 @@ def state(bucket):
 
 
 def test_the_record_has_the_manifest_and_the_digests_of_what_s3_has(bucket, directory):
-    origin = S3Origin(bucket.options())
-    Publisher(origin, "static/", 4).publish(manifest(), directory)
+    origin = site_origin(bucket.options())
+    Publisher(origin).publish(manifest(), directory)
     found = record.read(origin, "b1").record
     assert found.state is State.PUBLISHED
     assert found.manifest == stored_manifest()
@@ -287,11 +287,11 @@ def test_what_other_content_left_below_the_prefix_is_no_part_of_the_build(bucket
 
 def test_the_way_out_of_what_other_content_left_is_the_one_that_is_said(bucket, directory):
     bucket.put("static/b1/only/of.the-other.css", b"a{}")
-    origin = S3Origin(bucket.options())
+    origin = site_origin(bucket.options())
     with pytest.raises(NotOfThisBuild):
         publisher(bucket.options()).publish(manifest(), directory)
     abandon(origin, "b1")
-    pruner = Pruner(origin, "static/", 4)
+    pruner = Pruner(origin)
     list(pruner.execute(pruner.plan(keep=1, older_than=timedelta(days=30))))
     publisher(bucket.options()).publish(manifest(), directory)
     assert bucket.listed() == EXPECTED.keys() | {"builds/b1.json"}
@@ -383,7 +383,7 @@ def test_after_the_first_failure_nothing_new_is_begun(bucket, directory):
 
 def test_of_many_failures_ten_are_listed():
     with nobody() as url, pytest.raises(OriginError) as failed:
-        S3Origin(options(url, "bucket")).put("a", b"")
+        site_origin(options(url, "bucket")).put("a", b"")
     text = str(PublishFailed("b1", [failed.value] * 13, 200))
     assert text.startswith("Build b1 is not published: 13 of its 200 objects failed, and the ")
     assert text.count("\n  PutObject s3://bucket/") == 10

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from tests.builds import site_origin
 from tests.s3 import front, options, refusal
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import lease, record
 from versioned_storage.origin.problems import OriginError
-from versioned_storage.origin.prune import Pruner
+from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import NewerRecord, Record, State, UnreadableRecord
-from versioned_storage.origin.s3 import S3Origin
 
 
 def manifest(content="c0ffee"):
@@ -94,7 +94,7 @@ def test_a_record_with_a_manifest_of_another_format_says_so():
 
 
 def test_a_written_record_is_there_to_read(bucket):
-    origin = S3Origin(bucket.options(location="shop"))
+    origin = site_origin(bucket.options(location="shop"))
     assert record.read(origin, "b1") is None
     etag = record.write(origin, PUBLISHED, None)
     found = record.read(origin, "b1")
@@ -104,7 +104,7 @@ def test_a_written_record_is_there_to_read(bucket):
 
 
 def test_a_record_is_json_that_no_cache_keeps(bucket):
-    record.write(S3Origin(bucket.options()), PUBLISHED, None)
+    record.write(site_origin(bucket.options()), PUBLISHED, None)
     stored = bucket.get("builds/b1.json")
     assert stored["ContentType"] == "application/json"
     assert stored["CacheControl"] == "no-store"
@@ -112,7 +112,7 @@ def test_a_record_is_json_that_no_cache_keeps(bucket):
 
 
 def test_a_record_is_only_replaced_by_who_has_seen_it(bucket):
-    origin = S3Origin(bucket.options())
+    origin = site_origin(bucket.options())
     first = record.write(origin, LEASED, None)
     assert record.write(origin, LEASED, None) is None
     second = record.write(origin, PUBLISHED, first)
@@ -123,7 +123,7 @@ def test_a_record_is_only_replaced_by_who_has_seen_it(bucket):
 
 def test_the_same_record_written_again_has_another_etag(bucket):
     """A pruner that has read a record of the past must not take a renewed one for it."""
-    origin = S3Origin(bucket.options())
+    origin = site_origin(bucket.options())
     first = record.write(origin, PUBLISHED, None)
     assert record.write(origin, PUBLISHED, first) != first
 
@@ -138,32 +138,32 @@ def test_a_write_whose_answer_was_lost_is_known_as_ones_own(bucket):
         return None
 
     with front(bucket.endpoint, loses_the_answer) as s3:
-        origin = S3Origin(bucket.options(endpoint_url=s3.url))
+        origin = site_origin(bucket.options(endpoint_url=s3.url))
         etag = record.write(origin, LEASED, None)
-    assert etag == record.read(S3Origin(bucket.options()), "b1").etag
+    assert etag == record.read(site_origin(bucket.options()), "b1").etag
 
 
 def test_the_heads_of_all_records_are_read_without_their_manifests(bucket):
-    origin = S3Origin(bucket.options())
+    origin = site_origin(bucket.options())
     for n in range(5):
         large = replace(PUBLISHED, build=f"b{n}", skip_compress_extensions=("x",) * 10)
         record.write(origin, large, None)
     bucket.put("builds/", b"")
-    found = [held.record for held in record.heads(origin, 4)]
+    found = [held.record for held in record.heads(origin)]
     assert [one.build for one in found] == ["b0", "b1", "b2", "b3", "b4"]
     assert all(one.manifest is None and one.totals == PUBLISHED.totals for one in found)
 
 
 def test_the_head_of_a_record_can_be_long(bucket):
-    origin = S3Origin(bucket.options())
+    origin = site_origin(bucket.options())
     extensions = tuple(f"extension-{n}" for n in range(2000))
     record.write(origin, replace(PUBLISHED, skip_compress_extensions=extensions), None)
-    (held,) = record.heads(origin, 1)
+    (held,) = record.heads(origin)
     assert held.record.skip_compress_extensions == extensions
 
 
 def test_records_of_the_same_second_are_in_the_order_of_their_own_times(bucket):
-    origin = S3Origin(bucket.options())
+    origin = site_origin(bucket.options())
     for build, seconds in (("b1", 2), ("b3", 1), ("b2", 3)):
         since = NOW + timedelta(seconds=seconds)
         record.write(origin, replace(PUBLISHED, build=build, since=since), None)
@@ -174,13 +174,13 @@ def test_records_of_the_same_second_are_in_the_order_of_their_own_times(bucket):
 def test_a_record_on_s3_that_is_none_is_named(bucket):
     bucket.put("shop/builds/b1.json", b"<html>")
     with pytest.raises(UnreadableRecord, match=f"^s3://{bucket.name}/shop/builds/b1.json is not"):
-        record.read(S3Origin(bucket.options(location="shop")), "b1")
+        record.read(site_origin(bucket.options(location="shop")), "b1")
 
 
 def test_a_record_that_may_not_be_read_is_an_error():
     with front(answer=lambda _: refusal(403, "AccessDenied", "Access Denied.")) as s3:
         with pytest.raises(OriginError) as denied:
-            record.read(S3Origin(options(s3.url, "bucket")), "b1")
+            record.read(site_origin(options(s3.url, "bucket")), "b1")
     assert denied.value.status == 403
 
 
@@ -222,10 +222,10 @@ def test_a_record_of_a_later_format_is_never_rewritten(bucket, tmp_path):
     """Neither by a publisher, a pruner nor by hand."""
     data = PUBLISHED.to_json().replace(b'"format": 1', b'"format": 2')
     bucket.put("builds/b1.json", data)
-    origin = S3Origin(bucket.options())
-    pruner = Pruner(origin, "static/", 2)
+    origin = site_origin(bucket.options())
+    pruner = Pruner(origin)
     for work in (
-        lambda: Publisher(origin, "static/", 2).publish(manifest(), tmp_path),
+        lambda: Publisher(origin).publish(manifest(), tmp_path),
         lambda: lease.abandon(origin, "b1"),
         lambda: list(pruner.execute(pruner.plan(keep=1, older_than=timedelta(0)))),
     ):

@@ -3,28 +3,27 @@ from functools import partial
 
 import pytest
 
-from tests.builds import PREFIX, collected
+from tests.builds import PREFIX, collected, site_origin
 from tests.s3 import front
 from versioned_storage.build.compression import encode_file
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.origin import record
-from versioned_storage.origin.prune import Doomed, Plan, Pruner
+from versioned_storage.origin.pruning import PruneCandidate, PrunePlan, Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.repair import PrunedMeanwhile, Repairer
-from versioned_storage.origin.s3 import S3Origin
-from versioned_storage.origin.verify import Verifier
+from versioned_storage.origin.verification import Verifier
 
 
 @pytest.fixture
 def origin(bucket):
-    return S3Origin(bucket.options())
+    return site_origin(bucket.options())
 
 
 @pytest.fixture
 def built(tmp_path, origin):
     """A build that is published and whole, and on this machine."""
     with collected(tmp_path) as made:
-        Publisher(origin, PREFIX, 4).publish(made.manifest, made.directory)
+        Publisher(origin).publish(made.manifest, made.directory)
         yield made
 
 
@@ -34,7 +33,7 @@ def hashed_name(built):
 
 
 def repaired(origin, directory=None, provide=None, *, deep=False, connections=4):
-    verifier = Verifier(origin, PREFIX, connections, deep)
+    verifier = Verifier(origin, deep)
     return Repairer(verifier, directory, provide).repair(verifier.verify("b1"))
 
 
@@ -48,9 +47,9 @@ def spoil(bucket, *names):
         bucket.put(f"static/b1/{name}", b"spoilt")
 
 
-def said(verification):
+def outcomes(verification):
     """What was done for each object, by its name below the build."""
-    return {one.url.partition("/b1/")[2]: one.said for one in verification.repairs}
+    return {repair.url.partition("/b1/")[2]: repair.outcome for repair in verification.repairs}
 
 
 def headers_of(bucket):
@@ -68,7 +67,7 @@ def headers_of(bucket):
 
 def test_a_build_that_is_well_is_left_alone(built, bucket):
     with front(bucket.endpoint) as s3:
-        found = repaired(S3Origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
+        found = repaired(site_origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
     assert found.ok
     assert not s3.asked("PUT")
 
@@ -79,7 +78,7 @@ def test_what_is_missing_or_wrong_is_put_back_as_it_was(built, bucket, origin, h
     spoil(bucket, hashed_name, "css/app.css", f"{hashed_name}.gz")
     found = repaired(origin, built.directory)
     assert found.ok
-    assert set(said(found).values()) == {"was put back from the build directory"}
+    assert set(outcomes(found).values()) == {"was restored from the build directory"}
     assert len(found.repairs) == 6
     assert headers_of(bucket) == before
     assert not built.wrong(bucket)
@@ -92,7 +91,7 @@ def test_only_what_is_wrong_is_written_and_each_on_the_condition_that_it_still_i
     spoil(bucket, "css/app.css")
     etag = bucket.get("static/b1/css/app.css")["ETag"].strip('"')
     with front(bucket.endpoint) as s3:
-        repaired(S3Origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
+        repaired(site_origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
     puts = {one.path.partition("/b1/")[2]: one for one in s3.requests if one.method == "PUT"}
     conditions = {
         name: {
@@ -122,7 +121,7 @@ def test_wrong_headers_are_set_without_the_build_directory(built, bucket, origin
     origin.copy(path, path, etag=found.etag, sha256=found.sha256, ContentType="text/plain")
     found = repaired(origin)
     assert found.ok
-    assert said(found) == {"css/app.css.br": "has its headers again"}
+    assert outcomes(found) == {"css/app.css.br": "has its headers again"}
     assert headers_of(bucket) == before
 
 
@@ -136,7 +135,7 @@ def test_without_the_build_directory_the_other_name_is_copied(
     spoil(bucket, wrong)
     found = repaired(origin)
     assert found.ok
-    assert said(found) == {wrong: f"was copied from s3://{bucket.name}/static/b1/{right}"}
+    assert outcomes(found) == {wrong: f"was copied from s3://{bucket.name}/static/b1/{right}"}
     assert headers_of(bucket) == before
 
 
@@ -176,8 +175,8 @@ def test_an_encoding_with_other_bytes_than_were_published_is_not_stored(
     delete(bucket, "css/app.css.gz", f"{hashed_name}.gz")
     found = repaired(origin, built.directory)
     assert not found.ok
-    assert [one.done for one in found.repairs] == [False, False]
-    assert said(found)["css/app.css.gz"] == (
+    assert [one.repaired for one in found.repairs] == [False, False]
+    assert outcomes(found)["css/app.css.gz"] == (
         f"cannot be repaired here: {encoded} has other bytes than were published. Repair where "
         "the build was made, or publish under a new BUILD_VERSION"
     )
@@ -190,17 +189,17 @@ def test_without_any_place_that_has_its_bytes_it_is_said_which_one_was_looked_at
     delete(bucket, "css/app.css", hashed_name)
     found = repaired(origin, tmp_path / "elsewhere")
     missing = tmp_path / "elsewhere" / hashed_name
-    assert said(found)["css/app.css"] == (
-        f"cannot be repaired here: there is no {missing}. Repair where the build was made"
+    assert outcomes(found)["css/app.css"] == (
+        f"cannot be repaired here: {missing} is missing. Repair where the build was made"
     )
-    assert "STATIC_ROOT is not set" in said(repaired(origin))["css/app.css"]
+    assert "STATIC_ROOT is not set" in outcomes(repaired(origin))["css/app.css"]
 
 
 def test_what_can_be_repaired_is_although_something_else_cannot(built, bucket, origin, hashed_name):
     delete(bucket, "css/app.css", hashed_name, "img/logo.png")
     (built.directory / hashed_name).unlink()
     found = repaired(origin, built.directory)
-    assert {one.path.partition("/b1/")[2] for one in found.wrong} == {"css/app.css", hashed_name}
+    assert {one.path.partition("/b1/")[2] for one in found.faulty} == {"css/app.css", hashed_name}
     assert "static/b1/img/logo.png" in bucket.listed()
 
 
@@ -212,9 +211,9 @@ def test_what_somebody_else_writes_meanwhile_is_not_overwritten(built, bucket):
             bucket.put("static/b1/img/logo.png", b"written by somebody else")
 
     with front(bucket.endpoint, write_first) as s3:
-        found = repaired(S3Origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
-    assert said(found) == {
-        "img/logo.png": "was written by somebody else meanwhile: run the same command again"
+        found = repaired(site_origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
+    assert outcomes(found) == {
+        "img/logo.png": "was written by another process meanwhile: run the same command again"
     }
     assert not found.ok
     assert bucket.get("static/b1/img/logo.png")["Body"] == b"written by somebody else"
@@ -229,8 +228,8 @@ def test_what_was_put_back_is_verified_again(built, bucket):
             spoil(bucket, "img/logo.png")
 
     with front(bucket.endpoint, spoil_first) as s3:
-        found = repaired(S3Origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
-    assert [one.done for one in found.repairs] == [True]
+        found = repaired(site_origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
+    assert [one.repaired for one in found.repairs] == [True]
     assert not found.ok
 
 
@@ -239,12 +238,12 @@ def test_a_prune_meanwhile_is_an_error_that_says_what_is_left(built, bucket):
 
     def prune_first(request):
         if request.method == "PUT":
-            beside = S3Origin(bucket.options())
-            doomed = Doomed(record.read(beside, "b1"), "a test says so")
-            list(Pruner(beside, PREFIX, 4).execute(Plan((), (doomed,), {})))
+            beside = site_origin(bucket.options())
+            candidate = PruneCandidate(record.read(beside, "b1"), "a test says so")
+            list(Pruner(beside).execute(PrunePlan((), (candidate,), {})))
 
     with front(bucket.endpoint, prune_first) as s3:
-        origin = S3Origin({**bucket.options(), "endpoint_url": s3.url})
+        origin = site_origin({**bucket.options(), "endpoint_url": s3.url})
         with pytest.raises(PrunedMeanwhile, match="it is retired") as error:
             repaired(origin, built.directory)
     assert error.value.place == f"s3://{bucket.name}/static/b1/"

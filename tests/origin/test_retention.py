@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versioned_storage.origin.retention import Activated, decide, duration_text, superseded
+from versioned_storage.origin.retention import Activation, decide, duration_text, superseded
 
 NOW = datetime(2026, 6, 30, tzinfo=timezone.utc)
 
@@ -15,7 +15,7 @@ def ago(**how_long):
 
 def builds(**activated):
     """Builds by their name, each activated so many days ago."""
-    return [Activated(build, ago(days=days)) for build, days in activated.items()]
+    return [Activation(build, ago(days=days)) for build, days in activated.items()]
 
 
 def kept(given_builds, *, keep=1, days=30, protected=()):
@@ -85,7 +85,7 @@ def test_a_build_is_superseded_by_the_next_activation():
     older=st.integers(0, 400),
 )
 def test_more_patience_never_deletes_more(days, keep, older):
-    given_builds = [Activated(f"b{n}", ago(days=day)) for n, day in enumerate(days)]
+    given_builds = [Activation(f"b{n}", ago(days=day)) for n, day in enumerate(days)]
     fewer = set(kept(given_builds, keep=keep, days=older))
     assert fewer <= set(kept(given_builds, keep=keep + 1, days=older))
     assert fewer <= set(kept(given_builds, keep=keep, days=older + 1))

@@ -95,7 +95,7 @@ def _earlier_build(site: Site, build: str) -> Manifest | None:
 
 
 def _oldest_published(site: Site, build: str) -> Manifest | None:
-    heads = [head.record for head in record.heads(site.origin, site.options.connections)]
+    heads = [head.record for head in record.heads(site.origin)]
     others = [head for head in heads if head.is_published and head.build != build]
     oldest = min(others, key=lambda head: head.since, default=None)
     return site.find(oldest.build).manifest if oldest is not None else None

@@ -115,14 +115,12 @@ class Published:
 
 @dataclass(frozen=True)
 class Publisher:
-    """Publishes builds of one site; ``prefix`` is the STATIC_URL path without its first slash.
+    """Publishes the builds of one site.
 
     ``base`` is the build to copy from: True for the current one, False for none.
     """
 
     origin: S3Origin
-    prefix: str
-    connections: int
     base: bool | str = True
 
     def preflight(self, build: str) -> Preflight:
@@ -193,12 +191,12 @@ class Publisher:
     ) -> Published:
         started = time.monotonic()
         build = str(manifest.build)
-        place = self.origin.url(f"{self.prefix}{build}/")
+        place = self.origin.url(f"{self.origin.prefix}{build}/")
         base = str(preflight.base.build) if preflight.base else None
         held = lease.acquire(self.origin, manifest, preflight.stored, base, before)
         if held is None:
             return Published(build, place)
-        transfer = Transfer(self.origin, manifest, self.connections, held, ensure_file, stop)
+        transfer = Transfer(self.origin, manifest, held, ensure_file, stop)
         try:
             planned = self._plan(manifest, directory, preflight)
             transferred = list(transfer.run(planned))
@@ -223,13 +221,18 @@ class Publisher:
         stored = self._stored(build)
         base = preflight.base
         if base is None or base.build == manifest.build:
-            planned = plan(manifest, directory, self.prefix, stored=stored, sources={})
+            planned = plan(manifest, directory, self.origin.prefix, stored=stored, sources={})
         else:
             listed = preflight.base_objects.result()
-            sources, damaged = copy_sources(base, manifest, self.prefix, listed)
+            sources, damaged = copy_sources(base, manifest, self.origin.prefix, listed)
             urls = [self.origin.url(path) for path in damaged]
             planned = plan(
-                manifest, directory, self.prefix, stored=stored, sources=sources, damaged=urls
+                manifest,
+                directory,
+                self.origin.prefix,
+                stored=stored,
+                sources=sources,
+                damaged=urls,
             )
         foreign = stored.keys() - {step.path for step in planned.steps}
         if foreign:
@@ -258,10 +261,10 @@ class Publisher:
     def _stored(self, build: str) -> dict[str, Found]:
         """Return the objects below the prefix of a build, of this or of an earlier attempt."""
         with _without_permission_to_list():
-            listed = self.origin.list(f"{self.prefix}{build}/")
+            listed = self.origin.list(f"{self.origin.prefix}{build}/")
             # A key that ends with a slash is a folder that somebody made in a console.
             paths = [item.path for item in listed if not item.path.endswith("/")]
-            stored = map_in_threads(self.origin.find, paths, self.connections)
+            stored = map_in_threads(self.origin.find, paths, self.origin.connections)
             return {
                 path: item for path, item in zip(paths, stored, strict=True) if item is not None
             }
@@ -272,7 +275,7 @@ class Publisher:
         if base is None:
             return {}
         with _without_permission_to_list():
-            listed = self.origin.list(f"{self.prefix}{base.build}/")
+            listed = self.origin.list(f"{self.origin.prefix}{base.build}/")
             return {item.path: item for item in listed}
         return {}
 

@@ -267,10 +267,10 @@ def newest_first(origin: S3Origin) -> Iterator[StoredRecord]:
         yield from sorted(filter(None, stored), key=lambda item: item.record.since, reverse=True)
 
 
-def heads(origin: S3Origin, connections: int) -> list[StoredRecord]:
+def heads(origin: S3Origin) -> list[StoredRecord]:
     """Return the heads of all records, sorted by build version."""
     paths = [item.path for item in origin.list(PREFIX)]
-    stored = map_in_threads(lambda path: _head(origin, path), paths, connections)
+    stored = map_in_threads(lambda path: _head(origin, path), paths, origin.connections)
     return [item for item in stored if item is not None]
 
 

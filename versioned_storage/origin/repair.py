@@ -1,4 +1,4 @@
-"""What is wrong of a published build is put right, with the very bytes that were published."""
+"""Repair restores the faulty objects of a published build, with the bytes that were published."""
 
 from __future__ import annotations
 
@@ -17,33 +17,31 @@ from .record import NotPublished
 from .s3 import LARGEST_COPY, Found
 from .threads import map_in_threads
 from .transfer import EnsureFile
-from .verification import Repair, Verification, Wrong
-from .verify import Verifier
+from .verification import FaultyObject, Repair, Verification, Verifier
 
-_CHANGED = "was written by somebody else meanwhile: run the same command again"
+_CHANGED = "was written by another process meanwhile: run the same command again"
 
 
 class PrunedMeanwhile(VersionedStorageError):
-    """While the build was repaired, somebody took it away."""
+    """The build was pruned while it was repaired."""
 
     def __init__(self, build: str, place: str, error: NotPublished) -> None:
         self.build = build
         self.place = place
         self.state = error.state
         super().__init__(
-            f"{error} It was pruned while it was repaired: of what was put back something may be "
-            f"left below {place}. No page refers to it; delete it by hand, or publish the build "
-            "again."
+            f"{error} It was pruned while it was repaired, so restored objects may be left below "
+            f"{place}. No page refers to them: delete them by hand, or publish the build again."
         )
 
 
 @dataclass(frozen=True)
 class Repairer:
-    """Repairs what a verification found.
+    """Repairs the faulty objects of a verification.
 
-    ``directory`` is where the build is on this machine, None where that is nowhere; ``ensure_file``
-    makes an encoding there that it lacks. No byte is stored that has not the recorded sha256: a
-    published build never changes, not in its encodings either.
+    ``directory`` is the build directory, None where STATIC_ROOT is not set; ``ensure_file`` makes
+    an encoding that it lacks. Only bytes with the recorded sha256 are stored: a published build
+    never changes, not even in its encodings.
     """
 
     verifier: Verifier
@@ -51,65 +49,66 @@ class Repairer:
     ensure_file: EnsureFile | None = None
 
     def repair(self, verification: Verification) -> Verification:
-        """Put right what can be, verify it again, and say what was done and what is left.
+        """Repair what can be repaired, verify it again, and return both results.
 
         Raises `PrunedMeanwhile`, `OriginError`, and OSError for a file that cannot be read.
         """
         if verification.ok:
             return verification
         origin = self.verifier.origin
-        started, asked = time.monotonic(), origin.requests
-        manifest = self.verifier.published(verification.build)
-        wrong = verification.wrong
+        started, requests = time.monotonic(), origin.requests
+        manifest = self.verifier.manifest(verification.build)
+        faulty = verification.faulty
 
-        mend = partial(self._mend, manifest=manifest)
-        mended = map_in_threads(mend, wrong, self.verifier.connections)
-        repairs = tuple(track(mended, total=len(wrong), doing="Repairing", unit="objects"))
-        again = self.verifier.check_each((one.path, one.file) for one in wrong)
-        still_wrong = tuple(one for _, one in again if one is not None)
+        repairs = map_in_threads(
+            partial(self._repair, manifest=manifest), faulty, origin.connections
+        )
+        tracked = tuple(track(repairs, total=len(faulty), doing="Repairing", unit="objects"))
+        checked = self.verifier.check_each((item.path, item.file) for item in faulty)
+        still_faulty = tuple(item for _, item in checked if item is not None)
         try:
-            self.verifier.published(verification.build)
+            self.verifier.manifest(verification.build)
         except NotPublished as error:
             raise PrunedMeanwhile(verification.build, verification.place, error) from error
         return replace(
             verification,
-            wrong=still_wrong,
-            repairs=repairs,
-            requests=verification.requests + origin.requests - asked,
+            faulty=still_faulty,
+            repairs=tracked,
+            requests=verification.requests + origin.requests - requests,
             seconds=verification.seconds + time.monotonic() - started,
         )
 
-    def _mend(self, wrong: Wrong, manifest: Manifest) -> Repair:
-        """Put one object right, from the nearest place that has its bytes."""
-        repaired = partial(Repair, wrong.url)
-        if wrong.found is not None and wrong.has_its_bytes:
-            if self._copy(wrong, wrong.path, wrong.found, manifest):
-                return repaired("has its headers again", done=True)
-            return repaired(_CHANGED, done=False)
-        local = self._local(wrong.file)
+    def _repair(self, faulty: FaultyObject, manifest: Manifest) -> Repair:
+        """Restore one object from the nearest place that has its bytes."""
+        result = partial(Repair, faulty.url)
+        if faulty.stored is not None and faulty.has_its_bytes:
+            if self._copy(faulty, faulty.path, faulty.stored, manifest):
+                return result("has its headers again", repaired=True)
+            return result(_CHANGED, repaired=False)
+        local = self._local(faulty.file)
         body = Body.of(local) if local is not None else None
-        if body is not None and body.sha256 == wrong.file.variant.sha256:
-            if self._put(wrong, body, manifest):
-                return repaired("was put back from the build directory", done=True)
-            return repaired(_CHANGED, done=False)
-        for path, source in self._other_names(wrong):
-            if self._copy(wrong, path, source, manifest):
+        if body is not None and body.sha256 == faulty.file.variant.sha256:
+            if self._put(faulty, body, manifest):
+                return result("was restored from the build directory", repaired=True)
+            return result(_CHANGED, repaired=False)
+        for path, source in self._same_bytes(faulty):
+            if self._copy(faulty, path, source, manifest):
                 url = self.verifier.origin.url(path)
-                return repaired(f"was copied from {url}", done=True)
-        return repaired(self._why_not(wrong.file), done=False)
+                return result(f"was copied from {url}", repaired=True)
+        return result(self._why_not(faulty.file), repaired=False)
 
-    def _put(self, wrong: Wrong, body: Body, manifest: Manifest) -> bool:
+    def _put(self, faulty: FaultyObject, body: Body, manifest: Manifest) -> bool:
         etag = self.verifier.origin.put_file(
-            wrong.path,
+            faulty.path,
             body,
-            replacing=wrong.found.etag if wrong.found else None,
-            metadata=metadata(wrong.file, manifest),
-            **headers(wrong.file),
+            replacing=faulty.stored.etag if faulty.stored else None,
+            metadata=metadata(faulty.file, manifest),
+            **headers(faulty.file),
         )
         return etag is not None
 
     def _local(self, file: BuildFile) -> Path | None:
-        """Where the bytes of a file are on this machine, if they are or can be made."""
+        """Return the file on this machine that has the bytes, if there is one or can be."""
         if self.directory is None:
             return None
         local = self.directory / file.source
@@ -118,29 +117,29 @@ class Repairer:
             self.ensure_file(file)
         return local if local.is_file() else None
 
-    def _other_names(self, wrong: Wrong) -> Iterator[tuple[str, Found]]:
-        """Where S3 has the same bytes, right, under the asset's other name."""
-        file = wrong.file
-        # Read, because the copy is told the recorded sha256, whatever the source has.
-        reader = replace(self.verifier, deep=True)
+    def _same_bytes(self, faulty: FaultyObject) -> Iterator[tuple[str, Found]]:
+        """Yield the correct object under the asset's other name, which has the same bytes."""
+        file = faulty.file
+        # Deep, because the copy gets the recorded sha256, whatever bytes the source has.
+        verifier = replace(self.verifier, deep=True)
         for name in (file.asset.path, file.asset.original_path):
-            path = reader.prefix + name + file.variant.suffix
-            if path == wrong.path:
+            path = verifier.origin.prefix + name + file.variant.suffix
+            if path == faulty.path:
                 continue
-            found, fault = reader.check(path, file, reader.origin.find(path))
-            if found is not None and (fault is None or fault.has_its_bytes):
-                yield path, found
+            stored, other = verifier.check(path, file, verifier.origin.find(path))
+            if stored is not None and (other is None or other.has_its_bytes):
+                yield path, stored
 
-    def _copy(self, wrong: Wrong, path: str, source: Found, manifest: Manifest) -> bool:
-        file = wrong.file
+    def _copy(self, faulty: FaultyObject, path: str, source: Found, manifest: Manifest) -> bool:
+        file = faulty.file
         if source.size > LARGEST_COPY:
             return False
         copied = self.verifier.origin.copy(
             path,
-            wrong.path,
+            faulty.path,
             etag=source.etag,
             sha256=str(file.variant.sha256),
-            replacing=wrong.found.etag if wrong.found else None,
+            replacing=faulty.stored.etag if faulty.stored else None,
             metadata=metadata(file, manifest),
             **headers(file),
         )
@@ -151,7 +150,7 @@ class Repairer:
             return "cannot be repaired here: STATIC_ROOT is not set, so there is no build directory"
         name = self.directory / file.source
         if not name.is_file():
-            return f"cannot be repaired here: there is no {name}. Repair where the build was made"
+            return f"cannot be repaired here: {name} is missing. Repair where the build was made"
         return (
             f"cannot be repaired here: {name} has other bytes than were published. Repair where "
             "the build was made, or publish under a new BUILD_VERSION"

@@ -1,4 +1,4 @@
-"""Which builds may go: decided from what is known of them, without asking anybody."""
+"""Which builds to keep: a pure function of their activations."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True)
-class Activated:
-    """A build that is published, and when it last was."""
+class Activation:
+    """A published build and the time of its last publish."""
 
     build: str
     at: datetime
@@ -17,7 +17,7 @@ class Activated:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a build stays, and why; ``superseded`` is None for the current one."""
+    """Whether a build is kept, and why; ``superseded`` is None for the current one."""
 
     build: str
     activated: datetime
@@ -26,46 +26,45 @@ class Verdict:
     reason: str
 
 
-def newest_first(builds: Iterable[Activated]) -> list[Activated]:
-    """The builds by their activation; the first one is the current build."""
-    return sorted(builds, key=lambda one: (one.at, one.build), reverse=True)
+def newest_first(activations: Iterable[Activation]) -> list[Activation]:
+    """Return the activations, that of the current build first."""
+    return sorted(activations, key=lambda item: (item.at, item.build), reverse=True)
 
 
-def superseded(builds: Iterable[Activated]) -> dict[str, datetime | None]:
-    """When each build stopped being the current one; None for the current one.
+def superseded(activations: Iterable[Activation]) -> dict[str, datetime | None]:
+    """Return when each build stopped being the current one; None for the current one.
 
-    That is the next activation of any other build. Of a build that was activated twice only the
-    last time is known, so a build before it may count as superseded later than it was, never
-    earlier.
+    That is the next activation of any other build. Only the last activation of a build is known,
+    so an older build may count as superseded later than it was, never earlier.
     """
-    ordered = newest_first(builds)
-    next_ones = [None, *(one.at for one in ordered)]
-    return {one.build: at for one, at in zip(ordered, next_ones, strict=False)}
+    ordered = newest_first(activations)
+    successors = [None, *(item.at for item in ordered)]
+    return {item.build: at for item, at in zip(ordered, successors, strict=False)}
 
 
 def decide(
-    builds: Iterable[Activated],
+    activations: Iterable[Activation],
     *,
     keep: int,
     older_than: timedelta,
     now: datetime,
     protected: Mapping[str, str],
 ) -> list[Verdict]:
-    """The verdict on each build, the current one first.
+    """Return the verdict on each build, the current one first.
 
     A build is kept while it is among the ``keep`` newest *or* was superseded less than
-    ``older_than`` ago: how long ago it was published says nothing about the pages that still
-    refer to it. ``protected`` has builds that stay whatever their age, each with the reason.
+    ``older_than`` ago: the age of its publish says nothing about the pages that still refer to
+    it. ``protected`` maps builds that are kept at any age to the reason.
     """
-    ordered = newest_first(builds)
+    ordered = newest_first(activations)
     ended = superseded(ordered)
 
-    def verdict(rank: int, one: Activated) -> tuple[bool, str]:
-        at = ended[one.build]
+    def judge(rank: int, build: str) -> tuple[bool, str]:
+        at = ended[build]
         if at is None:
             return True, "is the current build"
-        if one.build in protected:
-            return True, protected[one.build]
+        if build in protected:
+            return True, protected[build]
         if rank < keep:
             return True, f"is among the {keep} newest"
         if now - at < older_than:
@@ -73,13 +72,13 @@ def decide(
         return False, f"was superseded more than {duration_text(older_than)} ago"
 
     return [
-        Verdict(one.build, one.at, ended[one.build], *verdict(rank, one))
-        for rank, one in enumerate(ordered)
+        Verdict(item.build, item.at, ended[item.build], *judge(rank, item.build))
+        for rank, item in enumerate(ordered)
     ]
 
 
 def duration_text(duration: timedelta) -> str:
-    """A duration for people, in its largest whole unit: ``"30 days"``, ``"1 hour"``."""
+    """Return a duration in its largest whole unit: ``"30 days"``, ``"1 hour"``."""
     seconds = int(duration.total_seconds())
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length and seconds % length == 0:

@@ -100,7 +100,6 @@ class Transfer:
 
     origin: S3Origin
     manifest: Manifest
-    connections: int
     lease: Lease
     ensure_file: EnsureFile | None = None
     stop: Event = field(default_factory=Event)
@@ -133,7 +132,7 @@ class Transfer:
         # All threads take from this one; a tuple's iterator gives each step once.
         work = partial(self._work, bring, iter(steps), results, failures)
         # Daemons, because an interrupted process must not wait for what S3 does not answer.
-        number = min(self.connections, len(steps))
+        number = min(self.origin.connections, len(steps))
         threads = [Thread(target=work, daemon=True) for _ in range(number)]
         self._keep_lease()
         for thread in threads:

@@ -1,75 +1,72 @@
-"""What a verification of a build on S3 found, and what a repair did: for people, for programs."""
+"""Verification compares the objects of a published build with its record."""
 
 from __future__ import annotations
 
+import hashlib
+import time
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..build.manifest import BuildFile
-from ..text import bytes_text, count_text
-from .s3 import Found
+from ..build.codecs import Decoding
+from ..build.manifest import BuildFile, Manifest
+from ..errors import Fault
+from ..progress import track
+from ..text import SHOWN, bytes_text, count_text
+from . import record
+from .plan import headers
+from .s3 import Found, S3Origin
+from .threads import map_in_threads
 
-#: How many objects people get to read of; ``--json`` has all of them.
-SHOWN = 10
+#: Bytes that are read at once. They can decode to many more, so they are few.
+CHUNK = 16 * 1024
 
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that an object has wrong; all for people.
-
-    ``of_content`` says that it has not got the bytes that it has to have.
-    """
-
-    what: str
-    found: str
-    expected: str
-    of_content: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.what} is {self.found}, expected {self.expected}"
+# S3's parameters and their HTTP names.
+_HEADERS = {
+    "ContentType": "Content-Type",
+    "ContentEncoding": "Content-Encoding",
+    "CacheControl": "Cache-Control",
+}
 
 
 @dataclass(frozen=True)
-class Wrong:
-    """An object that is not what the record says; ``found`` is None where it is missing.
+class FaultyObject:
+    """An object that differs from the record; ``stored`` is None where it is missing.
 
-    ``path`` is below the origin's location.
+    ``path`` is below the origin's location. ``has_its_bytes`` is True if only headers are wrong.
     """
 
     path: str
     url: str
     file: BuildFile
-    found: Found | None
+    stored: Found | None
     faults: tuple[Fault, ...]
-
-    @property
-    def has_its_bytes(self) -> bool:
-        return not any(fault.of_content for fault in self.faults)
+    has_its_bytes: bool
 
 
 @dataclass(frozen=True)
 class Repair:
-    """What was done for an object that was wrong, or why nothing could be; for people."""
+    """What was done for a faulty object, or why it could not be repaired; for people."""
 
     url: str
-    said: str
-    done: bool
+    outcome: str
+    repaired: bool
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The end of it. ``objects`` and ``size``, in bytes, are what the build has to have.
+    """The result. ``objects`` and ``size``, in bytes, are what the build has by its record.
 
-    ``wrong`` is what is not as it has to be, after the ``repairs`` if there were any. ``foreign``
-    has the URLs and sizes of what is below the build's prefix and not of the build. ``unchecked``
-    counts the objects that S3 keeps no checksum of its own of, so that its word was worth less.
+    ``faulty`` are the objects that differ, after the ``repairs`` if there were any. ``foreign`` has
+    the URLs and sizes of objects below the build's prefix that do not belong to it. ``unchecked``
+    counts the objects of which S3 has no checksum of its own, only the one in their metadata.
     """
 
     build: str
     place: str
     objects: int
     size: int
-    wrong: tuple[Wrong, ...] = ()
+    faulty: tuple[FaultyObject, ...] = ()
     foreign: tuple[tuple[str, int], ...] = ()
     unchecked: int = 0
     deep: bool = False
@@ -79,22 +76,24 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Every object of the build is there and right."""
-        return not self.wrong
+        """Every object of the build is as the record says."""
+        return not self.faulty
 
     def text(self) -> str:
-        """What is wrong, what was done, and one line that sums it up."""
-        how = "read and digested" if self.deep else "asked for"
-        verdict = f"{len(self.wrong):,} wrong" if self.wrong else "all well"
+        """The faulty objects, the repairs, and one line that sums them up."""
+        how = "downloaded and checked" if self.deep else "checked"
+        verdict = f"{len(self.faulty):,} faulty" if self.faulty else "all correct"
         summary = (
             f"Build {self.build} at {self.place}: {count_text(self.objects, 'object')} "
             f"({bytes_text(self.size)}) {how}, {verdict}, "
             f"{count_text(self.requests, 'request')}, {self.seconds:.1f} s"
         )
-        return "\n".join([*self._repair_lines(), *self._wrong_lines(), summary, *self._notes()])
+        repairs = [f"{repair.url} {repair.outcome}" for repair in self.repairs]
+        faulty = [f"{item.url}: {'; '.join(map(str, item.faults))}" for item in self.faulty]
+        return "\n".join([*_first_ten(repairs), *_first_ten(faulty), summary, *self._notes()])
 
     def data(self) -> dict[str, Any]:
-        """Everything."""
+        """Everything, for ``--json``."""
         return {
             "ok": self.ok,
             "build": self.build,
@@ -104,16 +103,17 @@ class Verification:
             "deep": self.deep,
             "faults": [
                 {
-                    "url": one.url,
+                    "url": item.url,
                     "what": fault.what,
                     "found": fault.found,
                     "expected": fault.expected,
                 }
-                for one in self.wrong
-                for fault in one.faults
+                for item in self.faulty
+                for fault in item.faults
             ],
             "repairs": [
-                {"url": one.url, "said": one.said, "done": one.done} for one in self.repairs
+                {"url": repair.url, "said": repair.outcome, "done": repair.repaired}
+                for repair in self.repairs
             ],
             "foreign": [{"url": url, "bytes": size} for url, size in self.foreign],
             "unchecked": self.unchecked,
@@ -121,35 +121,152 @@ class Verification:
             "seconds": round(self.seconds, 3),
         }
 
-    def _repair_lines(self) -> list[str]:
-        return _first([f"{one.url} {one.said}" for one in self.repairs], "objects")
-
-    def _wrong_lines(self) -> list[str]:
-        lines = [f"{one.url}: {'; '.join(map(str, one.faults))}" for one in self.wrong]
-        return _first(lines, "objects")
-
     def _notes(self) -> list[str]:
         notes = []
-        if self.wrong and not self.repairs:
+        if self.faulty and not self.repairs:
             notes.append(
-                f"  -> 'python manage.py staticbuilds verify {self.build} --repair' puts back what "
-                "is wrong, where the build directory is"
+                f"  -> 'python manage.py staticbuilds verify {self.build} --repair' restores "
+                "faulty objects, on a machine that has the build directory"
             )
         if self.unchecked:
             notes.append(
-                f"  Of {count_text(self.unchecked, 'object')} S3 keeps no checksum of its own, "
-                "only what was said when they were stored: --deep reads them"
+                f"  S3 has no checksum of {count_text(self.unchecked, 'object')}, only the one "
+                "that was stored with them: add --deep to download and check them"
             )
         if self.foreign:
             size = bytes_text(sum(size for _, size in self.foreign))
+            verb = "does" if len(self.foreign) == 1 else "do"
             notes.append(
-                f"  {count_text(len(self.foreign), 'object')} ({size}) below it not of this "
-                "build; a prune of the build deletes them too:"
+                f"  The prefix of the build holds {count_text(len(self.foreign), 'object')} "
+                f"({size}) that {verb} not belong to it; a prune of the build deletes them too:"
             )
-            notes += _first([f"  {url}" for url, _ in self.foreign], "objects")
+            notes += _first_ten([f"  {url}" for url, _ in self.foreign])
         return notes
 
 
-def _first(lines: list[str], noun: str) -> list[str]:
-    more = [f"and {len(lines) - SHOWN:,} more {noun}; --json has them all"]
+@dataclass(frozen=True)
+class Verifier:
+    """Verifies the builds of one site.
+
+    With ``deep`` each object is downloaded, decoded and digested; otherwise S3's own word is
+    compared.
+    """
+
+    origin: S3Origin
+    deep: bool = False
+
+    def verify(self, build: str) -> Verification:
+        """Compare every object of a published build with its record; nothing is changed.
+
+        Raises `NotPublished`, `OriginError`.
+        """
+        started, requests = time.monotonic(), self.origin.requests
+        manifest = self.manifest(build)
+        prefix = f"{self.origin.prefix}{build}/"
+        files = {self.origin.prefix + file.path: file for file in manifest.files()}
+        listed = {item.path: item.size for item in self.origin.list(prefix)}
+        unchecked, faulty = 0, []
+        for stored, faulty_object in self.check_each(files.items(), listed):
+            unchecked += stored is not None and not stored.checked
+            if faulty_object is not None:
+                faulty.append(faulty_object)
+        if faulty:
+            # A prune in the meantime is no fault.
+            self.manifest(build)
+        return Verification(
+            build=build,
+            place=self.origin.url(prefix),
+            objects=len(files),
+            size=sum(file.variant.size for file in files.values()),
+            faulty=tuple(sorted(faulty, key=lambda item: item.path)),
+            foreign=tuple(
+                (self.origin.url(path), size) for path, size in listed.items() if path not in files
+            ),
+            unchecked=0 if self.deep else unchecked,
+            deep=self.deep,
+            requests=self.origin.requests - requests,
+            seconds=time.monotonic() - started,
+        )
+
+    def manifest(self, build: str) -> Manifest:
+        """Return the manifest in the record of a build. Raises `NotPublished`, `OriginError`."""
+        return record.read_published(self.origin, build)
+
+    def check_each(
+        self, files: Iterable[tuple[str, BuildFile]], listed: Collection[str] | None = None
+    ) -> Iterator[tuple[Found | None, FaultyObject | None]]:
+        """Check the objects at these paths; those that are not ``listed`` are missing.
+
+        Raises `OriginError`.
+        """
+        items = list(files)
+
+        def check(item: tuple[str, BuildFile]) -> tuple[Found | None, FaultyObject | None]:
+            path, file = item
+            missing = listed is not None and path not in listed
+            return self.check(path, file, None if missing else self.origin.find(path))
+
+        results = map_in_threads(check, items, self.origin.connections)
+        yield from track(results, total=len(items), doing="Verifying", unit="objects")
+
+    def check(
+        self, path: str, file: BuildFile, stored: Found | None
+    ) -> tuple[Found | None, FaultyObject | None]:
+        """Return ``stored`` and its faults; None in their place where it has none."""
+        if stored is None:
+            byte_faults, header_faults = [_missing(file)], []
+        else:
+            byte_faults = list(_byte_faults(stored, file))
+            header_faults = list(_header_faults(stored, file))
+            if self.deep and not byte_faults:
+                byte_faults = list(self._downloaded_faults(path, file))
+        if not byte_faults and not header_faults:
+            return stored, None
+        return stored, FaultyObject(
+            path=path,
+            url=self.origin.url(path),
+            file=file,
+            stored=stored,
+            faults=(*byte_faults, *header_faults),
+            has_its_bytes=not byte_faults,
+        )
+
+    def _downloaded_faults(self, path: str, file: BuildFile) -> Iterator[Fault]:
+        with self.origin.open(path) as body:
+            if body is None:
+                yield _missing(file)
+                return
+            sha256, decoding = hashlib.sha256(), Decoding(file.variant.encoding)
+            while chunk := body.read(CHUNK):
+                sha256.update(chunk)
+                decoding.take(chunk)
+        expected = str(file.variant.sha256)
+        if sha256.hexdigest() != expected:
+            yield Fault("sha256 of the bytes", sha256.hexdigest(), expected)
+        if decoding.integrity != file.asset.integrity:
+            decoded = decoding.integrity or f"bytes that do not decode as {file.variant.encoding}"
+            yield Fault("sha384 of the decoded bytes", decoded, file.asset.integrity)
+
+
+def _missing(file: BuildFile) -> Fault:
+    return Fault("object", "missing", f"{file.variant.size:,} bytes")
+
+
+def _byte_faults(stored: Found, file: BuildFile) -> Iterator[Fault]:
+    if stored.size != file.variant.size:
+        yield Fault("size", f"{stored.size:,} bytes", f"{file.variant.size:,}")
+    elif stored.sha256 != file.variant.sha256:
+        yield Fault("sha256", stored.sha256 or "not known", str(file.variant.sha256))
+
+
+def _header_faults(stored: Found, file: BuildFile) -> Iterator[Fault]:
+    expected = headers(file)
+    for parameter, name in _HEADERS.items():
+        value, expected_value = stored.headers.get(parameter), expected.get(parameter)
+        if value != expected_value:
+            yield Fault(name, value or "not set", expected_value or "none")
+
+
+def _first_ten(lines: list[str]) -> list[str]:
+    more = [f"and {len(lines) - SHOWN:,} more objects; --json has them all"]
     return lines[:SHOWN] + (more if len(lines) > SHOWN else [])

@@ -226,7 +226,7 @@ def _on_s3(site: Site) -> dict[str, CompressionRules]:
     if site.options.origin is None:
         return {}
     try:
-        heads = record.heads(site.origin, site.options.connections)
+        heads = record.heads(site.origin)
     except OriginError as error:
         if error.code != "NoSuchBucket":
             logger.warning("The builds on S3 are not considered: %s", error)

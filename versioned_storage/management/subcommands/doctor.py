@@ -21,8 +21,7 @@ from ...edge.client import EdgeClient
 from ...edge.probes import FileProbe, ProbeResult, build_probes, missing_file_url
 from ...errors import VersionedStorageError
 from ...origin import record
-from ...origin.doctor import Doctor
-from ...origin.finding import Finding, Level
+from ...origin.diagnosis import Doctor, Finding, Level
 from ...origin.s3 import S3Origin
 from ...site import Site
 from ...text import count_text
@@ -102,7 +101,7 @@ def _findings(site: Site) -> Iterator[Finding]:
     else:
         origin = S3Origin.from_options(site.options, site.static_url, timeout=TIMEOUT)
         reached = True
-        for finding in Doctor(origin, site.prefix).examine():
+        for finding in Doctor(origin).examine():
             yield finding
             reached = reached and (finding.check, finding.level) != ("bucket", Level.FAILURE)
         if reached:

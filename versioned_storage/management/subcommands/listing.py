@@ -17,7 +17,7 @@ from django.core.management.color import Style
 from ...build.manifest import Manifest
 from ...origin import lease, record, retention
 from ...origin.record import Record, State, Totals
-from ...origin.retention import Activated
+from ...origin.retention import Activation
 from ...site import Site
 from ...static_root import completed_at
 from ...text import NOTHING, bytes_text, short_age_text, table, time_text
@@ -152,7 +152,7 @@ def run(site: Site, options: Mapping[str, Any]) -> Listing:
     records: dict[str, Record] = {}
     now, places = datetime.now(timezone.utc), []
     if site.options.origin is not None:
-        heads = record.heads(site.origin, site.options.connections)
+        heads = record.heads(site.origin)
         records = {head.record.build: head.record for head in heads}
         now = site.origin.now()
         places.append(site.origin.url(record.PREFIX))
@@ -170,7 +170,7 @@ def run(site: Site, options: Mapping[str, Any]) -> Listing:
     return Listing(tuple(shown), now, tuple(places))
 
 
-def _in_order(rows: Mapping[str, Row], activated: Iterable[Activated]) -> Iterator[Row]:
+def _in_order(rows: Mapping[str, Row], activated: Iterable[Activation]) -> Iterator[Row]:
     """Yield the builds by activation, the current one first, then those without activation."""
     remaining, activations = dict(rows), list(activated)
     superseded = retention.superseded(activations)
@@ -182,17 +182,17 @@ def _in_order(rows: Mapping[str, Row], activated: Iterable[Activated]) -> Iterat
 
 def _activated(
     site: Site, records: Mapping[str, Record], on_disk: Mapping[str, Manifest | None]
-) -> list[Activated]:
+) -> list[Activation]:
     """Return the activations: of published builds, or on a site without S3 of those on disk."""
     if site.options.origin is not None:
         return [
-            Activated(record.build, record.since)
+            Activation(record.build, record.since)
             for record in records.values()
             if record.is_published
         ]
     name = site.storage.manifest_name
     return [
-        Activated(build, completed_at(site.root, build, name))
+        Activation(build, completed_at(site.root, build, name))
         for build, manifest in on_disk.items()
         if manifest is not None and _has_files(site, build, manifest)
     ]

@@ -18,8 +18,8 @@ from ... import static_root
 from ...errors import VersionedStorageError
 from ...origin import retention
 from ...origin.lease import EXPIRES_AFTER
-from ...origin.prune import Pruned, Pruner
-from ...origin.retention import Activated, Verdict
+from ...origin.pruning import PrunedBuild, Pruner
+from ...origin.retention import Activation, Verdict
 from ...site import Site
 from ...text import count_text, names_text
 from ..terminal import PLAIN, Terminal
@@ -57,7 +57,7 @@ class PruneResult:
 
     verdicts: tuple[Verdict, ...]
     doomed: Mapping[str, str]
-    pruned: tuple[Pruned, ...]
+    pruned: tuple[PrunedBuild, ...]
     dry_run: bool
     busy: Mapping[str, datetime] = field(default_factory=dict)
 
@@ -121,7 +121,7 @@ class PruneResult:
         objects = sum(pruned.objects for pruned in deleted)
         return f"Deleted {count_text(len(deleted), 'build')}, {count_text(objects, 'file')}"
 
-    def _deleted(self) -> list[Pruned]:
+    def _deleted(self) -> list[PrunedBuild]:
         return [pruned for pruned in self.pruned if not pruned.changed]
 
 
@@ -177,9 +177,9 @@ def run(site: Site, options: Mapping[str, Any]) -> PruneResult:
     rules = {key: options[key] for key in ("keep", "older_than")} | {"protected": protected}
     if options["local"]:
         return _prune_local(site, options, rules)
-    pruner = Pruner(site.origin, site.prefix, site.options.connections)
+    pruner = Pruner(site.origin)
     plan = pruner.plan(**rules)
-    doomed = {build.build: build.reason for build in plan.doomed}
+    doomed = {build.build: build.reason for build in plan.candidates}
     result = PruneResult(plan.verdicts, doomed, (), True, plan.busy)
     if not _go_ahead(result, options):
         return result
@@ -191,7 +191,7 @@ def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any
     verdicts = tuple(
         retention.decide(
             [
-                Activated(build, static_root.completed_at(root, build, manifest_name))
+                Activation(build, static_root.completed_at(root, build, manifest_name))
                 for build in site.builds_on_disk()
                 # A directory without a manifest of this site is not deleted.
                 if site.readable_manifest(build) is not None
@@ -205,7 +205,8 @@ def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any
     if not _go_ahead(result, options):
         return result
     pruned = tuple(
-        Pruned(build, static_root.remove(root, build, manifest_name)) for build in result.doomed
+        PrunedBuild(build, static_root.remove(root, build, manifest_name))
+        for build in result.doomed
     )
     return replace(result, pruned=pruned, dry_run=False)
 

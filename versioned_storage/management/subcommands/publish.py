@@ -166,7 +166,7 @@ def run(site: Site, options: Mapping[str, Any]) -> PublishResult | DryRun | Aban
         lease.abandon(site.origin, build)
         return AbandonedLease(build)
     base = site.options.base_build if options["base"] is None else options["base"]
-    publisher = Publisher(site.origin, site.prefix, site.options.connections, base)
+    publisher = Publisher(site.origin, base)
     manifest = _manifest(site, build)
     preflight = publisher.preflight(build)
     directory = site.directory(build)

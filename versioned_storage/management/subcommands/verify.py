@@ -23,8 +23,7 @@ from ...edge.client import EdgeClient
 from ...edge.prober import EdgeReport, verify_edge
 from ...errors import ConfigurationError
 from ...origin.repair import Repairer
-from ...origin.verification import Verification
-from ...origin.verify import Verifier
+from ...origin.verification import Verification, Verifier
 from ...site import Site
 from ..arguments import add_build, at_least_one, page_url, seconds
 from ..edge_target import EdgeTarget
@@ -102,7 +101,7 @@ def run(site: Site, options: Mapping[str, Any]) -> EdgeReport | Verification:
 
 def _verify_origin(site: Site, options: Mapping[str, Any]) -> Verification:
     build = site.build(options["build"])
-    verifier = Verifier(site.origin, site.prefix, site.options.connections, options["deep"])
+    verifier = Verifier(site.origin, options["deep"])
     verification = verifier.verify(build)
     if not options["repair"]:
         return verification

@@ -4,10 +4,10 @@ from uuid import uuid4
 
 import pytest
 
+from tests.builds import site_origin
 from tests.s3 import SECRET_KEY, Answer, front, nobody, options, refusal
 from versioned_storage.origin import record
-from versioned_storage.origin.doctor import Doctor
-from versioned_storage.origin.finding import Level
+from versioned_storage.origin.diagnosis import Doctor, Level
 from versioned_storage.origin.s3 import S3Origin
 
 OK, WARNING, FAILURE, UNKNOWN = Level.OK, Level.WARNING, Level.FAILURE, Level.UNKNOWN
@@ -15,7 +15,7 @@ OK, WARNING, FAILURE, UNKNOWN = Level.OK, Level.WARNING, Level.FAILURE, Level.UN
 
 def examined(origin):
     """The findings, by their checks."""
-    return {one.check: one for one in Doctor(origin, "static/").examine()}
+    return {one.check: one for one in Doctor(origin).examine()}
 
 
 def levels(found):
@@ -23,7 +23,7 @@ def levels(found):
 
 
 def behind(s3, bucket, **more):
-    return S3Origin({**bucket.options(**more), "endpoint_url": s3.url})
+    return site_origin({**bucket.options(**more), "endpoint_url": s3.url})
 
 
 def refusing(method, part, code="AccessDenied", status=403):
@@ -38,7 +38,7 @@ def refusing(method, part, code="AccessDenied", status=403):
 
 
 def test_where_all_can_be_done_nothing_fails_and_nothing_is_left(bucket):
-    found = examined(S3Origin(bucket.options()))
+    found = examined(site_origin(bucket.options()))
     assert list(found) == [
         "bucket",
         "clock",
@@ -68,7 +68,7 @@ def test_a_scratch_key_is_no_record(bucket):
 
     def look(request):
         if request.method == "PUT" and "builds/" in request.path:
-            seen.append(record.heads(S3Origin(bucket.options()), 2))
+            seen.append(record.heads(site_origin(bucket.options())))
 
     with front(bucket.endpoint, look) as s3:
         examined(behind(s3, bucket))
@@ -85,20 +85,20 @@ def test_everything_is_below_the_location(bucket):
 
 
 def test_a_bucket_that_is_not_there_is_the_only_finding(bucket):
-    found = examined(S3Origin(bucket.options(bucket_name=f"other-{uuid4().hex}")))
+    found = examined(site_origin(bucket.options(bucket_name=f"other-{uuid4().hex}")))
     assert levels(found) == {"bucket": FAILURE}
     assert "Create the bucket, or correct bucket_name" in found["bucket"].found
 
 
 def test_a_server_that_nobody_reaches_is_the_only_finding():
     with nobody() as gone:
-        assert levels(examined(S3Origin(options(gone, "bucket")))) == {"bucket": FAILURE}
+        assert levels(examined(site_origin(options(gone, "bucket")))) == {"bucket": FAILURE}
 
 
 @pytest.mark.radosgw
 def test_wrong_keys_are_the_only_finding_and_the_secret_is_not_in_it(radosgw_server):
     given = options(radosgw_server.url, "bucket", secret_key=f"not-{SECRET_KEY}")
-    found = examined(S3Origin(given))
+    found = examined(site_origin(given))
     assert levels(found) == {"bucket": FAILURE}
     assert "Correct secret_key, or AWS_SECRET_ACCESS_KEY" in found["bucket"].found
     assert SECRET_KEY not in str(found)
@@ -200,7 +200,7 @@ def test_a_store_that_refuses_the_right_etag_fails(bucket):
 
 
 def test_without_conditional_writes_by_choice_it_is_a_warning(bucket):
-    found = examined(S3Origin(bucket.options(), conditional=False))
+    found = examined(site_origin(bucket.options(), conditional=False))
     assert found["conditional writes"].level is WARNING
     assert FAILURE not in levels(found).values()
     assert not bucket.listed()
@@ -218,7 +218,7 @@ def moto_bucket(moto_server):
 
 
 def test_a_bucket_that_is_not_private_is_a_warning(moto_bucket):
-    found = examined(S3Origin(moto_bucket.options()))
+    found = examined(site_origin(moto_bucket.options()))
     assert found["public access"].level is WARNING
     assert "BlockPublicPolicy" in found["public access"].found
     assert found["ownership"].level is WARNING
@@ -233,7 +233,7 @@ def test_a_private_bucket_is_well(moto_bucket):
         Bucket=moto_bucket.name,
         OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
     )
-    found = examined(S3Origin(moto_bucket.options()))
+    found = examined(site_origin(moto_bucket.options()))
     assert (found["public access"].level, found["ownership"].level) == (OK, OK)
 
 
@@ -261,6 +261,6 @@ def test_what_ceph_does_not_know_is_not_available_there(radosgw_server):
     from tests.s3 import Bucket
 
     with Bucket.at(radosgw_server.url) as bucket:
-        found = examined(S3Origin(bucket.options()))
+        found = examined(site_origin(bucket.options()))
     assert (found["checksums"].level, found["ownership"].level) == (UNKNOWN, UNKNOWN)
     assert json.dumps([one.found for one in found.values()])

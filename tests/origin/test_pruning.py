@@ -3,13 +3,13 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from tests.builds import site_origin
 from tests.s3 import front, refusal
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import lease, record
 from versioned_storage.origin.problems import NotDeleted
-from versioned_storage.origin.prune import Pruned, Pruner
+from versioned_storage.origin.pruning import PrunedBuild, Pruner
 from versioned_storage.origin.record import Record, State
-from versioned_storage.origin.s3 import S3Origin
 
 NOW = datetime.now(timezone.utc)
 PLAN = {"keep": 1, "older_than": timedelta(days=30)}
@@ -17,7 +17,7 @@ PLAN = {"keep": 1, "older_than": timedelta(days=30)}
 
 @pytest.fixture
 def origin(bucket):
-    return S3Origin(bucket.options())
+    return site_origin(bucket.options())
 
 
 def manifest(build):
@@ -45,7 +45,7 @@ def left_over(origin, build, state, **ago):
 
 
 def pruner(origin):
-    return Pruner(origin, "static/", 4)
+    return Pruner(origin)
 
 
 def prune(origin, **rules):
@@ -54,7 +54,7 @@ def prune(origin, **rules):
 
 
 def states(origin):
-    return {held.record.build: held.record.state.value for held in record.heads(origin, 4)}
+    return {held.record.build: held.record.state.value for held in record.heads(origin)}
 
 
 def test_what_may_go_goes_and_all_else_stays(bucket, origin):
@@ -62,7 +62,7 @@ def test_what_may_go_goes_and_all_else_stays(bucket, origin):
     publish(origin, "b2", 60)
     publish(origin, "b3", 40)
     origin.put("static/b10/a.css", b"of a build whose name begins alike")
-    assert prune(origin) == [Pruned("b1", 2), Pruned("b2", 2)]
+    assert prune(origin) == [PrunedBuild("b1", 2), PrunedBuild("b2", 2)]
     assert states(origin) == {"b1": "retired", "b2": "retired", "b3": "published"}
     assert {key for key in bucket.listed() if key.startswith("static/")} == {
         "static/b10/a.css",
@@ -79,11 +79,11 @@ def test_a_retired_build_remembers_what_it_was(origin):
 
 
 def test_a_build_is_marked_before_its_first_object_is_deleted(bucket):
-    origin = S3Origin(bucket.options())
+    origin = site_origin(bucket.options())
     publish(origin, "b1", 90)
     publish(origin, "b2", 60)
     with front(bucket.endpoint) as s3:
-        prune(S3Origin(bucket.options(endpoint_url=s3.url)))
+        prune(site_origin(bucket.options(endpoint_url=s3.url)))
     asked = [(one.method, one.path.removeprefix(f"/{bucket.name}")) for one in s3.requests]
     mark, delete = asked.index(("PUT", "/builds/b1.json")), asked.index(("POST", ""))
     assert mark < delete
@@ -97,7 +97,7 @@ def test_a_build_that_was_activated_meanwhile_is_left_alone(bucket, origin):
     planned = pruner(origin).plan(**PLAN)
     held = record.read(origin, "b1")
     assert lease.acquire(origin, held.record.manifest, held) is None
-    assert list(pruner(origin).execute(planned)) == [Pruned("b1", 0, changed=True)]
+    assert list(pruner(origin).execute(planned)) == [PrunedBuild("b1", 0, changed=True)]
     assert states(origin)["b1"] == "published"
     assert "static/b1/a.css" in bucket.listed()
 
@@ -107,7 +107,7 @@ def test_the_base_of_a_running_publish_is_kept(origin):
     publish(origin, "b2", 60)
     record.write(origin, Record("b3", State.PUBLISHING, "red", NOW, base="b1"), None)
     planned = pruner(origin).plan(**PLAN)
-    assert planned.doomed == ()
+    assert planned.candidates == ()
     reasons = {one.build: one.reason for one in planned.verdicts}
     assert reasons["b1"] == "is copied from by the publish of b3"
 
@@ -117,21 +117,21 @@ def test_the_base_of_a_dead_publish_is_not(origin):
     publish(origin, "b2", 60)
     dead = Record("b3", State.PUBLISHING, "red", NOW - timedelta(days=1), base="b1")
     record.write(origin, dead, None)
-    assert [one.build for one in pruner(origin).plan(**PLAN).doomed] == ["b1"]
+    assert [one.build for one in pruner(origin).plan(**PLAN).candidates] == ["b1"]
 
 
 def test_what_dead_publishes_left_goes_by_its_claim_first(bucket, origin):
     left_over(origin, "dead", State.PUBLISHING, days=31)
     left_over(origin, "abandoned", State.ABANDONED, minutes=1)
     planned = pruner(origin).plan(**PLAN)
-    assert {one.build: one.reason for one in planned.doomed} == {
+    assert {one.build: one.reason for one in planned.candidates} == {
         "abandoned": "its publish was abandoned",
         "dead": "its publish did not end",
     }
     list(pruner(origin).execute(planned))
     assert states(origin) == {"abandoned": "abandoned", "dead": "abandoned"}
     assert bucket.listed() == {"builds/abandoned.json", "builds/dead.json"}
-    assert pruner(origin).plan(**PLAN).doomed == ()
+    assert pruner(origin).plan(**PLAN).candidates == ()
 
 
 def test_what_an_abandoned_return_of_a_retired_build_left_goes_too(bucket, origin):
@@ -139,21 +139,21 @@ def test_what_an_abandoned_return_of_a_retired_build_left_goes_too(bucket, origi
     held = record.read(origin, "b1")
     lease.acquire(origin, held.record.manifest, held)
     lease.abandon(origin, "b1")
-    assert prune(origin) == [Pruned("b1", 2)]
+    assert prune(origin) == [PrunedBuild("b1", 2)]
     assert states(origin) == {"b1": "retired"}
     assert bucket.listed() == {"builds/b1.json"}
-    assert pruner(origin).plan(**PLAN).doomed == ()
+    assert pruner(origin).plan(**PLAN).candidates == ()
 
 
 def test_a_publish_that_may_still_be_resumed_is_left(origin):
     left_over(origin, "running", State.PUBLISHING, minutes=1)
     left_over(origin, "of yesterday", State.PUBLISHING, days=1)
-    assert pruner(origin).plan(**PLAN).doomed == ()
+    assert pruner(origin).plan(**PLAN).candidates == ()
 
 
 def test_a_prune_that_died_is_finished(bucket, origin):
     publish(origin, "b1", 1, State.PRUNING)
-    assert prune(origin) == [Pruned("b1", 2)]
+    assert prune(origin) == [PrunedBuild("b1", 2)]
     assert states(origin) == {"b1": "retired"}
 
 
@@ -175,15 +175,15 @@ def test_an_object_that_s3_keeps_is_an_error_and_the_next_prune_goes_on(bucket, 
         return replace(refusal(200, "", ""), body=f"<DeleteResult>{text}</DeleteResult>".encode())
 
     with front(bucket.endpoint, keeps_one) as s3, pytest.raises(NotDeleted) as failed:
-        prune(S3Origin(bucket.options(endpoint_url=s3.url)))
+        prune(site_origin(bucket.options(endpoint_url=s3.url)))
     url = f"s3://{bucket.name}/static/b1/a.css"
     assert failed.value.errors == ((url, "InternalError", "Sorry"),)
     assert "static/b1/a.css" in bucket.listed()
-    [doomed] = pruner(origin).plan(**PLAN).doomed
-    assert doomed.reason == "something of it may be left"
-    assert prune(origin) == [Pruned("b1", 2)]
+    [candidate] = pruner(origin).plan(**PLAN).candidates
+    assert candidate.reason == "some of its objects may be left"
+    assert prune(origin) == [PrunedBuild("b1", 2)]
     assert "static/b1/a.css" not in bucket.listed()
-    assert pruner(origin).plan(**PLAN).doomed == ()
+    assert pruner(origin).plan(**PLAN).candidates == ()
 
 
 def test_a_build_that_s3_keeps_an_object_of_can_come_back_at_once(bucket, origin):
@@ -197,13 +197,13 @@ def test_a_build_that_s3_keeps_an_object_of_can_come_back_at_once(bucket, origin
         return replace(refusal(200, "", ""), body=f"<DeleteResult>{text}</DeleteResult>".encode())
 
     with front(bucket.endpoint, keeps_all) as s3, pytest.raises(NotDeleted):
-        prune(S3Origin(bucket.options(endpoint_url=s3.url)))
+        prune(site_origin(bucket.options(endpoint_url=s3.url)))
     assert states(origin)["b1"] == "retired"
     assert lease.acquire(origin, manifest("b1"), record.read(origin, "b1")) is not None
 
 
 def test_a_location_is_the_border_of_what_is_pruned(bucket):
-    shop, other = (S3Origin(bucket.options(location=name)) for name in ("shop", "other"))
+    shop, other = (site_origin(bucket.options(location=name)) for name in ("shop", "other"))
     for one in (shop, other):
         publish(one, "b1", 90)
         publish(one, "b2", 60)

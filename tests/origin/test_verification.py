@@ -4,40 +4,39 @@ import json
 import brotli
 import pytest
 
-from tests.builds import PREFIX, collected
+from tests.builds import PREFIX, collected, site_origin
 from tests.s3 import Answer, Bucket, front, refusal
-from versioned_storage.origin import record, verify
+from versioned_storage.origin import record, verification
 from versioned_storage.origin.problems import OriginError
-from versioned_storage.origin.prune import Doomed, Plan, Pruner
+from versioned_storage.origin.pruning import PruneCandidate, PrunePlan, Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import NotPublished, Record, State
-from versioned_storage.origin.s3 import S3Origin
-from versioned_storage.origin.verify import Verifier
+from versioned_storage.origin.verification import Verifier
 
 CSS = "text/css; charset=utf-8"
 
 
 @pytest.fixture
 def origin(bucket):
-    return S3Origin(bucket.options())
+    return site_origin(bucket.options())
 
 
 @pytest.fixture
 def built(tmp_path, origin):
     """A build that is published and whole."""
     with collected(tmp_path) as made:
-        Publisher(origin, PREFIX, 4).publish(made.manifest, made.directory)
+        Publisher(origin).publish(made.manifest, made.directory)
         yield made
 
 
 def verified(origin, build="b1", *, deep=False):
-    return Verifier(origin, PREFIX, 4, deep).verify(build)
+    return Verifier(origin, deep).verify(build)
 
 
 def faults(verification):
     """What is wrong, by name below the build."""
     below = f"{PREFIX}b1/"
-    return {one.path.removeprefix(below): list(map(str, one.faults)) for one in verification.wrong}
+    return {one.path.removeprefix(below): list(map(str, one.faults)) for one in verification.faulty}
 
 
 def replace_object(bucket, name, body, **said):
@@ -58,7 +57,7 @@ def body_of(bucket, name):
 def test_a_published_build_is_well(built, origin, deep):
     found = verified(origin, deep=deep)
     assert found.ok
-    assert (found.objects, found.wrong, found.foreign) == (8, (), ())
+    assert (found.objects, found.faulty, found.foreign) == (8, (), ())
     assert found.size == sum(file.variant.size for file in built.manifest.files())
 
 
@@ -71,7 +70,7 @@ def test_verifying_writes_nothing(built, bucket, origin):
 
 def test_each_object_is_asked_for_once_and_listed_with_all_others(built, bucket):
     with front(bucket.endpoint) as s3:
-        found = verified(S3Origin({**bucket.options(), "endpoint_url": s3.url}))
+        found = verified(site_origin({**bucket.options(), "endpoint_url": s3.url}))
     assert len(s3.asked("HEAD")) == 8
     assert len(s3.asked("GET")) == 2
     assert found.requests == 10
@@ -80,7 +79,7 @@ def test_each_object_is_asked_for_once_and_listed_with_all_others(built, bucket)
 def test_what_is_missing_is_told_and_not_asked_for(built, bucket):
     bucket.client.delete_object(Bucket=bucket.name, Key="static/b1/css/app.css.br")
     with front(bucket.endpoint) as s3:
-        found = verified(S3Origin({**bucket.options(), "endpoint_url": s3.url}))
+        found = verified(site_origin({**bucket.options(), "endpoint_url": s3.url}))
     size = built.manifest.asset("css/app.css").encodings["br"]
     assert faults(found) == {"css/app.css.br": [f"object is missing, expected {size} bytes"]}
     assert len(s3.asked("HEAD")) == 7
@@ -105,8 +104,8 @@ def test_other_bytes_of_the_same_size_are_told(built, bucket, origin):
 def test_the_checksum_that_s3_computed_is_believed_and_not_what_was_said(tmp_path, moto_server):
     """Who replaces an object can say the sha256 of the old one, and S3 keeps its own."""
     with Bucket.at(moto_server) as bucket, collected(tmp_path) as made:
-        origin = S3Origin(bucket.options())
-        Publisher(origin, PREFIX, 4).publish(made.manifest, made.directory)
+        origin = site_origin(bucket.options())
+        Publisher(origin).publish(made.manifest, made.directory)
         body = body_of(bucket, "css/app.css")
         metadata = {"sha256": hashlib.sha256(body).hexdigest()}
         checked = {"Metadata": metadata, "ChecksumAlgorithm": "SHA256"}
@@ -185,15 +184,15 @@ def test_an_encoding_that_was_published_broken_is_found_by_decoding(
 
 
 def test_a_large_object_is_read_in_pieces(built, bucket, origin, monkeypatch):
-    monkeypatch.setattr(verify, "CHUNK", 7)
+    monkeypatch.setattr(verification, "CHUNK", 7)
     taken = []
 
-    class Decoding(verify.Decoding):
+    class Decoding(verification.Decoding):
         def take(self, chunk):
             taken.append(len(chunk))
             return super().take(chunk)
 
-    monkeypatch.setattr(verify, "Decoding", Decoding)
+    monkeypatch.setattr(verification, "Decoding", Decoding)
     assert verified(origin, deep=True).ok
     assert max(taken) == 7
 
@@ -216,9 +215,9 @@ def test_what_s3_keeps_no_checksum_of_is_counted(built, bucket, origin):
 
 
 def test_the_objects_of_a_location_are_below_it(tmp_path, bucket):
-    origin = S3Origin(bucket.options(location="shop"))
+    origin = site_origin(bucket.options(location="shop"))
     with collected(tmp_path) as made:
-        Publisher(origin, PREFIX, 4).publish(made.manifest, made.directory)
+        Publisher(origin).publish(made.manifest, made.directory)
     found = verified(origin)
     assert found.ok
     assert found.place == f"s3://{bucket.name}/shop/static/b1/"
@@ -244,15 +243,15 @@ def test_a_build_that_is_pruned_meanwhile_has_no_faults(built, bucket):
     def prune_first(request):
         if request.method == "HEAD" and not pruned:
             pruned.append(True)
-            beside = S3Origin(bucket.options())
-            doomed = Doomed(record.read(beside, "b1"), "a test says so")
-            list(Pruner(beside, PREFIX, 4).execute(Plan((), (doomed,), {})))
+            beside = site_origin(bucket.options())
+            candidate = PruneCandidate(record.read(beside, "b1"), "a test says so")
+            list(Pruner(beside).execute(PrunePlan((), (candidate,), {})))
         return
 
     with front(bucket.endpoint, prune_first) as s3:
-        origin = S3Origin({**bucket.options(), "endpoint_url": s3.url})
+        origin = site_origin({**bucket.options(), "endpoint_url": s3.url})
         with pytest.raises(NotPublished, match="it is retired"):
-            Verifier(origin, PREFIX, 1).verify("b1")
+            Verifier(origin).verify("b1")
 
 
 def test_a_refusal_of_s3_is_no_verdict(built, bucket):
@@ -262,7 +261,7 @@ def test_a_refusal_of_s3_is_no_verdict(built, bucket):
         return None
 
     with front(bucket.endpoint, refuse) as s3:
-        origin = S3Origin({**bucket.options(), "endpoint_url": s3.url})
+        origin = site_origin({**bucket.options(), "endpoint_url": s3.url})
         with pytest.raises(OriginError) as error:
             verified(origin)
     assert error.value.status == 403
@@ -278,6 +277,6 @@ def test_a_body_that_breaks_off_is_no_verdict(built, bucket):
         return None
 
     with front(bucket.endpoint, break_off) as s3:
-        origin = S3Origin({**bucket.options(), "endpoint_url": s3.url})
+        origin = site_origin({**bucket.options(), "endpoint_url": s3.url})
         with pytest.raises(OriginError, match="run the same command again"):
             verified(origin, deep=True)
