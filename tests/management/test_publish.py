@@ -283,7 +283,7 @@ def test_many_damages_are_counted_not_listed(shop):
 
 def test_the_manifest_of_another_build_stops_it(built):
     shutil.copytree(built.root / "b1", built.root / "b2")
-    with pytest.raises(UnreadableManifest, match="it says that it is that of 'b1'"):
+    with pytest.raises(UnreadableManifest, match="it is the manifest of 'b1'"):
         staticbuilds("publish", "b2")
 
 
