@@ -290,7 +290,7 @@ def test_the_manifest_of_another_build_stops_it(built):
 def test_a_manifest_that_django_wrote_stops_it(built):
     text = '{"version": "1.1", "paths": {"a.css": "a.123.css"}, "hash": ""}'
     (built.root / "b1/staticfiles.json").write_text(text)
-    with pytest.raises(UnreadableManifest, match="it has names alone"):
+    with pytest.raises(UnreadableManifest, match="it has only names"):
         staticbuilds("publish")
 
 
