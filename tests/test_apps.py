@@ -173,7 +173,14 @@ def refused(done):
 # Commands that need no build
 
 
-@pytest.mark.parametrize("command", [["check"], ["migrate"], ["check", "--tag", "staticfiles"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["check"], marks=pytest.mark.deep),
+        ["migrate"],
+        pytest.param(["check", "--tag", "staticfiles"], marks=pytest.mark.deep),
+    ],
+)
 def test_commands_without_static_files_need_no_build_version(tmp_path, command):
     done = Project(tmp_path).manage(*command)
 
@@ -181,6 +188,7 @@ def test_commands_without_static_files_need_no_build_version(tmp_path, command):
     assert not (tmp_path / "staticfiles").exists()
 
 
+@pytest.mark.deep
 def test_the_test_command_needs_no_build_version_and_no_manifest(tmp_path):
     done = Project(tmp_path).manage("test")
 
@@ -188,6 +196,7 @@ def test_the_test_command_needs_no_build_version_and_no_manifest(tmp_path):
     assert "Ran 1 test" in done.stderr
 
 
+@pytest.mark.deep
 def test_the_test_command_with_a_build_version_reaches_for_no_network(tmp_path):
     done = Project(tmp_path).manage("test", BUILD_VERSION="b1")
 
@@ -228,6 +237,7 @@ def test_collectstatic_without_build_version_writes_nothing_and_says_why(tmp_pat
     assert project.collected == []
 
 
+@pytest.mark.deep
 def test_collectstatic_without_build_version_names_the_builds_that_are_there(tmp_path):
     project = Project(tmp_path, WITHOUT_S3)
     for version in ("b2", "b1"):
@@ -240,7 +250,16 @@ def test_collectstatic_without_build_version_names_the_builds_that_are_there(tmp
     assert project.collected == before
 
 
-@pytest.mark.parametrize("options", [[], ["--clear"], ["--dry-run"], ["--link"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        *(
+            pytest.param([option], marks=pytest.mark.deep)
+            for option in ("--clear", "--dry-run", "--link")
+        ),
+    ],
+)
 def test_collectstatic_with_a_slash_in_the_build_version_writes_nothing(tmp_path, options):
     project = Project(tmp_path)
 
@@ -298,11 +317,27 @@ def hashed(project, version):
     ("more", "script_name", "written", "prefix"),
     [
         ("", "", "/static/", "/static/b1/"),
-        ("STATIC_URL = 'static/'", "", "static/", "/static/b1/"),
+        pytest.param(
+            "STATIC_URL = 'static/'", "", "static/", "/static/b1/", marks=pytest.mark.deep
+        ),
         ("STATIC_URL = 'static/'", "/mount", "static/", "/mount/static/b1/"),
-        ("STATIC_URL = 'static/'; FORCE_SCRIPT_NAME = '/app'", "", "static/", "/app/static/b1/"),
-        ("FORCE_SCRIPT_NAME = '/app'", "/app", "/static/", "/static/b1/"),
-        ("STATIC_URL = 'http://s.test/x/'", "", "http://s.test/x/", "http://s.test/x/b1/"),
+        pytest.param(
+            "STATIC_URL = 'static/'; FORCE_SCRIPT_NAME = '/app'",
+            "",
+            "static/",
+            "/app/static/b1/",
+            marks=pytest.mark.deep,
+        ),
+        pytest.param(
+            "FORCE_SCRIPT_NAME = '/app'", "/app", "/static/", "/static/b1/", marks=pytest.mark.deep
+        ),
+        pytest.param(
+            "STATIC_URL = 'http://s.test/x/'",
+            "",
+            "http://s.test/x/",
+            "http://s.test/x/b1/",
+            marks=pytest.mark.deep,
+        ),
     ],
 )
 def test_every_way_to_ask_for_the_prefix_gives_that_of_the_build(
@@ -324,7 +359,7 @@ def test_every_way_to_ask_for_the_prefix_gives_that_of_the_build(
     ("more", "path"),
     [
         ("", "/static/"),
-        ("STATIC_URL = 'static/'", "/static/"),
+        pytest.param("STATIC_URL = 'static/'", "/static/", marks=pytest.mark.deep),
         ("STATIC_URL = 'static/'; FORCE_SCRIPT_NAME = '/app'", "/app/static/"),
     ],
 )
@@ -341,6 +376,7 @@ def test_behind_a_cdn_the_prefix_is_that_of_the_cdn_wherever_the_site_is_mounted
     assert said["first"] == said["again"] == prefix
 
 
+@pytest.mark.deep
 def test_without_build_version_static_url_stays_as_it_is(tmp_path):
     project = Project(tmp_path, ORIGIN_PULL)
     assert project.manage("collectstatic", "--noinput").returncode == 0

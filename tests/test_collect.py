@@ -237,6 +237,7 @@ def test_of_two_at_once_with_different_content_one_wins_whole_and_the_other_says
     assert not (build / "z.css").exists()
 
 
+@pytest.mark.deep
 def test_of_two_at_once_with_the_same_content_both_succeed(tmp_path: Path) -> None:
     first = start(tmp_path / "first", STYLES)
     wait_for(tmp_path / "first/is_at_work")
@@ -251,6 +252,7 @@ def test_of_two_at_once_with_the_same_content_both_succeed(tmp_path: Path) -> No
     assert (first.returncode, second.returncode) == (0, 0), first_error + second_error
 
 
+@pytest.mark.deep
 def test_one_that_was_killed_leaves_nothing_that_the_next_one_does_not_remove(
     tmp_path: Path,
 ) -> None:

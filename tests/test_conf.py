@@ -1,8 +1,10 @@
 """Options: where each is looked up, what it may be, and what is said of one that cannot be."""
 
+import sys
 from dataclasses import FrozenInstanceError
 
 import pytest
+from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 from django.test import override_settings
@@ -11,6 +13,8 @@ from versioned_storage.conf import (
     Options,
     UnknownOption,
     debug,
+    in_test_environment,
+    is_test_run,
     settings_as_written,
     static_root,
 )
@@ -213,3 +217,46 @@ def test_the_error_for_a_missing_build_version_names_setting_value_and_builds():
     assert "Builds in STATIC_ROOT: none." in str(MissingBuildVersion([]))
     many = MissingBuildVersion([f"b{number:02}" for number in range(12)])
     assert str(many).endswith("b08, b09 and 2 more.")
+
+
+@pytest.mark.parametrize(
+    ("argv", "environment", "modules", "expected"),
+    [
+        (["manage.py", "test", "shop"], {}, {}, True),
+        (["manage.py", "migrate"], {}, {}, False),
+        (["gunicorn", "site.wsgi"], {}, {}, False),
+        (["manage.py"], {"PYTEST_VERSION": "8.3"}, {}, True),
+        (["-c"], {"PYTEST_XDIST_WORKER": "gw0"}, {}, True),
+        (["manage.py"], {}, {"pytest": pytest}, True),
+    ],
+)
+def test_a_test_run_is_known_before_its_environment_is_set_up(
+    monkeypatch, argv, environment, modules, expected
+):
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.delitem(sys.modules, "pytest")
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert is_test_run() is expected
+
+
+@pytest.mark.parametrize(
+    ("hosts", "has_outbox", "expected"),
+    [
+        (["*", "testserver"], True, True),
+        # The locmem backend makes an outbox anywhere.
+        (["example.com"], True, False),
+        (["*", "testserver"], False, False),
+    ],
+)
+def test_a_test_environment_has_an_outbox_and_testserver(monkeypatch, hosts, has_outbox, expected):
+    monkeypatch.delattr(mail, "outbox", raising=False)
+    if has_outbox:
+        monkeypatch.setattr(mail, "outbox", [], raising=False)
+    with override_settings(ALLOWED_HOSTS=hosts):
+        assert in_test_environment() is expected
+        # A test may override the hosts again.
+        with override_settings(ALLOWED_HOSTS=["example.com"]):
+            assert in_test_environment() is expected

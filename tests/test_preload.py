@@ -242,6 +242,7 @@ def test_putting_it_there_twice_changes_nothing(tmp_path):
         assert settings.MIDDLEWARE == [MIDDLEWARE]
 
 
+@pytest.mark.deep
 def test_commands_start_without_a_manifest_and_servers_do_not(tmp_path):
     (tmp_path / "project_settings.py").write_text(SETTINGS)
 

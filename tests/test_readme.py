@@ -76,7 +76,14 @@ def manage(request: pytest.FixtureRequest, tmp_path: Path) -> Manage:
     return run
 
 
-@pytest.mark.parametrize("command", ["check", "migrate", "showmigrations"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check",
+        pytest.param("migrate", marks=pytest.mark.deep),
+        pytest.param("showmigrations", marks=pytest.mark.deep),
+    ],
+)
 def test_commands_that_show_no_page_need_no_build_version(manage: Manage, command: str) -> None:
     done = manage(command)
     assert done.returncode == 0, done.stderr

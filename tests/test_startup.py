@@ -120,7 +120,12 @@ def lines_of(process: subprocess.CompletedProcess[str]) -> list[str]:
 
 COMMANDS = pytest.mark.parametrize(
     "command",
-    [["check"], ["migrate"], ["staticbuilds", "version"], ["collectstatic", "--noinput"]],
+    [
+        pytest.param(["check"], marks=pytest.mark.deep),
+        pytest.param(["migrate"], marks=pytest.mark.deep),
+        pytest.param(["staticbuilds", "version"], marks=pytest.mark.deep),
+        ["collectstatic", "--noinput"],
+    ],
     ids=lambda command: command[0],
 )
 
@@ -129,7 +134,7 @@ COMMANDS = pytest.mark.parametrize(
 
 
 @COMMANDS
-@pytest.mark.parametrize("where", ["models", "views"])
+@pytest.mark.parametrize("where", ["models", pytest.param("views", marks=pytest.mark.deep)])
 def test_commands_run_where_a_module_asks_for_a_url_on_import(
     tmp_path: Path, command: list[str], where: str
 ) -> None:
@@ -143,6 +148,7 @@ def test_commands_run_where_a_module_asks_for_a_url_on_import(
         assert "leads nowhere" not in ran.stderr
 
 
+@pytest.mark.deep
 @COMMANDS
 def test_where_originals_are_not_kept_the_warning_says_that_the_url_leads_nowhere(
     tmp_path: Path, command: list[str]
@@ -153,7 +159,7 @@ def test_where_originals_are_not_kept_the_warning_says_that_the_url_leads_nowher
     assert "It leads nowhere, because keep_originals is off." in ran.stderr
 
 
-@pytest.mark.parametrize("command", ["check", "migrate"])
+@pytest.mark.parametrize("command", ["check", pytest.param("migrate", marks=pytest.mark.deep)])
 def test_commands_without_build_version_run_too(tmp_path: Path, command: str) -> None:
     more = options(cdn_domain="cdn.example.net")
     ran = Project(tmp_path, more, models=ON_IMPORT, views=ON_IMPORT).manage(command)
@@ -161,6 +167,7 @@ def test_commands_without_build_version_run_too(tmp_path: Path, command: str) ->
     assert "there is no build version: it keeps /static/shop/a.css" in ran.stderr
 
 
+@pytest.mark.deep
 def test_where_there_is_a_manifest_the_module_gets_the_url_of_the_build(tmp_path: Path) -> None:
     project = Project(tmp_path, models=ON_IMPORT + "print(LOGO)\n")
     assert project.manage("collectstatic", "--noinput", BUILD_VERSION="b1").returncode == 0
@@ -170,6 +177,7 @@ def test_where_there_is_a_manifest_the_module_gets_the_url_of_the_build(tmp_path
     assert "before any page" not in ran.stderr
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("manifest", ['{"version": "1.1", "paths": {}, "hash": ""}', "{"])
 def test_collectstatic_mends_a_manifest_that_lacks_the_file(tmp_path: Path, manifest: str) -> None:
     project = Project(tmp_path, models=ON_IMPORT)
@@ -205,6 +213,7 @@ def test_where_s3_does_not_answer_the_module_gets_an_error(tmp_path: Path) -> No
     assert "builds/b1.json failed" in ran.stderr
 
 
+@pytest.mark.deep
 def test_a_script_that_imports_nothing_gets_an_error_for_a_missing_build_version(
     tmp_path: Path,
 ) -> None:
@@ -251,6 +260,7 @@ def test_it_does_not_start_without_a_build_and_says_why_on_stderr(
     assert reason in ran.stderr
 
 
+@pytest.mark.deep
 def test_it_does_not_start_when_s3_has_no_such_build(tmp_path: Path, moto_bucket: Bucket) -> None:
     more = options(origin=moto_bucket.options())
     ran = Project(tmp_path, more).run("serve.py", BUILD_VERSION="b1")
@@ -258,6 +268,7 @@ def test_it_does_not_start_when_s3_has_no_such_build(tmp_path: Path, moto_bucket
     assert f"s3://{moto_bucket.name}/builds/b1.json" in ran.stderr
 
 
+@pytest.mark.deep
 def test_it_does_not_start_when_the_build_is_not_published(
     tmp_path: Path, moto_bucket: Bucket
 ) -> None:
@@ -273,7 +284,10 @@ def test_it_does_not_start_when_the_build_is_not_published(
     assert "there is no manifest for them" in ran.stderr
 
 
-@pytest.mark.parametrize("status", [403, 429, 503])
+@pytest.mark.parametrize(
+    "status",
+    [403, pytest.param(429, marks=pytest.mark.deep), pytest.param(503, marks=pytest.mark.deep)],
+)
 def test_it_starts_when_s3_refuses_and_each_failing_page_is_a_line_on_stderr(
     tmp_path: Path, moto_bucket: Bucket, status: int
 ) -> None:
@@ -289,6 +303,7 @@ def test_it_starts_when_s3_refuses_and_each_failing_page_is_a_line_on_stderr(
     assert all(f"{status} Sorry, Not now." in line for line in lines)
 
 
+@pytest.mark.deep
 def test_it_starts_when_s3_cannot_be_reached(tmp_path: Path) -> None:
     with nobody() as url:
         given = {"bucket_name": "b", "endpoint_url": url, "access_key": "a", "secret_key": "s"}

@@ -158,7 +158,13 @@ class Project:
         )
 
 
-BUILDS = pytest.mark.parametrize("build", [{}, {"BUILD_VERSION": "b1"}], ids=["none", "b1"])
+BUILDS = pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param({}, marks=pytest.mark.deep, id="none"),
+        pytest.param({"BUILD_VERSION": "b1"}, id="b1"),
+    ],
+)
 
 
 @BUILDS
@@ -168,6 +174,7 @@ def test_under_djangos_runner_pages_have_plain_urls(tmp_path: Path, build: dict[
     assert "Ran 3 tests" in tests.stderr
 
 
+@pytest.mark.deep
 @BUILDS
 def test_under_pytest_django_on_two_workers(tmp_path: Path, build: dict[str, str]) -> None:
     tests = Project(tmp_path).run(
@@ -177,12 +184,14 @@ def test_under_pytest_django_on_two_workers(tmp_path: Path, build: dict[str, str
     assert "4 passed" in tests.stdout
 
 
+@pytest.mark.deep
 @BUILDS
 def test_under_a_script_that_runs_the_tests(tmp_path: Path, build: dict[str, str]) -> None:
     tests = Project(tmp_path).run("runtests.py", **build)
     assert tests.returncode == 0, tests.stderr
 
 
+@pytest.mark.deep
 def test_with_debug_settings_left_on(tmp_path: Path) -> None:
     tests = Project(tmp_path, "DEBUG = True\n").run("-m", "django", "test", BUILD_VERSION="b1")
     assert tests.returncode == 0, tests.stderr
@@ -191,11 +200,13 @@ def test_with_debug_settings_left_on(tmp_path: Path) -> None:
 NEUTRAL = 'STORAGES["staticfiles"].pop("OPTIONS")\n'
 
 
+@pytest.mark.deep
 def test_a_storage_without_options_needs_no_manifest_there(tmp_path: Path) -> None:
     tests = Project(tmp_path, NEUTRAL).run("-m", "django", "test")
     assert tests.returncode == 0, tests.stderr
 
 
+@pytest.mark.deep
 def test_end_to_end_tests_get_the_urls_of_the_build_with_manifest_strict(tmp_path: Path) -> None:
     more = NEUTRAL + f'VERSIONED_STORAGE = {{"cdn_domain": "{CDN}", "manifest_strict": True}}\n'
     project = Project(tmp_path, more)
@@ -208,6 +219,7 @@ def test_end_to_end_tests_get_the_urls_of_the_build_with_manifest_strict(tmp_pat
     assert tests_run.returncode == 0, tests_run.stderr
 
 
+@pytest.mark.deep
 def test_a_neutral_storage_with_a_manifest_behaves_as_djangos(tmp_path: Path) -> None:
     project = Project(tmp_path, NEUTRAL)
     tests = DJANGO_TESTS.partition("class LiveTests")[0].replace("app.css", "app.aa676972bbd2.css")
