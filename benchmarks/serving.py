@@ -176,10 +176,10 @@ def environment(directory: Path, name: str, **more: str) -> dict[str, str]:
 
 def child(directory: Path, name: str, function: str) -> list[str]:
     command = [sys.executable, "-c", f"import bench_site; bench_site.{function}()"]
-    done = subprocess.run(
+    completed = subprocess.run(
         command, check=True, env=environment(directory, name), stdout=subprocess.PIPE, text=True
     )
-    return done.stdout.splitlines()
+    return completed.stdout.splitlines()
 
 
 def collected(directory: Path, name: str) -> tuple[str, str]:
@@ -212,7 +212,7 @@ def compare_rates(
                 for case in CASES:
                     if name == "none" and case != "page":
                         continue
-                    url, headers = asked(origin, case, urls[name])
+                    url, headers = request_of(origin, case, urls[name])
                     rate, cost = load(url, headers, seconds, group)
                     rates[case][name] = max(rate, rates[case].get(name, 0))
                     costs[case][name] = min(cost, costs[case].get(name, cost))
@@ -233,7 +233,7 @@ def show(title: str, values: dict[str, float], form: str) -> None:
     print("   ".join(row), flush=True)
 
 
-def asked(origin: str, case: str, urls: tuple[str, str]) -> tuple[str, dict[str, str]]:
+def request_of(origin: str, case: str, urls: tuple[str, str]) -> tuple[str, dict[str, str]]:
     small, large = urls
     if case == "page":
         return f"{origin}/page/", {}
@@ -241,8 +241,10 @@ def asked(origin: str, case: str, urls: tuple[str, str]) -> tuple[str, dict[str,
         return origin + large, {}
     headers = {"Accept-Encoding": "gzip, deflate, br"}
     if case == "304":
-        with urllib.request.urlopen(urllib.request.Request(origin + small, headers=headers)) as got:
-            headers["If-None-Match"] = got.headers["ETag"]
+        with urllib.request.urlopen(
+            urllib.request.Request(origin + small, headers=headers)
+        ) as response:
+            headers["If-None-Match"] = response.headers["ETag"]
     return origin + small, headers
 
 
@@ -255,16 +257,16 @@ def load(url: str, headers: dict[str, str], seconds: float, group: int) -> tuple
     command += [f"--header={name}: {value}" for name, value in headers.items()]
     subprocess.run([*command, "--duration=1s", url], check=True, stdout=subprocess.DEVNULL)
     before = cpu_seconds(group)
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, f"--duration={seconds:g}s", url], check=True, stdout=subprocess.PIPE, text=True
     )
     used = cpu_seconds(group) - before
-    if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-        sys.exit(f"{url} failed under load:\n{done.stdout}")
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    count = re.search(r"(\d+) requests in", done.stdout)
-    assert rate is not None, done.stdout
-    assert count is not None, done.stdout
+    if "Non-2xx" in completed.stdout or "Socket errors" in completed.stdout:
+        sys.exit(f"{url} failed under load:\n{completed.stdout}")
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", completed.stdout)
+    count = re.search(r"(\d+) requests in", completed.stdout)
+    assert rate is not None, completed.stdout
+    assert count is not None, completed.stdout
     answered = int(count[1])
     return float(rate[1]), used / answered * 1e6 if answered else float("inf")
 

@@ -31,8 +31,8 @@ def defect(program: str, *arguments: str) -> str | None:
     if completed.returncode == 0:
         return None
     output = (completed.stderr or completed.stdout).strip().splitlines()
-    said = f": {output[-1]}" if output else ""
-    return f"{program} does not run (exit status {completed.returncode}){said}"
+    last_line = f": {output[-1]}" if output else ""
+    return f"{program} does not run (exit status {completed.returncode}){last_line}"
 
 
 def everything_runs() -> bool:

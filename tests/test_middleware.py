@@ -81,8 +81,8 @@ def test_a_build_s_file_of_a_private_name_is_neither_served_nor_redirected_to(
     tmp_path: Path, name: str
 ) -> None:
     """As at the edge, which refuses these names too."""
-    with site(tmp_path, {name: "{}"}, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
-        one.collect(use_default_ignore_patterns=False)
+    with site(tmp_path, {name: "{}"}, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect(use_default_ignore_patterns=False)
         for url in (f"/static/b1/{name}", f"/static/b1/{name}.br", f"/static/{name}"):
             assert served(url)[0] == 404
 
@@ -104,8 +104,8 @@ def test_an_encoding_that_is_not_on_disk_is_answered_with_identity(deployed: Sit
     url = deployed.storage.url("css/app.css")
     path = Path(deployed.storage.path("")) / url.removeprefix("/static/b1/")
     path.with_name(f"{path.name}.br").unlink()
-    for one in (url, f"{url}.br"):
-        status, headers, body = served(one, accept_encoding="br")
+    for asked_url in (url, f"{url}.br"):
+        status, headers, body = served(asked_url, accept_encoding="br")
         assert (status, body) == (200, path.read_bytes())
         assert headers["Content-Type"] == "text/css; charset=utf-8"
         assert headers["Vary"] == "Accept-Encoding"
@@ -125,9 +125,9 @@ def test_the_edge_s_name_of_an_encoding_is_that_encoding_whatever_is_accepted(
 
 
 def test_a_linked_original_has_the_bytes_of_the_hashed_file(tmp_path: Path) -> None:
-    with site(tmp_path, FILES, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
-        one.collect(link=True)
-        by_hash, by_name = one.storage.url("css/app.css"), "/static/b1/css/app.css"
+    with site(tmp_path, FILES, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect(link=True)
+        by_hash, by_name = shop.storage.url("css/app.css"), "/static/b1/css/app.css"
         assert b"../img/dot." in served(by_hash)[2]
         assert served(by_name)[2] == served(by_hash)[2] != FILES["css/app.css"].encode()
 
@@ -182,9 +182,9 @@ def test_a_file_goes_to_the_server_s_file_wrapper(
         wrapped.append(isinstance(file, FileIO))
         return FileWrapper(file, size)
 
-    with site(tmp_path, {"a.png": b"x" * size}, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
-        one.collect()
-        environ = RequestFactory().get(one.storage.url("a.png")).environ
+    with site(tmp_path, {"a.png": b"x" * size}, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect()
+        environ = RequestFactory().get(shop.storage.url("a.png")).environ
         body = get_wsgi_application()({**environ, "wsgi.file_wrapper": file_wrapper}, print)
         assert b"".join(body) == b"x" * size
         body.close()
@@ -208,18 +208,18 @@ def test_a_miss_below_the_static_prefix_does_not_run_the_site_s_404(deployed: Si
 
 def test_a_site_whose_static_files_are_at_its_root_keeps_its_pages(tmp_path: Path) -> None:
     urls = {"STATIC_URL": "/", "MEDIA_URL": "/media/"}
-    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE, **urls) as one:
-        one.collect()
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE, **urls) as shop:
+        shop.collect()
         middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(b"a page"))
         assert middleware(RequestFactory().get("/page/")).content == b"a page"
 
 
 def test_a_link_without_a_build_leads_behind_the_cdn(tmp_path: Path) -> None:
     options = {"cdn_domain": "cdn.test", "keep_originals": False}
-    with site(tmp_path, FILES, options=options, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
-        one.collect()
+    with site(tmp_path, FILES, options=options, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect()
         status, headers, _ = served("/static/css/app.css")
-        assert (status, headers["Location"]) == (302, one.storage.url("css/app.css"))
+        assert (status, headers["Location"]) == (302, shop.storage.url("css/app.css"))
         assert headers["Location"].startswith("https://cdn.test/static/b1/css/app.")
         assert served("/static/.hidden")[0] == 404
 
@@ -233,27 +233,27 @@ def test_only_who_asks_for_a_file_is_redirected(deployed: Site) -> None:
 
 def test_the_name_in_a_redirect_is_encoded(tmp_path: Path) -> None:
     files = {"img/a b+ü%.png": b"x"}
-    with site(tmp_path, files, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
-        one.collect()
+    with site(tmp_path, files, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect()
         location = served("/static/img/a%20b%2B%C3%BC%25.png")[1]["Location"]
-        assert location == one.storage.url("img/a b+ü%.png")
+        assert location == shop.storage.url("img/a b+ü%.png")
         assert served(location)[2] == b"x"
 
 
 def test_where_the_current_build_is_on_s3_alone_its_manifest_is_asked(
     deployed: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found: dict[str, str] | VersionedStorageError = {"css/app.css": "css/app.1.css"}
+    published: dict[str, str] | VersionedStorageError = {"css/app.css": "css/app.1.css"}
 
     def hashed_files(self: object) -> dict[str, str]:
-        if isinstance(found, VersionedStorageError):
-            raise found
-        return found
+        if isinstance(published, VersionedStorageError):
+            raise published
+        return published
 
     monkeypatch.setattr(VersionedStaticFilesStorage, "hashed_files", property(hashed_files))
     (deployed.root / "b1" / "staticfiles.json").unlink()
     assert served("/static/css/app.css")[1]["Location"] == "/static/b1/css/app.1.css"
-    found = VersionedStorageError("the origin does not answer")
+    published = VersionedStorageError("the origin does not answer")
     assert served("/static/css/app.css")[0] == 404
     assert "No redirect for css/app.css: the origin does not answer" in caplog.text
 
@@ -262,11 +262,11 @@ def test_where_the_current_build_is_on_s3_alone_its_manifest_is_asked(
 def test_a_manifest_that_cannot_be_read_makes_a_miss_no_fault(
     tmp_path: Path, manifest: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with site(tmp_path, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+    with site(tmp_path, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
         if manifest is None:
-            write(one.root, {"b1": "a file in the place of the directory"})
+            write(shop.root, {"b1": "a file in the place of the directory"})
         else:
-            write(one.root, {"b1/staticfiles.json": manifest})
+            write(shop.root, {"b1/staticfiles.json": manifest})
         status, headers, _ = served("/static/css/app.css")
         assert (status, headers["Cache-Control"]) == (404, "no-store")
         assert "No redirect for css/app.css: " in caplog.text
@@ -322,9 +322,9 @@ def test_asgi_takes_a_thread_for_a_file_the_first_time_alone(
 
 def test_asgi_gets_a_large_file_block_by_block(tmp_path: Path) -> None:
     data = bytes(range(256)) * 1000
-    with site(tmp_path, {"a.png": data}, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
-        one.collect()
-        url = one.storage.url("a.png")
+    with site(tmp_path, {"a.png": data}, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect()
+        url = shop.storage.url("a.png")
         assert asked_async(url)[2] == data
         assert asked_async(url, range="bytes=5-200004")[2] == data[5:200_005]
 
@@ -341,11 +341,11 @@ def test_a_sync_stack_under_asgi_streams_without_a_warning(tmp_path: Path) -> No
     """Behind a middleware that is sync alone ours runs sync, and the server is still ASGI."""
     data = bytes(range(256)) * 1000
     stack = ["tests.test_middleware.SyncMiddleware", *MIDDLEWARE]
-    with site(tmp_path, {"a.png": data}, BUILD_VERSION="b1", MIDDLEWARE=stack) as one:
-        one.collect()
+    with site(tmp_path, {"a.png": data}, BUILD_VERSION="b1", MIDDLEWARE=stack) as shop:
+        shop.collect()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert asked_async(one.storage.url("a.png"))[2] == data
+            assert asked_async(shop.storage.url("a.png"))[2] == data
 
 
 class SyncMiddleware:
@@ -368,10 +368,10 @@ class SyncMiddleware:
 def middleware(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VersionedWhiteNoiseMiddleware]:
     """One for many requests, with a secret beside STATIC_ROOT and one in it."""
     directory = tmp_path_factory.mktemp("hostile")
-    with site(directory, FILES, BUILD_VERSION="b1") as one:
-        one.collect()
+    with site(directory, FILES, BUILD_VERSION="b1") as shop:
+        shop.collect()
         (directory / "secret").write_text("secret")
-        (one.root / "secret").write_text("secret")
+        (shop.root / "secret").write_text("secret")
         yield VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(b"the site"))
 
 

@@ -73,12 +73,12 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """Two builds on disk: b1, and one that is still to come."""
     directory = tmp_path_factory.mktemp("deployed")
     for version in ("b1", "later"):
-        with site(directory, FILES, BUILD_VERSION=version) as one:
-            one.collect()
+        with site(directory, FILES, BUILD_VERSION=version) as shop:
+            shop.collect()
     (directory / "static_root" / "later").rename(directory / "later")
     (directory / "public").mkdir()
     (directory / "public" / "robots.txt").write_text("User-agent: *\n")
-    return one
+    return shop
 
 
 @contextmanager
@@ -106,8 +106,8 @@ def serving(arguments: list[str], root: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        said, _ = process.communicate(timeout=20)
-    assert b"Traceback" not in said, said.decode()
+        output, _ = process.communicate(timeout=20)
+    assert b"Traceback" not in output, output.decode()
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
@@ -128,9 +128,9 @@ def address(request: pytest.FixtureRequest, deployed: Site) -> Iterator[str]:
 
 @pytest.fixture
 def client(address: str) -> Iterator[Client]:
-    made = Client(address)
-    yield made
-    made.close()
+    client = Client(address)
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="module")
@@ -185,16 +185,16 @@ def test_what_a_client_has_is_not_sent_again(client: Client, hashed: dict[str, s
 
 def test_a_range_is_of_the_encoding_that_is_served(client: Client, hashed: dict[str, str]) -> None:
     url = hashed["js/large.js"]
-    whole = client.ask(url, Accept_Encoding="br").body
+    encoded = client.ask(url, Accept_Encoding="br").body
     for header, part in (
-        ("bytes=0-0", whole[:1]),
-        ("bytes=-5", whole[-5:]),
-        ("bytes=7-", whole[7:]),
+        ("bytes=0-0", encoded[:1]),
+        ("bytes=-5", encoded[-5:]),
+        ("bytes=7-", encoded[7:]),
     ):
         answer = client.ask(url, Accept_Encoding="br", Range=header)
         assert (answer.status, answer.body) == (206, part)
         assert answer.headers["Content-Encoding"] == "br"
-        assert answer.headers["Content-Range"].endswith(f"/{len(whole)}")
+        assert answer.headers["Content-Range"].endswith(f"/{len(encoded)}")
     long = client.ask(url, Range="bytes=1-200000")
     assert (long.status, long.body) == (206, LARGE[1:200_001])
     beyond = client.ask(url, Range=f"bytes={len(LARGE)}-")
@@ -206,10 +206,10 @@ def test_a_range_is_of_the_encoding_that_is_served(client: Client, hashed: dict[
 
 def test_head_has_the_headers_of_get_and_no_body(client: Client, hashed: dict[str, str]) -> None:
     for url in (hashed["js/large.js"], hashed["css/app.css"], "/static/missing"):
-        got, head = client.ask(url), client.ask(url, "HEAD")
-        assert (head.status, head.body) == (got.status, b"")
+        get, head = client.ask(url), client.ask(url, "HEAD")
+        assert (head.status, head.body) == (get.status, b"")
         skipped = {"date", "connection", "transfer-encoding"}
-        for name, value in got.headers.items():
+        for name, value in get.headers.items():
             if name.lower() not in skipped:
                 assert head.headers[name] == value
     assert client.ask(hashed["css/app.css"], "HEAD", Range="bytes=0-0").status == 200
@@ -298,6 +298,7 @@ def test_a_client_that_leaves_leaves_no_file_open(
     assert _open_files(client) == []
 
 
+@pytest.mark.deep
 def test_builds_come_and_go_under_load(
     address: str, deployed: Site, hashed: dict[str, str]
 ) -> None:
@@ -309,22 +310,22 @@ def test_builds_come_and_go_under_load(
     later = deployed.root / "later"
 
     def ask_often(name: str) -> dict[str, int]:
-        client, seen = Client(address), {"b1": 0, "later": 0}
+        client, counts = Client(address), {"b1": 0, "later": 0}
         for _ in range(150):
-            for build in seen:
+            for build in counts:
                 answer = client.ask(hashed[name].replace("/b1/", f"/{build}/"))
                 if answer.status == 200:
                     assert answer.body == bodies[name]
-                    seen[build] += 1
+                    counts[build] += 1
                 else:
                     assert (answer.status, build) == (404, "later")
                     assert answer.headers["Cache-Control"] == "no-store"
         client.close()
-        return seen
+        return counts
 
     with ThreadPoolExecutor(3) as pool:
-        asked = [pool.submit(ask_often, name) for name in names]
-        while not all(future.done() for future in asked):
+        futures = [pool.submit(ask_often, name) for name in names]
+        while not all(future.done() for future in futures):
             shutil.copytree(
                 deployed.root.parent / "later", later, ignore=lambda *_: {MANIFEST_NAME}
             )
@@ -332,8 +333,8 @@ def test_builds_come_and_go_under_load(
             (later / ".partial").rename(later / MANIFEST_NAME)
             time.sleep(1.2)
             shutil.rmtree(later)
-        seen = [future.result() for future in asked]
-    assert all(one["b1"] == 150 for one in seen)
+        all_counts = [future.result() for future in futures]
+    assert all(counts["b1"] == 150 for counts in all_counts)
     client = Client(address)
     assert _open_files(client) == []
     client.close()
@@ -341,10 +342,10 @@ def test_builds_come_and_go_under_load(
 
 def _open_files(client: Client) -> list[str]:
     # A thread of the server may still be at its last file.
-    found: list[str] = []
+    links: list[str] = []
     for _ in range(100):
-        found = json.loads(client.ask("/open/").body)["open"]
-        if not found:
+        links = json.loads(client.ask("/open/").body)["open"]
+        if not links:
             break
         time.sleep(0.05)
-    return found
+    return links

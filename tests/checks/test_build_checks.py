@@ -60,8 +60,8 @@ def test_a_cdn_without_a_build_version_is_what_every_page_will_fail_with(tmp_pat
 
 def test_builds_that_no_page_uses_are_named(tmp_path: Path) -> None:
     for build in ("b1", "b2"):
-        with site(tmp_path, FILES, BUILD_VERSION=build) as one:
-            one.collect()
+        with site(tmp_path, FILES, BUILD_VERSION=build) as shop:
+            shop.collect()
     with site(tmp_path, FILES):
         warning = only(check_build(None))
     assert ids([warning]) == ["W006"]
@@ -80,20 +80,20 @@ def test_a_site_that_wants_no_build_needs_none(tmp_path: Path, more: Any) -> Non
 
 
 def test_on_a_developer_s_machine_builds_may_lie_around(tmp_path: Path) -> None:
-    with site(tmp_path, FILES, BUILD_VERSION="b1") as one:
-        one.collect()
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as shop:
+        shop.collect()
     with site(tmp_path, FILES, DEBUG=True):
         assert check_build(None) == []
 
 
 def test_a_build_that_is_nowhere_on_disk_is_missing(tmp_path: Path) -> None:
-    with site(tmp_path, FILES, BUILD_VERSION="b1") as one:
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as shop:
         warning = only(check_build(None))
         assert ids([warning]) == ["W007"]
-        place = one.root / "b1" / "staticfiles.json"
+        place = shop.root / "b1" / "staticfiles.json"
         assert warning.msg == f"Build b1 is missing: there is no {place}."
         assert warning.hint == "BUILD_VERSION=b1 python manage.py collectstatic --noinput"
-        one.collect()
+        shop.collect()
         assert check_build(None) == []
 
 
@@ -103,24 +103,24 @@ def test_a_test_suite_needs_no_build(tmp_path: Path) -> None:
 
 
 def test_a_manifest_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
-    with site(tmp_path, FILES, BUILD_VERSION="b1") as one:
-        one.collect()
-        (one.root / "b1" / "staticfiles.json").write_text("{")
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        (shop.root / "b1" / "staticfiles.json").write_text("{")
         warning = only(check_build(None))
     assert ids([warning]) == ["W008"]
     assert "staticfiles.json" in warning.msg
 
 
 def test_a_manifest_that_the_disk_does_not_give_is_a_warning(tmp_path: Path) -> None:
-    with site(tmp_path, FILES, BUILD_VERSION="b1") as one:
-        (one.root / "b1" / "staticfiles.json").mkdir(parents=True)
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as shop:
+        (shop.root / "b1" / "staticfiles.json").mkdir(parents=True)
         assert ids(check_build(None)) == ["W008"]
 
 
 def test_a_build_on_s3_is_there_without_a_copy_on_disk(tmp_path: Path, bucket: s3.Bucket) -> None:
     options = {"cdn_domain": CDN, "origin": bucket.options()}
-    with site(tmp_path, FILES, BUILD_VERSION="b1", options=options) as one:
-        one.collect()
+    with site(tmp_path, FILES, BUILD_VERSION="b1", options=options) as shop:
+        shop.collect()
         assert check_build(None) == []
     with site(tmp_path, BUILD_VERSION="b1", options=options, STATIC_ROOT=None):
         assert check_build(None) == []
@@ -130,11 +130,11 @@ def test_a_build_that_is_neither_on_disk_nor_on_s3_names_both(
     tmp_path: Path, bucket: s3.Bucket
 ) -> None:
     options = {"origin": bucket.options()}
-    with site(tmp_path, BUILD_VERSION="b1", options=options) as one:
+    with site(tmp_path, BUILD_VERSION="b1", options=options) as shop:
         warning = only(check_build(None))
     assert ids([warning]) == ["W007"]
     record = f"s3://{bucket.name}/builds/b1.json"
-    assert str(one.root / "b1" / "staticfiles.json") in warning.msg
+    assert str(shop.root / "b1" / "staticfiles.json") in warning.msg
     assert f"and no {record}." in warning.msg
 
 
@@ -142,8 +142,8 @@ def test_a_build_that_is_on_disk_and_was_never_published_is_missing(
     tmp_path: Path, bucket: s3.Bucket
 ) -> None:
     """Its pages render, and each of their URLs is a 403."""
-    with site(tmp_path, FILES, BUILD_VERSION="b1") as one:
-        one.collect()
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as shop:
+        shop.collect()
     with site(tmp_path, FILES, BUILD_VERSION="b1", options={"origin": bucket.options()}):
         warning = only(check_build(None))
     assert ids([warning]) == ["W007"]
@@ -186,8 +186,8 @@ def test_only_a_deployment_asks_the_origin(one_site_that_counts: tuple[Site, Any
     _, front = one_site_that_counts
     checks.run_checks()
     assert front.requests == []
-    found = checks.run_checks(tags=["versioned_storage"], include_deployment_checks=True)
-    assert "W008" in ids(found)
+    warnings = checks.run_checks(tags=["versioned_storage"], include_deployment_checks=True)
+    assert "W008" in ids(warnings)
     assert front.requests != []
 
 
@@ -195,5 +195,5 @@ def test_only_a_deployment_asks_the_origin(one_site_that_counts: tuple[Site, Any
 def one_site_that_counts(tmp_path: Path) -> Iterator[tuple[Site, Any]]:
     with refuses(403, "AccessDenied") as front:
         options = {"origin": s3.options(front.url, "my-site-static")}
-        with site(tmp_path, BUILD_VERSION="b1", options=options) as one:
-            yield one, front
+        with site(tmp_path, BUILD_VERSION="b1", options=options) as shop:
+            yield shop, front

@@ -46,7 +46,7 @@ def policy(directives: dict[str, Any], setting: str = "CONTENT_SECURITY_POLICY")
     return override_settings(MIDDLEWARE=[DJANGO_CSP], **{setting: {"DIRECTIVES": directives}})
 
 
-def found(directives: dict[str, Any]) -> list[str]:
+def lacking(directives: dict[str, Any]) -> list[str]:
     """The directives that refuse the CDN."""
     with policy(directives):
         return [message.msg.split(": ")[1].split(" lacks")[0] for message in check()]
@@ -62,27 +62,27 @@ def check() -> Any:
     [f"'self' {CDN}", (CDN,), {"'self'", CDN}, frozenset({CDN}), ["'self' https:"], ["*"]],
 )
 def test_sources_are_read_however_they_are_written(value: Any) -> None:
-    assert found({"default-src": value}) == []
+    assert lacking({"default-src": value}) == []
 
 
 @pytest.mark.usefixtures("cdn")
 @pytest.mark.parametrize("value", ["'self'", ("'self'",), {"'self'"}, [*SELF, "'unsafe-inline'"]])
 def test_sources_without_the_cdn_are_found_however_they_are_written(value: Any) -> None:
-    assert found({"default-src": value}) == ["default-src"]
+    assert lacking({"default-src": value}) == ["default-src"]
 
 
 @pytest.mark.usefixtures("cdn")
 @pytest.mark.parametrize("value", [["'none'"], "'none'", [], True])
 def test_a_page_that_may_load_nothing_of_a_kind_does_not_want_the_cdn_s(value: Any) -> None:
-    assert found({"default-src": value}) == []
+    assert lacking({"default-src": value}) == []
 
 
 @pytest.mark.usefixtures("cdn")
 def test_self_is_enough_where_the_cdn_is_the_site() -> None:
     with override_settings(ALLOWED_HOSTS=[CDN.upper()]):
-        assert found({"default-src": SELF}) == []
+        assert lacking({"default-src": SELF}) == []
     with override_settings(ALLOWED_HOSTS=["*", ".cloudfront.net"]):
-        assert found({"default-src": SELF}) == ["default-src"]
+        assert lacking({"default-src": SELF}) == ["default-src"]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_self_is_enough_where_the_cdn_is_the_site() -> None:
 )
 def test_without_a_cdn_there_is_nothing_to_allow(tmp_path: Path, more: Any) -> None:
     with site(tmp_path, **more):
-        assert found({"default-src": SELF}) == []
+        assert lacking({"default-src": SELF}) == []
 
 
 @pytest.mark.usefixtures("cdn")
@@ -169,7 +169,7 @@ def test_a_directive_without_the_cdn_is_named_with_what_to_add() -> None:
 def test_the_directive_that_a_browser_takes_is_judged(
     directives: dict[str, Any], expected: list[str]
 ) -> None:
-    assert found(directives) == expected
+    assert lacking(directives) == expected
 
 
 @pytest.mark.usefixtures("cdn")
@@ -188,7 +188,7 @@ def test_the_directive_that_a_browser_takes_is_judged(
     ],
 )
 def test_a_source_is_enough_if_it_has_the_cdn(source: str, is_enough: bool) -> None:
-    assert (found({"default-src": [*SELF, source]}) == []) is is_enough
+    assert (lacking({"default-src": [*SELF, source]}) == []) is is_enough
 
 
 @pytest.mark.usefixtures("cdn")
@@ -196,8 +196,8 @@ def test_a_source_is_enough_if_it_has_the_cdn(source: str, is_enough: bool) -> N
     "mark", ["'strict-dynamic'", "'nonce-abc'", "<CSP_NONCE_SENTINEL>", Nonce()], ids=str
 )
 def test_with_a_nonce_a_script_may_come_from_anywhere_and_an_image_may_not(mark: Any) -> None:
-    assert found({"default-src": [CDN], "script-src": [*SELF, mark]}) == []
-    assert found({"default-src": [CDN], "img-src": [*SELF, mark]}) == ["img-src"]
+    assert lacking({"default-src": [CDN], "script-src": [*SELF, mark]}) == []
+    assert lacking({"default-src": [CDN], "img-src": [*SELF, mark]}) == ["img-src"]
 
 
 @pytest.mark.parametrize(

@@ -78,17 +78,17 @@ def test_subclasses_count_on_both_sides() -> None:
 def test_gzip_above_ours_is_a_finding_of_its_own() -> None:
     assert order(GZIP, OURS) == ["W002"]
     with override_settings(MIDDLEWARE=[SECURITY, GZIP, SESSION, OURS]):
-        found = check_order(None)
-    assert ids(found) == ["W001", "W002"]
-    assert {message.hint for message in found} == {
+        warnings = check_order(None)
+    assert ids(warnings) == ["W001", "W002"]
+    assert {message.hint for message in warnings} == {
         f'In MIDDLEWARE, move the line "{OURS}", right above "{GZIP}".'
     }
 
 
 def test_gzip_above_ours_does_what_the_check_says(tmp_path: Path) -> None:
-    with site(tmp_path, FILES, BUILD_VERSION="b1", MIDDLEWARE=[GZIP, OURS]) as one:
-        one.collect()
-        url, headers = one.storage.url("img/dot.png"), {"accept-encoding": "gzip"}
+    with site(tmp_path, FILES, BUILD_VERSION="b1", MIDDLEWARE=[GZIP, OURS]) as shop:
+        shop.collect()
+        url, headers = shop.storage.url("img/dot.png"), {"accept-encoding": "gzip"}
         whole = Client().get(url, headers=headers)
         part = Client().get(url, headers={**headers, "range": "bytes=0-99"})
     assert whole["Content-Encoding"] == "gzip"
@@ -115,12 +115,12 @@ def test_ours_is_not_taken_for_whitenoise_s_own() -> None:
 
 
 def test_whitenoise_s_own_in_the_place_of_ours_serves_no_build(tmp_path: Path) -> None:
-    with site(tmp_path, FILES, BUILD_VERSION="b1", STATIC_URL="/static/") as one:
-        one.collect()
+    with site(tmp_path, FILES, BUILD_VERSION="b1", STATIC_URL="/static/") as shop:
+        shop.collect()
         apps.get_app_config("versioned_storage").ready()
         with override_settings(MIDDLEWARE=[WHITENOISE]):
             warning = only(check_whitenoise(None))
-            assert Client().get(one.storage.url("img/dot.png")).status_code == 404
+            assert Client().get(shop.storage.url("img/dot.png")).status_code == 404
     assert ids([warning]) == ["W003"]
     assert "what is below /static/b1/ in STATIC_ROOT itself" in warning.msg
     assert warning.hint == f'In MIDDLEWARE, write "{OURS}" in the place of "{WHITENOISE}".'

@@ -24,8 +24,8 @@ REFUSES = {**PULLED, "MIDDLEWARE": [COMMON, OURS]}
 
 
 def test_a_pull_over_http_is_redirected_until_the_hint_is_taken(tmp_path: Path) -> None:
-    with site(tmp_path, FILES, **REDIRECTS) as one:
-        one.collect()
+    with site(tmp_path, FILES, **REDIRECTS) as shop:
+        shop.collect()
         warning = only(check_ssl_redirect(None))
         assert Client().get("/static/b1/css/app.css").status_code == 301
     assert ids([warning]) == ["W010"]
@@ -84,8 +84,8 @@ def test_all_that_a_cdn_may_pull_from_is_looked_at(tmp_path: Path, more: dict[st
 
 @pytest.mark.parametrize("hosts", [[], ["localhost", ".localhost", "127.0.0.1", "[::1]"]])
 def test_hosts_that_no_cdn_can_send_refuse_it(tmp_path: Path, hosts: list[str]) -> None:
-    with site(tmp_path, FILES, **REFUSES, ALLOWED_HOSTS=hosts) as one:
-        one.collect()
+    with site(tmp_path, FILES, **REFUSES, ALLOWED_HOSTS=hosts) as shop:
+        shop.collect()
         warning = only(check_allowed_hosts(None))
         answer = Client().get("/static/b1/css/app.css", headers={"host": "origin.example.com"})
         assert answer.status_code == 400
@@ -96,8 +96,8 @@ def test_hosts_that_no_cdn_can_send_refuse_it(tmp_path: Path, hosts: list[str]) 
 
 def test_with_ours_above_the_host_does_not_count(tmp_path: Path) -> None:
     middleware = {"MIDDLEWARE": [SECURITY, OURS, COMMON]}
-    with site(tmp_path, FILES, **{**PULLED, **middleware}, ALLOWED_HOSTS=[]) as one:
-        one.collect()
+    with site(tmp_path, FILES, **{**PULLED, **middleware}, ALLOWED_HOSTS=[]) as shop:
+        shop.collect()
         assert check_allowed_hosts(None) == []
         answer = Client().get("/static/b1/css/app.css", headers={"host": "origin.example.com"})
         assert answer.status_code == 200

@@ -18,10 +18,10 @@ IN_TABLE = re.compile(r"^\| `versioned_storage\.([EW]\d{3})` \|([^|]+)\|", re.MU
 
 
 def registered(*, deployed: bool) -> dict[str, Callable[..., Any]]:
-    found = registry.registry.get_checks(include_deployment_checks=deployed)
+    registered_checks = registry.registry.get_checks(include_deployment_checks=deployed)
     return {
         check.__name__: check
-        for check in found
+        for check in registered_checks
         if check.__module__.startswith("versioned_storage.checks.")
     }
 

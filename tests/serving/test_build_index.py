@@ -26,17 +26,17 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(module, "time", made)
-    return made
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 @pytest.fixture
 def index(tmp_path: Path, clock: Clock) -> BuildIndex:
     """The index of an empty STATIC_ROOT."""
-    made = BuildIndex(MANIFEST_NAME)
-    made.open(str(tmp_path))
-    return made
+    index = BuildIndex(MANIFEST_NAME)
+    index.open(str(tmp_path))
+    return index
 
 
 def asset(build: str, name: str, hashed_name: str) -> Asset:
@@ -47,10 +47,10 @@ def put(root: Path, build: str, *, named: str | None = None, keep_originals: boo
     """A manifest of one style sheet and one dotfile, and nothing that it tells of."""
     assets = [asset(build, "app.css", "app.1.css"), asset(build, ".env", ".env.1")]
     manifest = Manifest(
-        paths={one.name: one.hashed_name for one in assets},
+        paths={asset.name: asset.hashed_name for asset in assets},
         build=named or build,
         keep_originals=keep_originals,
-        assets={one.hashed_name: one for one in assets},
+        assets={asset.hashed_name: asset for asset in assets},
     )
     path = root / build / MANIFEST_NAME
     path.parent.mkdir(exist_ok=True)
@@ -104,12 +104,12 @@ def test_a_build_without_originals_has_the_hashed_names_alone(
 
 
 def test_no_root_or_none_that_exists_has_no_builds(tmp_path: Path) -> None:
-    made = BuildIndex(MANIFEST_NAME)
-    made.read()
-    assert made.refresh("b1") is None
-    made.open(str(tmp_path / "missing"))
-    made.read()
-    assert len(made) == 0
+    index = BuildIndex(MANIFEST_NAME)
+    index.read()
+    assert index.refresh("b1") is None
+    index.open(str(tmp_path / "missing"))
+    index.read()
+    assert len(index) == 0
 
 
 def test_a_build_that_appears_is_found_within_a_second(
@@ -188,6 +188,6 @@ def test_a_manifest_of_another_name_is_no_build(tmp_path: Path, index: BuildInde
 def test_who_asks_while_a_build_is_read_waits_for_it(tmp_path: Path, index: BuildIndex) -> None:
     put(tmp_path, "b1")
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(index.refresh, ["b1"] * 64))
-    assert None not in found
-    assert len({id(build) for build in found}) == 1
+        builds = list(pool.map(index.refresh, ["b1"] * 64))
+    assert None not in builds
+    assert len({id(build) for build in builds}) == 1
