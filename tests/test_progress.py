@@ -57,11 +57,11 @@ def test_what_is_tracked_comes_through_in_order(capsys):
 def test_on_a_terminal_a_bar_says_what_is_done_and_goes_away(terminal):
     stderr = terminal()
     assert list(tracked("abc")) == ["a", "b", "c"]
-    said = stderr.getvalue()
-    assert "Compressing:   0%" in said
-    assert "0/3" in said
-    assert "files" in said
-    *_, last, end = said.split("\r")
+    output = stderr.getvalue()
+    assert "Compressing:   0%" in output
+    assert "0/3" in output
+    assert "files" in output
+    *_, last, end = output.split("\r")
     assert last.strip() == end == ""
 
 

@@ -85,21 +85,21 @@ def manage(request: pytest.FixtureRequest, tmp_path: Path) -> Manage:
     ],
 )
 def test_commands_that_show_no_page_need_no_build_version(manage: Manage, command: str) -> None:
-    done = manage(command)
-    assert done.returncode == 0, done.stderr
+    completed = manage(command)
+    assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.parametrize("manage", [0], ids=["S3"], indirect=True)
 def test_the_site_s_own_test_suite_needs_no_build(manage: Manage) -> None:
-    done = manage("test")
-    assert done.returncode == 0, done.stderr
+    completed = manage("test")
+    assert completed.returncode == 0, completed.stderr
 
 
 def test_collectstatic_without_a_build_version_says_how_to_set_one(manage: Manage) -> None:
-    done = manage("collectstatic", "--noinput")
-    assert done.returncode == 1
-    assert "BUILD_VERSION is not set" in done.stderr
-    assert "Traceback" not in done.stderr
+    completed = manage("collectstatic", "--noinput")
+    assert completed.returncode == 1
+    assert "BUILD_VERSION is not set" in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 @pytest.mark.parametrize("manage", [0], ids=["S3"], indirect=True)
@@ -120,8 +120,8 @@ def test_the_stack_comes_before_the_first_deploy() -> None:
 
 
 def test_a_dry_run_needs_no_bucket(manage: Manage) -> None:
-    done = manage("collectstatic", "--noinput", "--dry-run", BUILD_VERSION="2f1c9ab")
-    assert done.returncode == 0, done.stderr
+    completed = manage("collectstatic", "--noinput", "--dry-run", BUILD_VERSION="2f1c9ab")
+    assert completed.returncode == 0, completed.stderr
 
 
 def test_the_table_of_options_has_every_option_and_its_default() -> None:

@@ -57,5 +57,5 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 @pytest.fixture
 def edge(build: Build) -> Iterator[Edge]:
     """An edge that serves it as it should."""
-    with serving(Edge(build.root)) as one:
-        yield one
+    with serving(Edge(build.root)) as running:
+        yield running

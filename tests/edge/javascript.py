@@ -33,10 +33,10 @@ class Runtime:
             f"require('fs').writeFileSync({json.dumps(str(answered))}, answers);\n",
             encoding="utf-8",
         )
-        done = subprocess.run(
+        completed = subprocess.run(
             [self.name, str(script)], capture_output=True, text=True, timeout=60, check=False
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert completed.returncode == 0, completed.stdout + completed.stderr
         answers: list[Any] = json.loads(answered.read_text())
         return answers
 

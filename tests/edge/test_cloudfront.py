@@ -180,8 +180,8 @@ def account():
                 "Enabled": True,
                 "Aliases": {"Quantity": 1, "Items": [alias]} if alias else {"Quantity": 0},
             }
-            made = client.create_distribution(DistributionConfig=config)["Distribution"]
-            ids[alias or made["DomainName"]] = made["Id"]
+            distribution = client.create_distribution(DistributionConfig=config)["Distribution"]
+            ids[alias or distribution["DomainName"]] = distribution["Id"]
         yield client, ids
 
 

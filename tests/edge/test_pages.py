@@ -94,10 +94,10 @@ def test_a_page_of_the_build_is_well(page, edge, build):
         '<img src="data/a%20%2B%20b%20%C3%A9.json?v=1">'
     )
     assert outcome.faults == []
-    asked = [request.path for request in edge.requests]
-    assert build.path("css/app.css") in asked
-    assert "/static/b1/img/logo.png" in asked
-    assert "/elsewhere.js" not in asked
+    requested = [request.path for request in edge.requests]
+    assert build.path("css/app.css") in requested
+    assert "/static/b1/img/logo.png" in requested
+    assert "/elsewhere.js" not in requested
     assert len(outcome.served_by) == 4
 
 

@@ -52,9 +52,9 @@ def test_a_wait_asks_again_for_what_was_wrong_until_it_is_right(edge, build):
     )
     report = verified(edge, build, wait=60)
     assert report.ok
-    asked = [request.path for request in edge.requests]
-    assert asked.count(build.path("img/logo.png")) == 2
-    assert asked.count(css) > 11
+    requested = [request.path for request in edge.requests]
+    assert requested.count(build.path("img/logo.png")) == 2
+    assert requested.count(css) > 11
 
 
 def test_a_wait_ends_when_its_time_is_over(edge, build, capsys):
@@ -62,9 +62,9 @@ def test_a_wait_ends_when_its_time_is_over(edge, build, capsys):
     report = verified(edge, build, wait=20)
     assert not report.ok
     assert report.seconds == pytest.approx(20, abs=3)
-    said = capsys.readouterr().err.splitlines()
+    output = capsys.readouterr().err.splitlines()
     assert re.fullmatch(
-        r"Build b1: 10 probes of 47 failing, next attempt in 2 s, \d+ s left", said[0]
+        r"Build b1: 10 probes of 47 failing, next attempt in 2 s, \d+ s left", output[0]
     )
 
 

@@ -9,12 +9,12 @@ from versioned_storage.edge.probes import BROWSER, earlier_build_probes, sample
 
 def test_each_name_of_each_asset_is_asked_for_in_each_encoding(edge, build):
     verified(edge, build)
-    asked = {(request.path, request.headers["accept-encoding"]) for request in edge.requests}
+    requested = {(request.path, request.headers["accept-encoding"]) for request in edge.requests}
     for name in ("data/a%20%2B%20b%20%C3%A9.json", "css/app.css"):
         for accepted in ("identity", "br", "gzip", BROWSER):
-            assert (f"/static/b1/{name}", accepted) in asked
-    assert (build.path("fonts/a.woff2"), BROWSER) in asked
-    assert (build.path("fonts/a.woff2"), "br") not in asked
+            assert (f"/static/b1/{name}", accepted) in requested
+    assert (build.path("fonts/a.woff2"), BROWSER) in requested
+    assert (build.path("fonts/a.woff2"), "br") not in requested
 
 
 def test_a_name_is_asked_for_in_each_way_that_references_spell_it(edge, build):

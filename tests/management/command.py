@@ -14,19 +14,19 @@ from django.core.management import call_command
 class Answer:
     """What the command wrote to stdout, and its exit code."""
 
-    said: str
+    output: str
     code: int
 
     @property
     def data(self) -> Any:
-        return json.loads(self.said)
+        return json.loads(self.output)
 
 
 def staticbuilds(*arguments: str, stdout: StringIO | None = None) -> Answer:
     """Run the command in this process; its errors are raised."""
-    said = stdout or StringIO()
+    output = stdout or StringIO()
     try:
-        call_command("staticbuilds", *arguments, stdout=said)
+        call_command("staticbuilds", *arguments, stdout=output)
     except SystemExit as end:
-        return Answer(said.getvalue(), int(end.code or 0))
-    return Answer(said.getvalue(), 0)
+        return Answer(output.getvalue(), int(end.code or 0))
+    return Answer(output.getvalue(), 0)

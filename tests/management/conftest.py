@@ -30,15 +30,15 @@ def s3_server() -> Iterator[str]:
 
 @pytest.fixture
 def bucket(s3_server: str) -> Iterator[Bucket]:
-    with Bucket.at(s3_server) as made:
-        yield made
+    with Bucket.at(s3_server) as make_site:
+        yield make_site
 
 
 @pytest.fixture
 def shop(tmp_path: Path, bucket: Bucket) -> SiteOf:
     """The site of this machine, with an origin; options of the storage can be given."""
 
-    def made(
+    def make_site(
         build: str | None = "b1",
         files: Mapping[str, str | bytes] = FILES,
         *,
@@ -48,7 +48,7 @@ def shop(tmp_path: Path, bucket: Bucket) -> SiteOf:
     ) -> AbstractContextManager[Site]:
         place = tmp_path / machine
         place.mkdir(exist_ok=True)
-        given = {"origin": s3 or bucket.options(), "connections": 4, **options}
-        return site(place, files, options=given, BUILD_VERSION=build)
+        storage_options = {"origin": s3 or bucket.options(), "connections": 4, **options}
+        return site(place, files, options=storage_options, BUILD_VERSION=build)
 
-    return made
+    return make_site

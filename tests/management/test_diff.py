@@ -56,7 +56,7 @@ def test_it_tells_what_was_added_removed_and_changed_with_what_it_weighs(two):
         f"returning visitor who loads every asset downloads {everything / 1000:.1f} kB, "
         "because each build has URLs of its own."
     )
-    said = staticbuilds("diff", "b1", "b2").said
+    said = staticbuilds("diff", "b1", "b2").output
     # How wide a column is depends on what brotli makes of a file.
     assert re.sub(" +", " ", said).splitlines() == [
         "From build b1 to b2: 1 added, 1 removed, 2 changed, 1 unchanged",
@@ -115,7 +115,7 @@ def test_the_same_content_under_two_versions_differs_in_nothing_but_its_urls(tmp
     with site(tmp_path):
         answer = staticbuilds("diff", "b1", "b2")
         data = staticbuilds("diff", "b1", "b2", "--json").data
-    assert answer.said.startswith(
+    assert answer.output.startswith(
         "From build b1 to b2: 0 added, 0 removed, 0 changed, 4 unchanged\n\nAdded and changed "
         "assets have 0 B, "
     )

@@ -35,7 +35,7 @@ def told(shop, bucket):
     # S3 tells which one was written last by the second, and both are of this one.
     with shop("8c3d1e0", THIRD, publish=False, base_build="2f1c9ab") as here:
         here.collect()
-        yield lambda said: said.replace(bucket.name, "my-site-static").replace(
+        yield lambda output: output.replace(bucket.name, "my-site-static").replace(
             str(here.root), "/srv/site/static_root"
         )
 
@@ -54,8 +54,8 @@ def test_each_example_says_what_the_docs_say(told):
     for example in EXAMPLES:
         for call in example.removeprefix(CALL).split(f"\n{CALL}"):
             arguments, _, expected = call.partition("\n")
-            said = told(staticbuilds(*arguments.split()).said)
-            assert same(said).strip() == same(expected).strip(), arguments
+            output = told(staticbuilds(*arguments.split()).output)
+            assert same(output).strip() == same(expected).strip(), arguments
 
 
 def test_the_table_of_subcommands_has_each_of_them():

@@ -11,38 +11,38 @@ from tests.s3 import SECRET_KEY, nobody
 
 @pytest.fixture
 def edge(tmp_path):
-    with serving(Edge(tmp_path / "here" / "static_root")) as one:
-        yield one
+    with serving(Edge(tmp_path / "here" / "static_root")) as finding:
+        yield finding
 
 
 def levels(answer):
-    return {one["check"]: one["level"] for one in answer.data["checks"]}
+    return {finding["check"]: finding["level"] for finding in answer.data["checks"]}
 
 
-def found(answer, check):
-    (one,) = (one for one in answer.data["checks"] if one["check"] == check)
-    return one
+def finding_of(answer, check):
+    (finding,) = (finding for finding in answer.data["checks"] if finding["check"] == check)
+    return finding
 
 
 def test_a_site_that_is_well_is_a_table_and_exits_with_0(shop, edge):
-    with shop("b1", cdn_domain=edge.url) as one:
-        one.collect()
+    with shop("b1", cdn_domain=edge.url) as finding:
+        finding.collect()
         answer = staticbuilds("doctor")
     assert answer.code == 0
-    lines = answer.said.splitlines()
+    lines = answer.output.splitlines()
     assert lines[0].startswith("ok       bucket              s3://bucket-")
     assert "ok       build               b1 is published" in lines
     assert (
         f"ok       CDN                 {edge.url}/static/ responds, and refuses a missing file"
-        in (answer.said)
+        in (answer.output)
     )
     assert "ok       CDN, a file         img/logo.png of b1 is served" in lines
     assert lines[-1] == "18 checks: 2 warnings"
 
 
 def test_nothing_is_left_of_it(shop, bucket):
-    with shop("b1") as one:
-        one.collect()
+    with shop("b1") as finding:
+        finding.collect()
         before = bucket.listed()
         staticbuilds("doctor")
     assert bucket.listed() == before
@@ -53,22 +53,22 @@ def test_json_has_each_check(shop):
         answer = staticbuilds("doctor", "--json")
     assert answer.code == 0
     assert answer.data["ok"] is True
-    assert found(answer, "build") == {
+    assert finding_of(answer, "build") == {
         "check": "build",
         "level": "warning",
         "found": "b1 is not published",
         "remedy": "Run collectstatic with this BUILD_VERSION before pages are served with it.",
     }
-    assert found(answer, "CDN")["level"] == "unknown"
+    assert finding_of(answer, "CDN")["level"] == "unknown"
 
 
 def test_a_failure_exits_with_1_and_says_what_mends_it(shop, bucket):
     with shop("b1", s3=bucket.options(bucket_name="another-bucket")):
         answer = staticbuilds("doctor")
     assert answer.code == 1
-    assert answer.said.startswith("failure  bucket  ")
-    assert "Create the bucket, or correct bucket_name" in answer.said
-    assert answer.said.endswith("2 checks: 1 failure\n")
+    assert answer.output.startswith("failure  bucket  ")
+    assert "Create the bucket, or correct bucket_name" in answer.output
+    assert answer.output.endswith("2 checks: 1 failure\n")
 
 
 def test_a_server_that_nobody_reaches_is_a_failure(shop, bucket):
@@ -78,16 +78,16 @@ def test_a_server_that_nobody_reaches_is_a_failure(shop, bucket):
 
 
 def test_no_secret_is_said(shop, edge):
-    with shop("b1", cdn_domain=edge.url) as one:
-        one.collect()
-        assert SECRET_KEY not in staticbuilds("doctor", "--json").said
+    with shop("b1", cdn_domain=edge.url) as finding:
+        finding.collect()
+        assert SECRET_KEY not in staticbuilds("doctor", "--json").output
 
 
 def test_without_a_build_version_the_bucket_is_examined_all_the_same(shop):
     with shop(None):
         answer = staticbuilds("doctor", "--json")
     assert answer.code == 0
-    assert found(answer, "build")["found"] == "BUILD_VERSION is not set"
+    assert finding_of(answer, "build")["found"] == "BUILD_VERSION is not set"
     assert levels(answer)["write static/"] == "ok"
 
 
@@ -95,24 +95,24 @@ def test_a_cdn_that_does_not_answer_is_a_failure(shop):
     with nobody() as gone, shop("b1", cdn_domain=gone):
         answer = staticbuilds("doctor", "--json")
     assert answer.code == 1
-    assert found(answer, "CDN")["level"] == "failure"
+    assert finding_of(answer, "CDN")["level"] == "failure"
 
 
 def test_a_cdn_that_answers_for_anything_is_a_failure(shop, edge):
     edge.twist = lambda *_: Reply(200, {}, b"<html>")
     with shop("b1", cdn_domain=edge.url):
         answer = staticbuilds("doctor", "--json")
-    assert found(answer, "CDN")["level"] == "failure"
-    assert "Answer a missing file with 403 or 404" in found(answer, "CDN")["remedy"]
+    assert finding_of(answer, "CDN")["level"] == "failure"
+    assert "Answer a missing file with 403 or 404" in finding_of(answer, "CDN")["remedy"]
 
 
 def test_a_cdn_that_does_not_have_what_is_published_is_a_failure(shop, edge):
     edge.twist = lambda *_: Reply(403, {}, b"")
-    with shop("b1", cdn_domain=edge.url) as one:
-        one.collect()
+    with shop("b1", cdn_domain=edge.url) as finding:
+        finding.collect()
         answer = staticbuilds("doctor", "--json")
     assert levels(answer)["CDN"] == "ok"
-    assert found(answer, "CDN, a file")["level"] == "failure"
+    assert finding_of(answer, "CDN, a file")["level"] == "failure"
 
 
 def test_a_site_without_a_bucket_has_its_cdn_examined(tmp_path, edge):

@@ -15,28 +15,28 @@ from versioned_storage.site import Site
 
 
 def invalidate(*arguments):
-    said = StringIO()
-    call_command("staticbuilds", "invalidate", *arguments, stdout=said)
-    return said.getvalue()
+    output = StringIO()
+    call_command("staticbuilds", "invalidate", *arguments, stdout=output)
+    return output.getvalue()
 
 
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-    given = {"cdn_domain": "static.example.com"}
-    with site(tmp_path, options=given, BUILD_VERSION="b1") as one:
-        yield one
+    storage_options = {"cdn_domain": "static.example.com"}
+    with site(tmp_path, options=storage_options, BUILD_VERSION="b1") as project:
+        yield project
 
 
 def test_paths_of_the_distribution_behind_cdn_domain_are_invalidated(shop, account):  # noqa: F811
     client, ids = account
     distribution = ids["static.example.com"]
-    said = json.loads(invalidate("/robots.txt", "/media/é.png", "/robots.txt", "--json"))
-    assert said["distribution"] == distribution
-    assert said["paths"] == ["/robots.txt", "/media/%C3%A9.png"]
+    output = json.loads(invalidate("/robots.txt", "/media/é.png", "/robots.txt", "--json"))
+    assert output["distribution"] == distribution
+    assert output["paths"] == ["/robots.txt", "/media/%C3%A9.png"]
     listed = client.list_invalidations(DistributionId=distribution)["InvalidationList"]["Items"]
-    assert [one["Id"] for one in listed] == said["invalidations"]
+    assert [project["Id"] for project in listed] == output["invalidations"]
 
 
 def test_the_distribution_can_be_named(shop, account):  # noqa: F811

@@ -27,7 +27,7 @@ def put(bucket, build, state, ago, published=True):
 
 
 def rows(*arguments):
-    return {one["build"]: one for one in staticbuilds("list", *arguments, "--json").data["builds"]}
+    return {row["build"]: row for row in staticbuilds("list", *arguments, "--json").data["builds"]}
 
 
 # On the origin
@@ -49,38 +49,38 @@ def origin(shop, bucket):
 
 
 def test_the_current_build_is_the_first_and_the_others_were_superseded_by_the_next(origin):
-    found = rows()
-    assert list(found) == ["newest", "middle", "old", "begun", "died", "going"]
-    when = {name: one["activated"] for name, one in found.items()}
-    assert [name for name, one in found.items() if one["current"]] == ["newest"]
-    assert found["newest"]["superseded"] is None
-    assert found["middle"]["superseded"] == when["newest"]
-    assert found["old"]["superseded"] == when["middle"]
+    listed = rows()
+    assert list(listed) == ["newest", "middle", "old", "begun", "died", "going"]
+    when = {name: row["activated"] for name, row in listed.items()}
+    assert [name for name, row in listed.items() if row["current"]] == ["newest"]
+    assert listed["newest"]["superseded"] is None
+    assert listed["middle"]["superseded"] == when["newest"]
+    assert listed["old"]["superseded"] == when["middle"]
     assert when["newest"] == (NOW - timedelta(hours=2)).isoformat()
 
 
 def test_what_is_not_published_has_no_activation(origin):
-    found = rows()
+    listed = rows()
     for build in ("begun", "died", "going"):
-        assert (found[build]["activated"], found[build]["superseded"]) == (None, None)
-        assert found[build]["current"] is False
+        assert (listed[build]["activated"], listed[build]["superseded"]) == (None, None)
+        assert listed[build]["current"] is False
 
 
 def test_a_claim_that_nobody_renews_is_said_to_be_dead(origin):
-    assert {name for name, one in rows().items() if one["dead"]} == {"died", "going"}
-    assert re.search(r"^died +publishing \(dead\) ", staticbuilds("list").said, re.MULTILINE)
+    assert {name for name, row in rows().items() if row["dead"]} == {"died", "going"}
+    assert re.search(r"^died +publishing \(dead\) ", staticbuilds("list").output, re.MULTILINE)
 
 
 def test_builds_of_which_nothing_is_left_are_shown_with_all(origin):
-    found = rows("--all")
-    assert {found[name]["state"] for name in ("gone", "given-up")} == {"retired", "abandoned"}
-    assert found["gone"]["where"] is None
-    assert found["gone"]["bytes"] is None
-    assert found.keys() - rows().keys() == {"gone", "given-up"}
+    listed = rows("--all")
+    assert {listed[name]["state"] for name in ("gone", "given-up")} == {"retired", "abandoned"}
+    assert listed["gone"]["where"] is None
+    assert listed["gone"]["bytes"] is None
+    assert listed.keys() - rows().keys() == {"gone", "given-up"}
 
 
 def test_the_table_has_ages_and_reads_the_same_in_a_pipe(origin):
-    lines = staticbuilds("list").said.splitlines()
+    lines = staticbuilds("list").output.splitlines()
     assert lines[0].split("  ")[0] == "BUILD"
     at = f"{NOW - timedelta(hours=2):%Y-%m-%d %H:%M}"
     assert re.fullmatch(
@@ -114,15 +114,15 @@ def test_each_build_says_where_it_is(shop, bucket):
         here.collect()
     with shop("b3", publish=False) as here:
         here.collect()
-        found = rows()
-    assert {name: (one["state"], one["where"]) for name, one in found.items()} == {
+        listed = rows()
+    assert {name: (row["state"], row["where"]) for name, row in listed.items()} == {
         "b2": ("published", "both"),
         "b1": ("published", "origin"),
         "b3": ("complete", "disk"),
     }
-    size = sum(len(one["Body"]) for key, one in bucket.objects().items() if "/b1/" in key)
-    for one in found.values():
-        assert (one["assets"], one["objects"], one["bytes"]) == (3, 14, size)
+    size = sum(len(row["Body"]) for key, row in bucket.objects().items() if "/b1/" in key)
+    for row in listed.values():
+        assert (row["assets"], row["objects"], row["bytes"]) == (3, 14, size)
 
 
 def test_a_pulled_manifest_is_no_build_on_disk(shop, bucket):
@@ -141,17 +141,17 @@ def test_a_build_on_disk_is_not_current_while_another_is_published(shop):
         here.collect()
     with shop("b2", publish=False) as here:
         here.collect()
-        found = rows()
-    assert found["b1"]["current"] is True
-    assert (found["b2"]["current"], found["b2"]["activated"]) == (False, None)
+        listed = rows()
+    assert listed["b1"]["current"] is True
+    assert (listed["b2"]["current"], listed["b2"]["activated"]) == (False, None)
 
 
 def test_a_retired_build_that_is_on_disk_is_shown(shop, bucket):
     with shop("b1") as here:
         here.collect()
         put(bucket, "b1", State.RETIRED, timedelta(days=1))
-        found = rows()["b1"]
-    assert (found["state"], found["where"], found["objects"]) == ("retired", "disk", 14)
+        listed = rows()["b1"]
+    assert (listed["state"], listed["where"], listed["objects"]) == ("retired", "disk", 14)
 
 
 # Without an origin
@@ -161,33 +161,33 @@ def test_a_retired_build_that_is_on_disk_is_shown(shop, bucket):
 def pulled_from(tmp_path):
     """A site that a CDN pulls from, with two builds; the one that sorts last is the older one."""
     for build, ago in (("b2", 7200), ("b1", 60)):
-        with site(tmp_path, FILES, BUILD_VERSION=build) as one:
-            one.collect()
+        with site(tmp_path, FILES, BUILD_VERSION=build) as row:
+            row.collect()
         at = NOW.timestamp() - ago
         os.utime(tmp_path / f"static_root/{build}/staticfiles.json", (at, at))
-    with site(tmp_path) as one:
-        yield one
+    with site(tmp_path) as row:
+        yield row
 
 
 def test_the_build_that_was_completed_last_is_the_current_one(pulled_from):
-    found = rows()
-    assert list(found) == ["b1", "b2"]
-    assert found["b1"]["current"] is True
-    assert found["b2"]["superseded"] == found["b1"]["activated"]
-    assert {one["where"] for one in found.values()} == {"disk"}
+    listed = rows()
+    assert list(listed) == ["b1", "b2"]
+    assert listed["b1"]["current"] is True
+    assert listed["b2"]["superseded"] == listed["b1"]["activated"]
+    assert {row["where"] for row in listed.values()} == {"disk"}
 
 
 def test_a_manifest_that_cannot_be_read_is_listed_as_that(pulled_from, caplog):
     (pulled_from.root / "b1/staticfiles.json").write_text("{")
-    found = rows()
-    assert (found["b1"]["state"], found["b1"]["current"]) == ("unreadable", False)
-    assert found["b2"]["current"] is True
+    listed = rows()
+    assert (listed["b1"]["state"], listed["b1"]["current"]) == ("unreadable", False)
+    assert listed["b2"]["current"] is True
     assert "b1/staticfiles.json' (version 1.1): it is not JSON" in caplog.text
 
 
 def test_where_there_are_no_builds_it_says_where_it_looked(shop, bucket):
     with shop() as here:
-        assert staticbuilds("list").said == (
+        assert staticbuilds("list").output == (
             f"There are no builds: looked at s3://{bucket.name}/builds/ and {here.root}\n"
         )
         assert staticbuilds("list", "--json").data == {"builds": []}

@@ -24,24 +24,24 @@ def builds(shop, bucket):
     """Three builds, of which the first was superseded long ago; b3 is the settings' own."""
     origin = S3Origin(bucket.options())
     for build, days in (("b1", 90), ("b2", 60), ("b3", 1)):
-        with shop(build, FILES) as one:
-            one.collect()
+        with shop(build, FILES) as project:
+            project.collect()
             age(origin, build, days)
-            manifest = one.root / build / "staticfiles.json"
+            manifest = project.root / build / "staticfiles.json"
             then = (datetime.now(timezone.utc) - timedelta(days=days)).timestamp()
             os.utime(manifest, (then, then))
-    with shop("b3", FILES) as one:
-        yield one
+    with shop("b3", FILES) as project:
+        yield project
 
 
 def age(origin, build, days):
     """Let a build have been activated so many days ago."""
-    held = record.read(origin, build)
+    stored = record.read(origin, build)
     since = datetime.now(timezone.utc) - timedelta(days=days)
-    text = held.record.to_json().replace(
-        held.record.since.isoformat().encode(), since.isoformat().encode()
+    text = stored.record.to_json().replace(
+        stored.record.since.isoformat().encode(), since.isoformat().encode()
     )
-    origin.put(record.path(build), text, replacing=held.etag)
+    origin.put(record.path(build), text, replacing=stored.etag)
 
 
 def left(bucket):
@@ -51,7 +51,7 @@ def left(bucket):
 def test_what_no_page_refers_to_is_deleted(builds, bucket):
     answer = staticbuilds("prune", "--keep", "1", "--noinput")
     assert left(bucket) == {"b2", "b3"}
-    assert answer.said.splitlines() == [
+    assert answer.output.splitlines() == [
         "keep    b3                       is the current build",
         "keep    b2                       was superseded less than 30 days ago",
         "delete  b1                       was superseded more than 30 days ago",
@@ -63,7 +63,7 @@ def test_a_dry_run_deletes_nothing(builds, bucket):
     before = bucket.listed()
     answer = staticbuilds("prune", "--keep", "1", "--older-than", "12h", "--dry-run")
     assert bucket.listed() == before
-    assert answer.said.splitlines()[-1] == "Would delete 2 builds"
+    assert answer.output.splitlines()[-1] == "Would delete 2 builds"
 
 
 def test_a_protected_build_is_kept(builds, bucket):
@@ -76,7 +76,7 @@ def test_the_build_of_the_settings_is_kept(shop, builds, bucket):
     with shop("b1", FILES):
         answer = staticbuilds("prune", "--keep", "1", "--older-than", "0d", "--noinput")
     assert left(bucket) == {"b1", "b3"}
-    assert "is the BUILD_VERSION of these settings" in answer.said
+    assert "is the BUILD_VERSION of these settings" in answer.output
 
 
 def test_more_than_was_allowed_is_deleted_not_at_all(builds, bucket):
@@ -103,29 +103,29 @@ def test_it_asks_before_it_deletes(builds, bucket, monkeypatch, capsys, typed, g
 
 
 def test_nothing_to_delete_asks_nothing(builds):
-    assert staticbuilds("prune").said.endswith("Deleted 0 builds, 0 files\n")
+    assert staticbuilds("prune").output.endswith("Deleted 0 builds, 0 files\n")
 
 
 def test_a_build_that_another_process_prunes_is_named(builds, bucket):
     origin = S3Origin(bucket.options())
-    held = record.read(origin, "b1")
+    stored = record.read(origin, "b1")
     now = datetime.now(timezone.utc)
-    record.write(origin, replace(held.record, state=record.State.PRUNING, since=now), held.etag)
-    said = staticbuilds("prune", "--noinput").said
+    record.write(origin, replace(stored.record, state=record.State.PRUNING, since=now), stored.etag)
+    output = staticbuilds("prune", "--noinput").output
     assert (
         f"Skipped: b1 is being pruned since {now:%Y-%m-%d %H:%M:%S} UTC. If that process has "
         "ended, a prune resumes it from 15 minutes later on\n"
-    ) in said
+    ) in output
 
 
 def test_json_is_for_programs(builds):
-    said = json.loads(staticbuilds("prune", "--keep", "1", "--noinput", "--json").said)
-    assert said["dry_run"] is False
-    assert said["deleted"] == {"b1": 6}
-    assert said["delete"] == {"b1": "was superseded more than 30 days ago"}
-    assert [one["build"] for one in said["builds"]] == ["b3", "b2", "b1"]
-    assert said["builds"][0]["superseded"] is None
-    assert datetime.fromisoformat(said["builds"][1]["superseded"]).tzinfo
+    output = json.loads(staticbuilds("prune", "--keep", "1", "--noinput", "--json").output)
+    assert output["dry_run"] is False
+    assert output["deleted"] == {"b1": 6}
+    assert output["delete"] == {"b1": "was superseded more than 30 days ago"}
+    assert [project["build"] for project in output["builds"]] == ["b3", "b2", "b1"]
+    assert output["builds"][0]["superseded"] is None
+    assert datetime.fromisoformat(output["builds"][1]["superseded"]).tzinfo
 
 
 def test_builds_on_disk_are_pruned_by_the_same_rules(builds, bucket):
@@ -133,7 +133,7 @@ def test_builds_on_disk_are_pruned_by_the_same_rules(builds, bucket):
     (builds.root / "not-a-build").mkdir()
     answer = staticbuilds("prune", "--local", "--keep", "1", "--noinput")
     assert sorted(path.name for path in builds.root.iterdir()) == ["b2", "b3", "not-a-build"]
-    assert answer.said.endswith("Deleted 1 build, 7 files\n")
+    assert answer.output.endswith("Deleted 1 build, 7 files\n")
     assert bucket.listed() == before
 
 
@@ -144,16 +144,16 @@ def test_what_only_looks_like_a_build_is_not_deleted_from_the_disk(builds):
     os.utime(other / "staticfiles.json", (0, 0))
     answer = staticbuilds("prune", "--local", "--keep", "1", "--older-than", "0d", "--noinput")
     assert sorted(path.name for path in builds.root.iterdir()) == ["b3", "other-site"]
-    assert "other-site" not in answer.said
+    assert "other-site" not in answer.output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "output"),
     [
         (["--older-than", "a month"], "'a month' is not an age in days, hours or minutes"),
         (["--keep", "0"], "'0' is not a whole number from 1 on: the current build is always kept"),
     ],
 )
-def test_what_cannot_be_is_said(builds, arguments, said):
-    with pytest.raises(CommandError, match=said):
+def test_what_cannot_be_is_said(builds, arguments, output):
+    with pytest.raises(CommandError, match=output):
         staticbuilds("prune", *arguments)

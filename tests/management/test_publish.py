@@ -31,9 +31,9 @@ OBJECTS = 14
 @pytest.fixture
 def built(shop):
     """The site, with a build on disk and nothing on S3."""
-    with shop(publish=False) as one:
-        one.collect()
-        yield one
+    with shop(publish=False) as step:
+        step.collect()
+        yield step
 
 
 def state(bucket, build="b1"):
@@ -46,7 +46,7 @@ def state(bucket, build="b1"):
 def test_a_build_that_collectstatic_did_not_publish_is_published(built, bucket):
     assert bucket.listed() == set()
     answer = staticbuilds("publish")
-    assert answer.said.startswith(
+    assert answer.output.startswith(
         f"Published build b1 to s3://{bucket.name}/static/b1/: {OBJECTS} objects uploaded, "
     )
     assert answer.code == 0
@@ -77,7 +77,7 @@ def test_json_counts_what_was_done(built, bucket):
 
 def test_publishing_again_uploads_nothing_and_says_so(built, bucket):
     staticbuilds("publish")
-    assert staticbuilds("publish").said == (
+    assert staticbuilds("publish").output == (
         f"Build b1 is published at s3://{bucket.name}/static/b1/ already: nothing to upload\n"
     )
     assert staticbuilds("publish", "--json").data["already_published"] is True
@@ -138,17 +138,17 @@ def test_a_base_that_is_not_published_is_an_error(with_a_base):
 
 def test_a_dry_run_says_what_would_be_done_and_touches_nothing(built, bucket, shop):
     with front(bucket.endpoint) as s3, shop(None, s3=bucket.options(endpoint_url=s3.url)):
-        said = staticbuilds("publish", "b1", "--dry-run").said
-    assert said.startswith(
+        output = staticbuilds("publish", "b1", "--dry-run").output
+    assert output.startswith(
         f"Would publish build b1 to s3://{bucket.name}/static/b1/: upload {OBJECTS} objects ("
     )
-    assert said.count("\n") == 1
+    assert output.count("\n") == 1
     assert {request.method for request in s3.requests} <= {"GET", "HEAD"}
     assert bucket.listed() == set()
 
 
 def test_a_verbose_dry_run_shows_each_object_the_largest_first(built):
-    lines = staticbuilds("publish", "--dry-run", "-v", "2").said.splitlines()
+    lines = staticbuilds("publish", "--dry-run", "-v", "2").output.splitlines()
     assert len(lines) == OBJECTS + 1
     hashed_name = built.storage.hashed_files["css/app.css"]
     assert lines[0] == f"upload   1.1 kB  static/b1/{hashed_name}: is new"
@@ -169,7 +169,7 @@ def test_the_json_of_a_dry_run_has_each_object(with_a_base):
 def test_a_dry_run_of_what_is_published_says_that_it_is(built, bucket):
     staticbuilds("publish")
     before = bucket.get("builds/b1.json")["Body"]
-    assert staticbuilds("publish", "--dry-run").said == (
+    assert staticbuilds("publish", "--dry-run").output == (
         f"Build b1 is already published at s3://{bucket.name}/static/b1/: publishing it again "
         "would upload nothing and renew its activation\n"
     )
@@ -195,7 +195,7 @@ def test_the_lease_of_an_interrupted_publish_can_be_ended(built, leased, bucket)
     with pytest.raises(AlreadyPublishing, match="staticbuilds publish --abandon b1"):
         staticbuilds("publish")
     answer = staticbuilds("publish", "--abandon", "b1")
-    assert answer.said.startswith("The lease of build b1 has ended.")
+    assert answer.output.startswith("The lease of build b1 has ended.")
     assert state(bucket) == "abandoned"
     staticbuilds("publish")
     assert state(bucket) == "published"

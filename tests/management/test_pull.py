@@ -20,17 +20,17 @@ from versioned_storage.site import NoOrigin
 @pytest.fixture
 def published(shop, bucket):
     """A build that another machine has published."""
-    with shop(machine="another") as one:
-        one.collect()
-        yield {name: one.storage.url(name) for name in FILES}
+    with shop(machine="another") as project:
+        project.collect()
+        yield {name: project.storage.url(name) for name in FILES}
 
 
 def test_the_manifest_is_all_that_a_page_needs(published, shop, bucket):
     with shop(None) as here:
         path = here.root / "b1/staticfiles.json"
         answer = staticbuilds("pull", "b1")
-    assert answer.said == f"Pulled the manifest of build b1, 3 assets, to {path}\n"
-    assert [one.name for one in path.parent.iterdir()] == ["staticfiles.json"]
+    assert answer.output == f"Pulled the manifest of build b1, 3 assets, to {path}\n"
+    assert [project.name for project in path.parent.iterdir()] == ["staticfiles.json"]
     with front(bucket.endpoint) as s3, shop(s3=bucket.options(endpoint_url=s3.url)) as here:
         assert {name: here.storage.url(name) for name in FILES} == published
     assert s3.requests == []
@@ -38,18 +38,18 @@ def test_the_manifest_is_all_that_a_page_needs(published, shop, bucket):
 
 def test_a_pulled_build_is_the_current_one_again_once_it_is_published(published, shop, bucket):
     """A rollback, from a machine that has no file of the build."""
-    with shop("b2", {**FILES, "js/new.js": "1"}, machine="another") as one:
-        one.collect()
+    with shop("b2", {**FILES, "js/new.js": "1"}, machine="another") as project:
+        project.collect()
     with shop(None, machine="third") as here:
         staticbuilds("pull", "b1")
         before = bucket.listed()
         dry = staticbuilds("publish", "b1", "--dry-run", "--json").data
         assert (dry["already_published"], dry["steps"]) == (True, [])
-        assert "nothing to upload" in staticbuilds("publish", "b1").said
+        assert "nothing to upload" in staticbuilds("publish", "b1").output
         listed = staticbuilds("list", "--json").data
-        assert [one.name for one in (here.root / "b1").iterdir()] == ["staticfiles.json"]
+        assert [project.name for project in (here.root / "b1").iterdir()] == ["staticfiles.json"]
     assert bucket.listed() == before
-    assert [one["build"] for one in listed["builds"] if one["current"]] == ["b1"]
+    assert [project["build"] for project in listed["builds"] if project["current"]] == ["b1"]
 
 
 def test_the_build_of_the_settings_needs_no_name(published, shop):
@@ -68,7 +68,7 @@ def test_a_manifest_that_is_there_already_stays_as_it_is(published, shop):
         staticbuilds("pull")
         before = path.stat()
         answer = staticbuilds("pull")
-        assert answer.said == f"The manifest of build b1 is already at {path}\n"
+        assert answer.output == f"The manifest of build b1 is already at {path}\n"
         assert staticbuilds("pull", "--json").data["written"] is False
     after = path.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -102,7 +102,7 @@ def test_a_build_that_is_nowhere_is_an_error(published, shop, bucket):
     )
 
 
-@pytest.mark.parametrize("state", [one for one in State if one is not State.PUBLISHED])
+@pytest.mark.parametrize("state", [project for project in State if project is not State.PUBLISHED])
 def test_a_build_that_is_not_published_now_is_an_error(shop, bucket, state):
     record = Record("b1", state, "x", datetime.now(timezone.utc))
     bucket.put("builds/b1.json", record.to_json())

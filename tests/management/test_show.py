@@ -33,7 +33,7 @@ def built(tmp_path):
 
 def test_it_shows_totals_by_type_and_encoding_and_the_largest_assets(built):
     sizes = {path.name: path.stat().st_size for path in (built.root / "b1").rglob("*.css.*[rz]")}
-    said = staticbuilds("show", "b1").said
+    said = staticbuilds("show", "b1").output
     br = sizes["app.css.br"] + sizes["b.css.br"]
     gzip = sizes["app.css.gz"] + sizes["b.css.gz"]
     said = re.sub(r"\d+\.\d kB; content digest \w{12}\n", "N kB\n", said)
@@ -87,7 +87,7 @@ def test_json_has_the_bytes_of_each_type_and_of_the_largest_assets(built):
 def test_the_limit_says_how_many_of_the_largest_are_shown(built):
     names = [one["name"] for one in staticbuilds("show", "--limit", "2", "--json").data["largest"]]
     assert names == ["css/app.css", "img/logo.png"]
-    assert "LARGEST" not in staticbuilds("show", "--limit", "0").said
+    assert "LARGEST" not in staticbuilds("show", "--limit", "0").output
 
 
 @pytest.mark.parametrize("limit", ["-1", "many"])
@@ -108,7 +108,7 @@ def test_a_build_that_is_on_the_origin_alone_is_shown_with_its_state(shop, bucke
     with shop() as here:
         here.collect()
         shutil.rmtree(here.root)
-        said = staticbuilds("show", "b1").said
+        said = staticbuilds("show", "b1").output
         data = staticbuilds("show", "b1", "--json").data
     place = f"s3://{bucket.name}/builds/b1.json"
     assert re.match(rf"Build b1 from {place}, published since [\d-]+ [\d:]+ UTC\n", said)

@@ -135,7 +135,7 @@ def test_a_finding_is_exit_code_1_and_the_answer_is_printed(tmp_path, monkeypatc
 def test_an_answer_without_words_prints_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(version.Version, "text", lambda _: "")
     with site(tmp_path):
-        assert staticbuilds("version").said == ""
+        assert staticbuilds("version").output == ""
 
 
 def test_the_storage_must_be_ours(tmp_path):
@@ -173,4 +173,4 @@ def test_the_subcommand_is_there(name):
 
 def test_json_is_of_one_document(tmp_path):
     with site(tmp_path):
-        assert json.loads(staticbuilds("list", "--json").said) == {"builds": []}
+        assert json.loads(staticbuilds("list", "--json").output) == {"builds": []}

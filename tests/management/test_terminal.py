@@ -66,7 +66,7 @@ def test_a_url_is_not_broken(monkeypatch):
 def on_a_terminal(monkeypatch, *arguments, columns="80"):
     """What a subcommand writes to a terminal."""
     monkeypatch.setenv("COLUMNS", columns)
-    return staticbuilds(*arguments, stdout=TerminalStream()).said
+    return staticbuilds(*arguments, stdout=TerminalStream()).output
 
 
 def without_colours(text):
@@ -83,13 +83,13 @@ def published(shop):
 
 
 def test_a_list_fits_80_columns_and_shows_the_current_build_in_green(monkeypatch, published):
-    said = on_a_terminal(monkeypatch, "list")
-    lines = without_colours(said).splitlines()
+    output = on_a_terminal(monkeypatch, "list")
+    lines = without_colours(output).splitlines()
     assert max(map(len, lines)) <= 80
     headers = "BUILD STATE ACTIVATED SUPERSEDED ASSETS SIZE WHERE"
     assert lines[0].split() == headers.split()
-    assert "\033[32;1mrelease-2026-11  published" in said
-    assert "\033[" not in next(line for line in said.splitlines() if line.startswith("b1 "))
+    assert "\033[32;1mrelease-2026-11  published" in output
+    assert "\033[" not in next(line for line in output.splitlines() if line.startswith("b1 "))
 
 
 def test_a_wide_terminal_shows_the_times_too(monkeypatch, published):
@@ -99,16 +99,16 @@ def test_a_wide_terminal_shows_the_times_too(monkeypatch, published):
 def test_doctor_s_findings_fit_80_columns_and_say_in_colour_how_bad_they_are(
     monkeypatch, published
 ):
-    said = on_a_terminal(monkeypatch, "doctor")
-    assert max(map(len, without_colours(said).splitlines())) <= 80
-    assert "\033[32;1mok     \033[0m  bucket" in said
-    assert "\033[33;1mwarning\033[0m" in said
+    output = on_a_terminal(monkeypatch, "doctor")
+    assert max(map(len, without_colours(output).splitlines())) <= 80
+    assert "\033[32;1mok     \033[0m  bucket" in output
+    assert "\033[33;1mwarning\033[0m" in output
 
 
 def test_prune_says_in_colour_what_goes_and_what_stays(monkeypatch, published):
-    said = on_a_terminal(monkeypatch, "prune", "--keep", "1", "--older-than", "0m", "--dry-run")
-    assert "\033[32;1mkeep   \033[0m release-2026-11" in said
-    assert "\033[31;1mdelete \033[0m b1" in said
+    output = on_a_terminal(monkeypatch, "prune", "--keep", "1", "--older-than", "0m", "--dry-run")
+    assert "\033[32;1mkeep   \033[0m release-2026-11" in output
+    assert "\033[31;1mdelete \033[0m b1" in output
 
 
 @pytest.mark.parametrize("command", ["list", "doctor"])

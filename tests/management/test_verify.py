@@ -33,35 +33,35 @@ def nobody_sleeps(monkeypatch):
 
 @pytest.fixture
 def edge(tmp_path):
-    with serving(Edge(tmp_path / "static_root")) as one:
-        yield one
+    with serving(Edge(tmp_path / "static_root")) as request:
+        yield request
 
 
 @pytest.fixture
 def shop(tmp_path, edge):
     """A site with two builds behind an edge."""
-    given = {"cdn_domain": edge.url}
-    with site(tmp_path, OTHER, options=given, BUILD_VERSION="b0") as older:
+    storage_options = {"cdn_domain": edge.url}
+    with site(tmp_path, OTHER, options=storage_options, BUILD_VERSION="b0") as older:
         older.collect()
-    with site(tmp_path, FILES, options=given, BUILD_VERSION="b1") as newer:
+    with site(tmp_path, FILES, options=storage_options, BUILD_VERSION="b1") as newer:
         newer.collect()
         yield newer
 
 
 def verify(*arguments):
     """What the command says, and its exit code."""
-    said = StringIO()
+    output = StringIO()
     try:
-        call_command("staticbuilds", "verify", *arguments, stdout=said)
+        call_command("staticbuilds", "verify", *arguments, stdout=output)
     except SystemExit as end:
-        return said.getvalue(), end.code
-    return said.getvalue(), 0
+        return output.getvalue(), end.code
+    return output.getvalue(), 0
 
 
 def test_an_edge_with_the_build_is_well_and_the_command_says_who_answered(shop, edge):
-    said, code = verify("--edge")
+    output, code = verify("--edge")
     assert code == 0
-    lines = said.splitlines()
+    lines = output.splitlines()
     assert re.fullmatch(
         rf"Build b1 at {edge.url}/static/b1/: 52 probes, all passed, \d+\.\d s", lines[0]
     )
@@ -70,47 +70,47 @@ def test_an_edge_with_the_build_is_well_and_the_command_says_who_answered(shop, 
 
 def test_a_few_assets_of_the_oldest_build_are_asked_for(shop, edge):
     verify("--edge")
-    older = {one.path for one in edge.requests if one.path.startswith("/static/b0/")}
+    older = {request.path for request in edge.requests if request.path.startswith("/static/b0/")}
     assert len(older) == 5
 
 
 def test_records_and_manifests_are_asked_for(shop, edge):
     verify("--edge")
-    asked = {one.path for one in edge.requests}
-    assert {"/static/b1/staticfiles.json", "/builds/b1.json"} <= asked
+    requested = {request.path for request in edge.requests}
+    assert {"/static/b1/staticfiles.json", "/builds/b1.json"} <= requested
 
 
 def test_a_fault_is_told_and_the_exit_code_is_1(shop, edge):
     edge.twist = lambda request, reply: (
         reply.having(content_type="text/plain") if request.path.endswith(".js") else reply
     )
-    said, code = verify("--edge")
+    output, code = verify("--edge")
     assert code == 1
-    assert "Content-Type is text/plain, expected text/javascript; charset=utf-8" in said
-    said, code = verify("--edge", "--json")
+    assert "Content-Type is text/plain, expected text/javascript; charset=utf-8" in output
+    output, code = verify("--edge", "--json")
     assert code == 1
-    assert json.loads(said)["faults"][0]["found"] == "text/plain"
+    assert json.loads(output)["faults"][0]["found"] == "text/plain"
 
 
 def test_a_sample_asks_for_fewer(shop, edge):
-    said, _ = verify("--edge", "--sample", "1", "--json")
-    assert json.loads(said)["asked"] < 20
+    output, _ = verify("--edge", "--sample", "1", "--json")
+    assert json.loads(output)["asked"] < 20
 
 
 def test_another_build_can_be_named(shop, edge):
-    said, code = verify("b0", "--edge")
+    output, code = verify("b0", "--edge")
     assert code == 0
-    assert said.startswith(f"Build b0 at {edge.url}/static/b0/")
+    assert output.startswith(f"Build b0 at {edge.url}/static/b0/")
 
 
 def test_a_page_alone_is_one_question(shop, edge):
     html = f'<link rel="stylesheet" href="{shop.storage.url("css/app.css")}">'.encode()
     edge.twist = lambda request, reply: Reply(200, {}, html) if request.path == "/cart" else reply
-    said, code = verify("--page", f"{edge.url}/cart")
-    assert (code, ": 1 probe, all passed" in said) == (0, True)
-    said, code = verify("b0", "--page", f"{edge.url}/cart")
+    output, code = verify("--page", f"{edge.url}/cart")
+    assert (code, ": 1 probe, all passed" in output) == (0, True)
+    output, code = verify("b0", "--page", f"{edge.url}/cart")
     assert code == 1
-    assert "its build is 'b1', expected 'b0'" in said
+    assert "its build is 'b1', expected 'b0'" in output
 
 
 def test_neither_edge_nor_page_nor_an_origin_is_an_error(shop):
@@ -139,7 +139,7 @@ def test_a_build_that_nobody_knows_is_an_error(shop):
 def test_a_manifest_that_django_wrote_is_an_error(shop):
     text = '{"version": "1.1", "paths": {"a.css": "a.123.css"}, "hash": ""}'
     (shop.root / "b1" / "staticfiles.json").write_text(text)
-    with pytest.raises(UnreadableManifest, match="names alone"):
+    with pytest.raises(UnreadableManifest, match="only names"):
         verify("--edge")
 
 
@@ -174,34 +174,37 @@ def s3_server():
 def published(tmp_path, edge, s3_server):
     """Two builds on S3, and an app server that has neither of them on disk."""
     with Bucket.at(s3_server) as bucket:
-        given = {"cdn_domain": edge.url, "origin": bucket.options(location="shop")}
+        storage_options = {"cdn_domain": edge.url, "origin": bucket.options(location="shop")}
         for build, files in (("b0", OTHER), ("b1", FILES)):
-            with site(tmp_path, files, options=given, BUILD_VERSION=build) as deploy:
+            with site(tmp_path, files, options=storage_options, BUILD_VERSION=build) as deploy:
                 deploy.collect()
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
-        with site(elsewhere, {}, options=given, BUILD_VERSION="b1") as shop:
+        with site(elsewhere, {}, options=storage_options, BUILD_VERSION="b1") as shop:
             yield shop
 
 
 def test_the_manifests_are_those_of_s3_where_none_is_on_disk(published, edge):
-    said, code = verify("--edge")
-    assert (code, said.startswith("Build b1 at ")) == (0, True)
-    assert len({one.path for one in edge.requests if one.path.startswith("/static/b0/")}) == 5
+    output, code = verify("--edge")
+    assert (code, output.startswith("Build b1 at ")) == (0, True)
+    assert (
+        len({request.path for request in edge.requests if request.path.startswith("/static/b0/")})
+        == 5
+    )
     assert verify("b0", "--edge")[1] == 0
 
 
 def test_records_are_asked_for_below_the_location_too(published, edge):
     verify("--edge")
-    asked = {one.path for one in edge.requests}
-    assert {"/builds/b1.json", "/shop/builds/b1.json"} <= asked
+    requested = {request.path for request in edge.requests}
+    assert {"/builds/b1.json", "/shop/builds/b1.json"} <= requested
 
 
 def test_without_an_answer_of_s3_the_edge_is_verified_and_it_is_said(shop, edge, caplog):
     with nobody() as gone:
         origin = options(gone, "bucket")
-        given = {"cdn_domain": edge.url, "origin": origin}
-        with site(shop.sources.parent, options=given, BUILD_VERSION="b1"):
+        storage_options = {"cdn_domain": edge.url, "origin": origin}
+        with site(shop.sources.parent, options=storage_options, BUILD_VERSION="b1"):
             assert verify("--edge")[1] == 0
     assert "No older build is verified: " in caplog.text
 
@@ -227,11 +230,11 @@ def application():
 def test_the_middleware_is_an_origin_with_which_all_is_well(tmp_path):
     middleware = ["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"]
     with application() as server:
-        given = {"cdn_domain": f"http://127.0.0.1:{server.server_port}"}
+        storage_options = {"cdn_domain": f"http://127.0.0.1:{server.server_port}"}
         with site(
-            tmp_path, FILES, options=given, BUILD_VERSION="b1", MIDDLEWARE=middleware
+            tmp_path, FILES, options=storage_options, BUILD_VERSION="b1", MIDDLEWARE=middleware
         ) as shop:
             shop.collect()
             server.set_app(get_wsgi_application())
-            said, code = verify("--edge")
-    assert (said, code) == (said, 0)
+            output, code = verify("--edge")
+    assert (output, code) == (output, 0)

@@ -15,9 +15,9 @@ from versioned_storage.origin.record import NotPublished
 @pytest.fixture
 def published(shop):
     """The site of a machine that made and published b1."""
-    with shop("b1") as one:
-        one.collect()
-        yield one
+    with shop("b1") as fault:
+        fault.collect()
+        yield fault
 
 
 def delete(bucket, *names):
@@ -28,7 +28,7 @@ def delete(bucket, *names):
 def test_a_build_that_is_well_is_one_line_and_what_that_is_worth_another(published, bucket):
     answer = staticbuilds("verify")
     assert answer.code == 0
-    first, note = answer.said.splitlines()
+    first, note = answer.output.splitlines()
     assert re.fullmatch(
         rf"Build b1 at s3://{bucket.name}/static/b1/: 14 objects \(\d\.\d kB\) checked, "
         r"all correct, 16 requests, \d\.\d s",
@@ -41,7 +41,7 @@ def test_a_build_that_is_well_is_one_line_and_what_that_is_worth_another(publish
 
 def test_deep_reads_each_object(published):
     answer = staticbuilds("verify", "--deep")
-    assert " downloaded and checked, all correct, " in answer.said
+    assert " downloaded and checked, all correct, " in answer.output
 
 
 def test_what_is_wrong_is_told_with_what_mends_it_and_the_exit_code_is_1(published, bucket):
@@ -49,7 +49,7 @@ def test_what_is_wrong_is_told_with_what_mends_it_and_the_exit_code_is_1(publish
     answer = staticbuilds("verify")
     assert answer.code == 1
     url = f"s3://{bucket.name}/static/b1/img/logo.png"
-    lines = answer.said.splitlines()
+    lines = answer.output.splitlines()
     assert lines[0] == f"{url}: object is missing, expected 80 bytes"
     assert ", 1 wrong, " in lines[1]
     assert "python manage.py staticbuilds verify b1 --repair" in lines[2]
@@ -64,7 +64,7 @@ def test_json_has_everything(published, bucket):
     below = f"s3://{bucket.name}/static/b1/"
     assert (data["ok"], data["build"], data["place"]) == (False, "b1", below)
     assert (data["objects"], data["deep"], data["unchecked"]) == (14, False, 11)
-    assert [one["found"] for one in data["faults"]] == ["missing"] * 3
+    assert [fault["found"] for fault in data["faults"]] == ["missing"] * 3
     assert data["foreign"] == [{"url": f"{below}notes.txt", "bytes": 7}]
     assert data["repairs"] == []
 
@@ -72,16 +72,18 @@ def test_json_has_everything(published, bucket):
 def test_more_than_ten_are_counted(published, bucket):
     delete(bucket, *(key.partition("/b1/")[2] for key in bucket.listed() if "/b1/" in key))
     answer = staticbuilds("verify")
-    assert answer.said.count(": object is missing") == 10
-    assert "\nand 4 more objects; --json has them all\n" in answer.said
+    assert answer.output.count(": object is missing") == 10
+    assert "\nand 4 more objects; --json has them all\n" in answer.output
 
 
 def test_what_is_not_of_the_build_is_a_note(published, bucket):
     bucket.put("static/b1/notes.txt", b"by hand")
     answer = staticbuilds("verify")
     assert answer.code == 0
-    assert "The prefix of the build holds 1 object (7 B) that does not belong to it" in answer.said
-    assert f"s3://{bucket.name}/static/b1/notes.txt" in answer.said
+    assert (
+        "The prefix of the build holds 1 object (7 B) that does not belong to it" in answer.output
+    )
+    assert f"s3://{bucket.name}/static/b1/notes.txt" in answer.output
 
 
 def test_repair_puts_back_what_is_wrong(published, bucket):
@@ -90,8 +92,8 @@ def test_repair_puts_back_what_is_wrong(published, bucket):
     answer = staticbuilds("verify", "--repair")
     assert answer.code == 0
     url = f"s3://{bucket.name}/static/b1/img/logo.png"
-    assert answer.said.startswith(f"{url} was put back from the build directory\nBuild b1 at ")
-    assert ", all correct, " in answer.said
+    assert answer.output.startswith(f"{url} was put back from the build directory\nBuild b1 at ")
+    assert ", all correct, " in answer.output
     assert bucket.listed() == before
 
 
@@ -110,13 +112,13 @@ def test_a_machine_without_the_build_repairs_what_s3_itself_has(published, shop,
     with shop("b1", machine="another"):
         answer = staticbuilds("verify", "--repair")
     assert answer.code == 1
-    assert "cannot be repaired here: there is no " in answer.said
-    assert "--repair'" not in answer.said
+    assert "cannot be repaired here: there is no " in answer.output
+    assert "--repair'" not in answer.output
 
 
 def test_another_build_can_be_named(published, shop):
     with shop("b2"):
-        assert staticbuilds("verify", "b1").said.startswith("Build b1 at ")
+        assert staticbuilds("verify", "b1").output.startswith("Build b1 at ")
 
 
 def test_a_build_that_is_not_published_is_an_error(shop):
@@ -141,4 +143,4 @@ def test_without_an_origin_it_has_to_be_said_what_to_verify(tmp_path):
 
 
 def test_json_is_json_when_all_is_well_too(published):
-    assert json.loads(staticbuilds("verify", "--json").said)["ok"] is True
+    assert json.loads(staticbuilds("verify", "--json").output)["ok"] is True

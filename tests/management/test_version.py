@@ -25,20 +25,20 @@ def version(tmp_path, files=FILES, *arguments, **settings):
     """The version of a site that has these files and no others."""
     shutil.rmtree(tmp_path / "sources", ignore_errors=True)
     with site(tmp_path, files, **settings):
-        return staticbuilds("version", *arguments).said
+        return staticbuilds("version", *arguments).output
 
 
 def test_it_prints_a_build_version_and_nothing_else(tmp_path, capfd):
-    said = version(tmp_path)
-    assert re.fullmatch(r"[0-9a-f]{12}\n", said)
+    output = version(tmp_path)
+    assert re.fullmatch(r"[0-9a-f]{12}\n", output)
     assert capfd.readouterr() == ("", "")
 
 
 def test_json_has_the_number_of_files_too(tmp_path):
     with site(tmp_path, FILES):
-        said = staticbuilds("version").said
+        output = staticbuilds("version").output
         assert staticbuilds("version", "--json").data == {
-            "build_version": said.strip(),
+            "build_version": output.strip(),
             "files": 3,
         }
 
@@ -46,10 +46,10 @@ def test_json_has_the_number_of_files_too(tmp_path):
 def test_it_needs_no_build_version_and_asks_nobody(tmp_path):
     nobody = {"bucket_name": "b", "endpoint_url": "http://127.0.0.1:1"}
     options = {"cdn_domain": "cdn.example.com", "origin": nobody}
-    said = version(tmp_path, options=options)
-    assert len(said) == 13
-    with_one = version(tmp_path, options=options, BUILD_VERSION=said.strip())
-    assert with_one == said
+    output = version(tmp_path, options=options)
+    assert len(output) == 13
+    with_one = version(tmp_path, options=options, BUILD_VERSION=output.strip())
+    assert with_one == output
 
 
 def test_the_same_files_elsewhere_written_in_another_order_at_another_time_have_the_same(tmp_path):
@@ -60,7 +60,7 @@ def test_the_same_files_elsewhere_written_in_another_order_at_another_time_have_
     for path in (other / "sources").rglob("*"):
         os.utime(path, (1, 1))
     with site(other):
-        assert staticbuilds("version").said == here
+        assert staticbuilds("version").output == here
 
 
 @pytest.mark.parametrize(
@@ -217,8 +217,8 @@ def test_files_are_read_in_pieces(tmp_path):
 
 def test_collecting_under_it_gives_a_build_of_that_name(tmp_path):
     with site(tmp_path, FILES):
-        named = staticbuilds("version").said.strip()
+        named = staticbuilds("version").output.strip()
     with site(tmp_path, FILES, BUILD_VERSION=named) as shop:
         shop.collect()
         assert (shop.root / named / "staticfiles.json").is_file()
-        assert staticbuilds("version").said.strip() == named
+        assert staticbuilds("version").output.strip() == named

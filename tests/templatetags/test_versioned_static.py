@@ -22,9 +22,9 @@ OPTIONS = {"cdn_domain": "d111.cloudfront.net"}
 
 @pytest.fixture
 def shop(tmp_path):
-    with site(tmp_path, FILES, options=OPTIONS, BUILD_VERSION="b1") as one:
-        one.collect()
-        yield one
+    with site(tmp_path, FILES, options=OPTIONS, BUILD_VERSION="b1") as project:
+        project.collect()
+        yield project
 
 
 def render(source, **context):
@@ -161,9 +161,9 @@ def test_another_storage_has_no_integrity(tmp_path):
 
 
 def test_the_neutral_layout_has_integrity_too(tmp_path):
-    with site(tmp_path, FILES) as one:
-        one.collect()
-        assert integrity(one, "js/app.js") in render("{% script 'js/app.js' %}")
+    with site(tmp_path, FILES) as project:
+        project.collect()
+        assert integrity(project, "js/app.js") in render("{% script 'js/app.js' %}")
 
 
 def test_an_unknown_file_is_the_error_that_static_gives(shop):

@@ -43,12 +43,12 @@ class Invalidated:
     distribution: str
     invalidation: str
     paths: tuple[str, ...]
-    done: bool
+    is_done: bool
 
     ok = True
 
     def text(self) -> str:
-        state = "done" if self.done else "in progress"
+        state = "done" if self.is_done else "in progress"
         paths = count_text(len(self.paths), "path")
         return f"{paths} of {self.distribution}: {self.invalidation}, {state}"
 
@@ -57,7 +57,7 @@ class Invalidated:
             "distribution": self.distribution,
             "invalidations": [self.invalidation],
             "paths": list(self.paths),
-            "done": self.done,
+            "done": self.is_done,
         }
 
 
@@ -84,7 +84,7 @@ def run(site: Site, options: Mapping[str, Any]) -> Invalidated:
         distribution = find_distribution(client, host)
     wait = options["wait"]
     invalidation = cloudfront.invalidate(client, distribution, paths, wait=wait)
-    return Invalidated(distribution, invalidation, paths, done=wait is not None)
+    return Invalidated(distribution, invalidation, paths, is_done=wait is not None)
 
 
 def cloudfront_of(site: Site) -> CloudFrontClient:
