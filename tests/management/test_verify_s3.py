@@ -35,8 +35,8 @@ def test_a_build_that_is_well_is_one_line_and_what_that_is_worth_another(publish
         first,
     )
     # Moto keeps no checksum of what is put.
-    assert note.startswith("  Of 14 objects S3 keeps no checksum of its own")
-    assert note.endswith(": --deep reads them")
+    assert note.startswith("  S3 has no checksum of 14 objects, ")
+    assert "--deep" in note
 
 
 def test_deep_reads_each_object(published):
@@ -51,7 +51,7 @@ def test_what_is_wrong_is_told_with_what_mends_it_and_the_exit_code_is_1(publish
     url = f"s3://{bucket.name}/static/b1/img/logo.png"
     lines = answer.output.splitlines()
     assert lines[0] == f"{url}: object is missing, expected 80 bytes"
-    assert ", 1 wrong, " in lines[1]
+    assert ", 1 faulty, " in lines[1]
     assert "python manage.py staticbuilds verify b1 --repair" in lines[2]
 
 
@@ -92,7 +92,7 @@ def test_repair_puts_back_what_is_wrong(published, bucket):
     answer = staticbuilds("verify", "--repair")
     assert answer.code == 0
     url = f"s3://{bucket.name}/static/b1/img/logo.png"
-    assert answer.output.startswith(f"{url} was put back from the build directory\nBuild b1 at ")
+    assert answer.output.startswith(f"{url} was restored from the build directory\nBuild b1 at ")
     assert ", all correct, " in answer.output
     assert bucket.listed() == before
 
@@ -112,7 +112,7 @@ def test_a_machine_without_the_build_repairs_what_s3_itself_has(published, shop,
     with shop("b1", machine="another"):
         answer = staticbuilds("verify", "--repair")
     assert answer.code == 1
-    assert "cannot be repaired here: there is no " in answer.output
+    assert "cannot be repaired here: " in answer.output
     assert "--repair'" not in answer.output
 
 
