@@ -88,12 +88,15 @@ class StillInProgress(VersionedStorageError):
         )
 
 
-def connect(session: boto3.Session) -> CloudFrontClient:
-    """Return a client. Raises `CloudFrontError`."""
+def connect(session: boto3.Session | None = None) -> CloudFrontClient:
+    """Return a client with the credentials of ``session``, by default those of the machine.
+
+    Raises `CloudFrontError`.
+    """
     # CloudFront has one endpoint for all regions.
     config = Config(region_name="us-east-1", retries={"mode": "standard", "total_max_attempts": 5})
     with _errors("Connecting to CloudFront"):
-        return session.client("cloudfront", config=config)
+        return (session or boto3.Session()).client("cloudfront", config=config)
 
 
 def invalidate(

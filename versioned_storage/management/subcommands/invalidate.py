@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
-
 from ...edge import cloudfront
 from ...edge.cloudfront import encoded, find_distribution
 from ...errors import ConfigurationError
@@ -90,6 +88,6 @@ def run(site: Site, options: Mapping[str, Any]) -> Invalidated:
 def cloudfront_of(site: Site) -> CloudFrontClient:
     """Return a client with the credentials of the origin option, or with those of the machine."""
     if site.options.origin is None:
-        return cloudfront.connect(boto3.Session())
+        return cloudfront.connect()
     connection = Connection(site.options.origin, connections=1, timeout=None)
     return cloudfront.connect(connection.session)
