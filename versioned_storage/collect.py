@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.contrib.staticfiles.utils import matches_patterns
 from django.core.files.storage import Storage
 
 from .build.assemble import Built, Recipe, assemble
-from .build.compression import encode_file
 from .build.directory import BuildDirectory, Digest
 from .build.fingerprint import Fingerprinted, Fingerprinter
 from .build.lock import lock, unlock
@@ -241,9 +239,8 @@ class Collector:
         storage = self._storage
         manifest = storage.manifest
         assert manifest is not None  # it was saved a moment ago
-        ensure_file = partial(encode_file, storage.build_directory())
         try:
-            published = publisher.publish(manifest, Path(storage.location), preflight, ensure_file)
+            published = publisher.publish(manifest, storage.build_directory(), preflight)
         except OtherContent:
             # The files here are not those of the build that pages get: without their manifest no
             # process takes them for it.

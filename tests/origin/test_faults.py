@@ -12,6 +12,7 @@ import pytest
 
 from tests.builds import FILES, PREFIX, collected, site_origin, state
 from tests.faults import FAULTS, Fault, Plan, faulty, impatient
+from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.pruning import Pruner
@@ -50,7 +51,7 @@ def no_backoff(monkeypatch):
 
 
 def publish(origin, built):
-    Publisher(origin).publish(built.manifest, built.directory)
+    Publisher(origin).publish(built.manifest, BuildDirectory(built.directory))
 
 
 def succeeds(origin, built):

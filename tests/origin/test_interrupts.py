@@ -16,6 +16,7 @@ import pytest
 
 from tests.builds import collected, site_origin, state
 from tests.s3 import front
+from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.origin.interrupts import Interrupted, interruptible
 from versioned_storage.origin.publisher import Publisher
 
@@ -138,7 +139,9 @@ def test_a_signal_ends_a_publish_whose_uploads_get_no_answer(moto_bucket, built,
     ) in said
     # The lease is left, and the next run continues.
     assert state(moto_bucket, "b1") == "publishing"
-    Publisher(site_origin(moto_bucket.options())).publish(built.manifest, built.directory)
+    Publisher(site_origin(moto_bucket.options())).publish(
+        built.manifest, BuildDirectory(built.directory)
+    )
     assert state(moto_bucket, "b1") == "published"
 
 

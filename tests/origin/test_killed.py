@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 from itertools import count
-from pathlib import Path
 from random import Random
 from threading import Event
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.builds import collected, site_origin, state
 from tests.s3 import HANGS_UP, front
+from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Manifest
 from versioned_storage.origin.plan import Action
 from versioned_storage.origin.publisher import Publisher
@@ -33,7 +33,7 @@ def built(tmp_path_factory):
 def publish(given, manifest, directory):
     """What the process does."""
     origin = site_origin(given, connections=3)
-    return Publisher(origin).publish(Manifest.from_json(manifest), Path(directory))
+    return Publisher(origin).publish(Manifest.from_json(manifest), BuildDirectory(directory))
 
 
 class Killer:

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import record
 from versioned_storage.origin.pruning import PrunedBuild, Pruner
@@ -143,7 +144,7 @@ def built(directory, objects, build="b1", body=b"png", changed=()):
 
 
 def publish(origin, manifest, directory):
-    return Publisher(origin).publish(manifest, directory)
+    return Publisher(origin).publish(manifest, BuildDirectory(directory))
 
 
 def seed(origin, objects, builds=BUILDS):
@@ -254,7 +255,9 @@ def publishing(tmp_path):
         directory = tmp_path / f"{objects} of {len(body)}"
         directory.mkdir()
         manifest = built(directory, objects, body=body)
-        return transient(lambda: Publisher(Origin(), base=False).publish(manifest, directory))
+        return transient(
+            lambda: Publisher(Origin(), base=False).publish(manifest, BuildDirectory(directory))
+        )
 
     # What is imported and learnt once is not of the builds.
     needed(2)

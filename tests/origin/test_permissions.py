@@ -13,6 +13,7 @@ import pytest
 from tests.builds import PREFIX, collected, site_origin, state
 from tests.radosgw import arn
 from tests.s3 import ACCESS_KEY, Bucket
+from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.origin import record
 from versioned_storage.origin.body import Body
 from versioned_storage.origin.diagnosis import Doctor, Level
@@ -119,7 +120,7 @@ def next_(tmp_path_factory):
 
 
 def publish(origin, built):
-    return Publisher(origin).publish(built.manifest, built.directory)
+    return Publisher(origin).publish(built.manifest, BuildDirectory(built.directory))
 
 
 def prune(origin):
@@ -205,7 +206,7 @@ def test_a_publisher_verifies_and_repairs(bucket, user, built):
     verifier = Verifier(origin, deep=True)
     found = verifier.verify("b1")
     assert [one.path for one in found.faulty] == [max(built.keys())]
-    assert Repairer(verifier, built.directory).repair(found).ok
+    assert Repairer(verifier, BuildDirectory(built.directory)).repair(found).ok
     assert built.wrong(bucket) == []
 
 

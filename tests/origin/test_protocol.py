@@ -23,6 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.origin import lease, publisher, record, transfer
@@ -349,7 +350,7 @@ def machines(tmp_path, monkeypatch):
 
 def publishes(machines, *which, base=True):
     manifest, root = machines[which]
-    return lambda origin: Publisher(origin, base).publish(manifest, root)
+    return lambda origin: Publisher(origin, base).publish(manifest, BuildDirectory(root))
 
 
 def prunes(origin):

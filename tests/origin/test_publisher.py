@@ -11,6 +11,7 @@ import pytest
 
 from tests.builds import site_origin
 from tests.s3 import HANGS_UP, SECRET_KEY, front, nobody, options, refusal
+from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import record
 from versioned_storage.origin.lease import BuildIsPublished, LeaseLost, abandon
@@ -48,7 +49,7 @@ def directory(tmp_path):
         path = tmp_path / "b1" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    return tmp_path / "b1"
+    return BuildDirectory(tmp_path / "b1")
 
 
 def asset(name, hashed_name, content_type, **encodings):
@@ -354,7 +355,7 @@ def many(directory, number):
     assets = []
     for index in range(number):
         name = f"{index:03}.0123456789ab.png"
-        (directory / name).write_bytes(b"png")
+        (directory.root / name).write_bytes(b"png")
         assets.append(Asset(f"{index:03}.png", name, "b1", 3, "sha384-x", PNG))
     return Manifest(
         paths={one.name: one.hashed_name for one in assets},
@@ -391,7 +392,7 @@ def test_of_many_failures_ten_are_listed():
 
 
 def test_a_file_that_is_gone_from_the_build_leaves_no_record(bucket, directory):
-    (directory / "img/logo.ba9876543210.png").unlink()
+    (directory.root / "img/logo.ba9876543210.png").unlink()
     with pytest.raises(PublishFailed, match=r"No such file or directory: .*logo\.ba98"):
         publisher(bucket.options()).publish(manifest(), directory)
     assert state(bucket) == "publishing"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.builds import site_origin
 from tests.s3 import front, options, refusal
+from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import lease, record
 from versioned_storage.origin.problems import OriginError
@@ -225,7 +226,7 @@ def test_a_record_of_a_later_format_is_never_rewritten(bucket, tmp_path):
     origin = site_origin(bucket.options())
     pruner = Pruner(origin)
     for work in (
-        lambda: Publisher(origin).publish(manifest(), tmp_path),
+        lambda: Publisher(origin).publish(manifest(), BuildDirectory(tmp_path)),
         lambda: lease.abandon(origin, "b1"),
         lambda: list(pruner.execute(pruner.plan(keep=1, older_than=timedelta(0)))),
     ):

@@ -1,11 +1,9 @@
 from dataclasses import replace
-from functools import partial
 
 import pytest
 
 from tests.builds import PREFIX, collected, site_origin
 from tests.s3 import front
-from versioned_storage.build.compression import encode_file
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.origin import record
 from versioned_storage.origin.pruning import PruneCandidate, PrunePlan, Pruner
@@ -23,7 +21,7 @@ def origin(bucket):
 def built(tmp_path, origin):
     """A build that is published and whole, and on this machine."""
     with collected(tmp_path) as made:
-        Publisher(origin).publish(made.manifest, made.directory)
+        Publisher(origin).publish(made.manifest, BuildDirectory(made.directory))
         yield made
 
 
@@ -32,9 +30,10 @@ def hashed_name(built):
     return built.manifest.paths["css/app.css"]
 
 
-def repaired(origin, directory=None, provide=None, *, deep=False, connections=4):
+def repaired(origin, directory=None, *, deep=False):
     verifier = Verifier(origin, deep)
-    return Repairer(verifier, directory, provide).repair(verifier.verify("b1"))
+    build_directory = BuildDirectory(directory) if directory is not None else None
+    return Repairer(verifier, build_directory).repair(verifier.verify("b1"))
 
 
 def delete(bucket, *names):
@@ -160,8 +159,7 @@ def test_an_encoding_that_this_machine_lacks_is_made(built, bucket, origin, hash
     encoded = built.directory / f"{hashed_name}.br"
     encoded.unlink()
     delete(bucket, "css/app.css.br", f"{hashed_name}.br")
-    provide = partial(encode_file, BuildDirectory(built.directory))
-    assert repaired(origin, built.directory, provide).ok
+    assert repaired(origin, built.directory).ok
     assert encoded.exists()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.builds import PREFIX, collected, site_origin
 from tests.s3 import Answer, Bucket, front, refusal
+from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.origin import record, verification
 from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.pruning import PruneCandidate, PrunePlan, Pruner
@@ -25,7 +26,7 @@ def origin(bucket):
 def built(tmp_path, origin):
     """A build that is published and whole."""
     with collected(tmp_path) as made:
-        Publisher(origin).publish(made.manifest, made.directory)
+        Publisher(origin).publish(made.manifest, BuildDirectory(made.directory))
         yield made
 
 
@@ -105,7 +106,7 @@ def test_the_checksum_that_s3_computed_is_believed_and_not_what_was_said(tmp_pat
     """Who replaces an object can say the sha256 of the old one, and S3 keeps its own."""
     with Bucket.at(moto_server) as bucket, collected(tmp_path) as made:
         origin = site_origin(bucket.options())
-        Publisher(origin).publish(made.manifest, made.directory)
+        Publisher(origin).publish(made.manifest, BuildDirectory(made.directory))
         body = body_of(bucket, "css/app.css")
         metadata = {"sha256": hashlib.sha256(body).hexdigest()}
         checked = {"Metadata": metadata, "ChecksumAlgorithm": "SHA256"}
@@ -217,7 +218,7 @@ def test_what_s3_keeps_no_checksum_of_is_counted(built, bucket, origin):
 def test_the_objects_of_a_location_are_below_it(tmp_path, bucket):
     origin = site_origin(bucket.options(location="shop"))
     with collected(tmp_path) as made:
-        Publisher(origin).publish(made.manifest, made.directory)
+        Publisher(origin).publish(made.manifest, BuildDirectory(made.directory))
     found = verified(origin)
     assert found.ok
     assert found.place == f"s3://{bucket.name}/shop/static/b1/"

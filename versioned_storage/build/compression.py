@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
 from ..constants import ENCODINGS, Encoding
@@ -96,10 +97,15 @@ def encode(directory: BuildDirectory, name: str, encoding: Encoding) -> None:
         )
 
 
-def encode_file(directory: BuildDirectory, file: BuildFile) -> None:
-    """Make a file of the build that is an encoding; identity is the build's own to have."""
-    if file.variant.encoding is not None:
+def ensure(directory: BuildDirectory, file: BuildFile) -> Path:
+    """Return the path of a file of the build, after encoding it if an encoding is missing.
+
+    Encodings that the base build has on S3 are not made when a build is.
+    """
+    path = directory.path(file.source)
+    if file.variant.encoding is not None and not path.exists():
         encode(directory, file.asset.hashed_name, ENCODINGS[file.variant.encoding])
+    return path
 
 
 def available_cores() -> int:

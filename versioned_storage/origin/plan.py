@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..build.directory import BuildDirectory
 from ..build.manifest import BuildFile, Manifest
 from ..constants import CACHE_CONTROL
 from ..text import bytes_text, count_text
@@ -55,8 +56,7 @@ class CopySource:
 class Step:
     """One object of the build. ``path`` is below the origin's location, ``size`` in bytes.
 
-    ``local`` is the file with its bytes, which may be missing on this machine. ``stored`` is the
-    object that S3 has at the path, right or wrong.
+    ``stored`` is the object that S3 has at the path, right or wrong.
     """
 
     action: Action
@@ -64,7 +64,6 @@ class Step:
     path: str
     size: int
     file: BuildFile
-    local: Path
     source: CopySource | None = None
     stored: Found | None = None
 
@@ -160,7 +159,7 @@ def copy_sources(
 
 def plan(
     manifest: Manifest,
-    directory: Path,
+    directory: BuildDirectory,
     prefix: str,
     *,
     stored: Mapping[str, Found],
@@ -176,7 +175,7 @@ def plan(
     originals: list[BuildFile] = []
     for file in manifest.files():
         if file.path == file.hashed_path:
-            local = directory / file.source
+            local = directory.path(file.source)
             object_ = stored.get(prefix + file.path)
             source = sources.get((file.asset.integrity, file.variant.encoding))
             hashed[file.path] = _hashed(file, prefix, local, object_, source, manifest)
@@ -219,7 +218,7 @@ def _hashed(
     source: CopySource | None,
     manifest: Manifest,
 ) -> Step:
-    step = partial(Step, path=prefix + file.path, file=file, local=local, stored=stored)
+    step = partial(Step, path=prefix + file.path, file=file, stored=stored)
     if stored is not None:
         sha256 = Body.of(local).sha256 if local.is_file() else None
         if matches(stored, file, sha256, manifest):
@@ -236,7 +235,6 @@ def _original(file: BuildFile, prefix: str, hashed: Step, stored: Found | None) 
         path=prefix + file.path,
         size=hashed.size,
         file=file,
-        local=hashed.local,
         stored=stored,
     )
     if hashed.action is Action.UPLOAD:

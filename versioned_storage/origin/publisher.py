@@ -8,9 +8,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from threading import Event
 
+from ..build.directory import BuildDirectory
 from ..build.manifest import Manifest
 from ..constants import IDENTITY
 from ..errors import OtherContent, VersionedStorageError
@@ -23,7 +23,7 @@ from .problems import OriginError
 from .record import StoredRecord, UnreadableRecord
 from .s3 import Found, Listed, S3Origin
 from .threads import in_background, map_in_threads
-from .transfer import EnsureFile, PublishedMeanwhile, Transfer, TransferredObject
+from .transfer import PublishedMeanwhile, Transfer, TransferredObject
 
 
 class BaseNotPublished(VersionedStorageError):
@@ -132,7 +132,7 @@ class Publisher:
         return interruptible(lambda _: self._preflight(build))
 
     def plan(
-        self, manifest: Manifest, directory: Path, preflight: Preflight | None = None
+        self, manifest: Manifest, directory: BuildDirectory, preflight: Preflight | None = None
     ) -> PublishPlan:
         """Return what `publish` would do; nothing is written. Raises what `publish` would raise."""
         preflight = preflight or self.preflight(str(manifest.build))
@@ -142,9 +142,8 @@ class Publisher:
     def publish(
         self,
         manifest: Manifest,
-        directory: Path,
+        directory: BuildDirectory,
         preflight: Preflight | None = None,
-        ensure_file: EnsureFile | None = None,
         before: Callable[[], None] | None = None,
     ) -> Published:
         """Bring the build in ``directory`` to S3; it is published when this returns.
@@ -157,9 +156,7 @@ class Publisher:
         build = str(manifest.build)
         preflight = preflight or self.preflight(build)
         try:
-            return interruptible(
-                partial(self._publish, manifest, directory, preflight, ensure_file, before)
-            )
+            return interruptible(partial(self._publish, manifest, directory, preflight, before))
         except Interrupted:
             logger.warning(
                 "The publish of build %s was interrupted. Run the same command again: it goes on "
@@ -183,9 +180,8 @@ class Publisher:
     def _publish(
         self,
         manifest: Manifest,
-        directory: Path,
+        directory: BuildDirectory,
         preflight: Preflight,
-        ensure_file: EnsureFile | None,
         before: Callable[[], None] | None,
         stop: Event,
     ) -> Published:
@@ -196,7 +192,7 @@ class Publisher:
         held = lease.acquire(self.origin, manifest, preflight.stored, base, before)
         if held is None:
             return Published(build, place)
-        transfer = Transfer(self.origin, manifest, held, ensure_file, stop)
+        transfer = Transfer(self.origin, manifest, directory, held, stop)
         try:
             planned = self._plan(manifest, directory, preflight)
             transferred = list(transfer.run(planned))
@@ -216,7 +212,9 @@ class Publisher:
             seconds=time.monotonic() - started,
         )
 
-    def _plan(self, manifest: Manifest, directory: Path, preflight: Preflight) -> PublishPlan:
+    def _plan(
+        self, manifest: Manifest, directory: BuildDirectory, preflight: Preflight
+    ) -> PublishPlan:
         build = str(manifest.build)
         stored = self._stored(build)
         base = preflight.base

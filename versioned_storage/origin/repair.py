@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from ..build.compression import ensure
+from ..build.directory import BuildDirectory
 from ..build.manifest import BuildFile, Manifest
 from ..errors import VersionedStorageError
 from ..progress import track
@@ -16,7 +18,6 @@ from .plan import headers, metadata
 from .record import NotPublished
 from .s3 import LARGEST_COPY, Found
 from .threads import map_in_threads
-from .transfer import EnsureFile
 from .verification import FaultyObject, Repair, Verification, Verifier
 
 _CHANGED = "was written by another process meanwhile: run the same command again"
@@ -39,14 +40,12 @@ class PrunedMeanwhile(VersionedStorageError):
 class Repairer:
     """Repairs the faulty objects of a verification.
 
-    ``directory`` is the build directory, None where STATIC_ROOT is not set; ``ensure_file`` makes
-    an encoding that it lacks. Only bytes with the recorded sha256 are stored: a published build
-    never changes, not even in its encodings.
+    ``directory`` is the build directory, None where STATIC_ROOT is not set. Only bytes with the
+    recorded sha256 are stored: a published build never changes, not even in its encodings.
     """
 
     verifier: Verifier
-    directory: Path | None = None
-    ensure_file: EnsureFile | None = None
+    directory: BuildDirectory | None = None
 
     def repair(self, verification: Verification) -> Verification:
         """Repair what can be repaired, verify it again, and return both results.
@@ -111,11 +110,10 @@ class Repairer:
         """Return the file on this machine that has the bytes, if there is one or can be."""
         if self.directory is None:
             return None
-        local = self.directory / file.source
-        identity = self.directory / file.asset.hashed_name
-        if not local.is_file() and identity.is_file() and self.ensure_file is not None:
-            self.ensure_file(file)
-        return local if local.is_file() else None
+        for name in (file.source, file.asset.hashed_name):
+            if self.directory.path(name).is_file():
+                return ensure(self.directory, file)
+        return None
 
     def _same_bytes(self, faulty: FaultyObject) -> Iterator[tuple[str, Found]]:
         """Yield the correct object under the asset's other name, which has the same bytes."""
@@ -148,7 +146,7 @@ class Repairer:
     def _why_not(self, file: BuildFile) -> str:
         if self.directory is None:
             return "cannot be repaired here: STATIC_ROOT is not set, so there is no build directory"
-        name = self.directory / file.source
+        name = self.directory.path(file.source)
         if not name.is_file():
             return f"cannot be repaired here: {name} is missing. Repair where the build was made"
         return (

@@ -8,7 +8,9 @@ from functools import partial
 from queue import SimpleQueue
 from threading import Event, Thread
 
-from ..build.manifest import BuildFile, Manifest
+from ..build.compression import ensure
+from ..build.directory import BuildDirectory
+from ..build.manifest import Manifest
 from ..errors import VersionedStorageError
 from ..progress import track
 from ..text import lines_text
@@ -22,9 +24,6 @@ _ATTEMPTS = 5
 # Seconds between two looks at the threads and the lease. A thread that is woken for each object
 # would compete with them for the GIL.
 _LOOK = 0.05
-
-#: Makes a file of the build that this machine lacks because the base build has it.
-EnsureFile = Callable[[BuildFile], None]
 
 
 class PublishFailed(VersionedStorageError):
@@ -100,8 +99,8 @@ class Transfer:
 
     origin: S3Origin
     manifest: Manifest
+    directory: BuildDirectory
     lease: Lease
-    ensure_file: EnsureFile | None = None
     stop: Event = field(default_factory=Event)
     damaged: list[str] = field(default_factory=list)
     _hashed: dict[str, TransferredObject] = field(default_factory=dict)
@@ -234,7 +233,7 @@ class Transfer:
                 return _skipped(step, stored)
             if hashed.action is Action.UPLOAD:
                 # S3 checks the sha256, so a file that has changed since is refused.
-                body = Body.of(step.local, hashed.sha256)
+                body = Body.of(self.directory.path(step.file.source), hashed.sha256)
                 etag = self._put(step, body, stored)
             else:
                 copied = self._copy(step, hashed.step.path, hashed.etag, hashed.sha256, stored)
@@ -249,9 +248,7 @@ class Transfer:
         raise Contended(self.origin.url(step.path))
 
     def _upload(self, step: Step, replacing: Found | Copied | None) -> TransferredObject:
-        if self.ensure_file is not None and not step.local.exists():
-            self.ensure_file(step.file)
-        body = Body.of(step.local)
+        body = Body.of(ensure(self.directory, step.file))
         for _ in range(_ATTEMPTS):
             etag = self._put(step, body, replacing)
             if etag is not None:

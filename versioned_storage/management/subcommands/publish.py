@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ...build.compression import encode_file
 from ...build.damage import DamagedBuild, damages
 from ...build.directory import BuildDirectory
 from ...build.manifest import Manifest
@@ -177,11 +176,10 @@ def run(site: Site, options: Mapping[str, Any]) -> PublishResult | DryRun | Aban
             plan = PublishPlan(build, (), ())
         else:
             check()
-            plan = publisher.plan(manifest, directory.root, preflight)
+            plan = publisher.plan(manifest, directory, preflight)
         place = site.origin.url(f"{site.prefix}{build}/")
         return DryRun(plan, place, preflight.is_published, options["verbosity"] > 1)
-    ensure_file = partial(encode_file, directory)
-    published = publisher.publish(manifest, directory.root, preflight, ensure_file, check)
+    published = publisher.publish(manifest, directory, preflight, check)
     return PublishResult(published)
 
 

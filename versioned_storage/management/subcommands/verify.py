@@ -15,10 +15,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
-from ...build.compression import encode_file
 from ...edge.client import EdgeClient
 from ...edge.prober import EdgeReport, verify_edge
 from ...errors import ConfigurationError
@@ -108,7 +106,7 @@ def _verify_origin(site: Site, options: Mapping[str, Any]) -> Verification:
     if site.storage.root is None:
         return Repairer(verifier).repair(verification)
     directory = site.directory(build)
-    repairer = Repairer(verifier, directory.root, partial(encode_file, directory))
+    repairer = Repairer(verifier, directory)
     return repairer.repair(verification)
 
 
