@@ -43,8 +43,8 @@ def _prepare_to_serve() -> None:
     # The files of a storage with a base_url are not below STATIC_URL.
     if options.build_version is None or storage_options.get("base_url"):
         return
-    # Live servers of a test run serve the files at STATIC_URL as it is written.
-    if options.manifest_strict is True or not conf.is_test_run():
+    # Live servers of a test run serve files at STATIC_URL as it is written.
+    if not conf.is_test_run():
         static_url.point_at(options.build_version, options.cdn_domain)
 
 

@@ -43,12 +43,11 @@ class PreloadManifest:
     def __init__(self, get_response: Any) -> None:
         startup.note_request_handler()
         storage = configured_storage()
-        if storage is not None:
-            if conf.in_test_environment() and storage.gives_plain_urls:
-                # Nothing told `ready` that this process would run tests.
-                static_url.restore()
-            if storage.options.preloads:
-                preload(storage)
+        if conf.in_test_environment():
+            # Nothing may have told `ready` that this process would run tests.
+            static_url.restore()
+        if storage is not None and storage.options.preloads:
+            preload(storage)
         raise MiddlewareNotUsed
 
 

@@ -282,7 +282,7 @@ class Middleware:
 
 def middleware() -> tuple[Middleware, ...]:
     """Return MIDDLEWARE from the top, without entries that cannot be imported."""
-    found = []
+    entries = []
     for path in settings.MIDDLEWARE:
         try:
             entry = import_string(path)
@@ -291,8 +291,8 @@ def middleware() -> tuple[Middleware, ...]:
         # A middleware may be a function, which has no base classes.
         bases = entry.__mro__ if isinstance(entry, type) else ()
         names = frozenset(f"{base.__module__}.{base.__qualname__}" for base in bases)
-        found.append(Middleware(path, names))
-    return tuple(found)
+        entries.append(Middleware(path, names))
+    return tuple(entries)
 
 
 def above_ours() -> tuple[Sequence[Middleware], Middleware | None]:
