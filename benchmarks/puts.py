@@ -12,10 +12,7 @@ whether it was the bottleneck. A candidate whose library is not installed is lef
 from __future__ import annotations
 
 import argparse
-import asyncio
 import hashlib
-import hmac
-import http.client
 import json
 import os
 import random
@@ -31,7 +28,6 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import urlopen
@@ -135,175 +131,6 @@ def botocore_signer_and_session(url, ca, files, threads):
     in_threads(put, files, threads)
 
 
-def urllib3_pool(url, ca, threads):
-    import urllib3
-
-    more = {"ca_certs": ca} if ca else {}
-    return urllib3.PoolManager(1, maxsize=threads, block=True, **more).connection_from_url(url)
-
-
-def botocore_signer_and_urllib3(url, ca, files, threads):
-    from botocore.credentials import Credentials
-
-    pool = urllib3_pool(url, ca, threads)
-    credentials = Credentials(ACCESS, SECRET).get_frozen_credentials()
-
-    def put(file):
-        request = botocore_request(url, file, file.read_bytes(), credentials)
-        answer = pool.urlopen(
-            "PUT", urlsplit(request.url).path, request.body, request.headers, retries=False
-        )
-        assert answer.status == 200
-
-    in_threads(put, files, threads)
-
-
-def own_signer_and_botocore_session(url, ca, files, threads):
-    from botocore.awsrequest import AWSPreparedRequest
-    from botocore.httpsession import URLLib3Session
-
-    session = URLLib3Session(
-        verify=ca or True,
-        max_pool_connections=threads,
-        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-    )
-    signer = Signer(urlsplit(url).netloc)
-
-    def put(file):
-        data = file.read_bytes()
-        path, headers = own_request(signer, file, data)
-        headers["Content-Length"] = str(len(data))
-        answer = session.send(AWSPreparedRequest("PUT", url + path, headers, data, False))
-        assert answer.status_code == 200
-
-    in_threads(put, files, threads)
-
-
-class Signer:
-    """AWS Signature Version 4 in as few steps as there can be."""
-
-    def __init__(self, host: str) -> None:
-        self.host = host
-        self.day, self.key = "", b""
-
-    def sign(self, path: str, headers: dict[str, str], sha256: str) -> dict[str, str]:
-        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        headers["x-amz-content-sha256"] = sha256
-        headers["x-amz-date"] = now
-        headers["Host"] = self.host
-        signed = sorted((name.lower(), value) for name, value in headers.items())
-        names = ";".join([name for name, _ in signed])
-        lines = "\n".join([f"{name}:{value}" for name, value in signed])
-        canonical = f"PUT\n{path}\n\n{lines}\n\n{names}\n{sha256}"
-        day = now[:8]
-        if day != self.day:
-            key = f"AWS4{SECRET}".encode()
-            for part in (day, REGION, "s3", "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
-            self.day, self.key = day, key
-        scope = f"{day}/{REGION}/s3/aws4_request"
-        digest = hashlib.sha256(canonical.encode()).hexdigest()
-        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}"
-        signature = hmac.digest(self.key, text.encode(), "sha256").hex()
-        headers["Authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={ACCESS}/{scope}, SignedHeaders={names}, "
-            f"Signature={signature}"
-        )
-        return headers
-
-
-def own_request(signer, file, data):
-    headers = lean_headers(data)
-    path = f"/{BUCKET}/{quote('static/b1/' + file.name, safe='/~')}"
-    return path, signer.sign(path, headers, headers["x-amz-meta-sha256"])
-
-
-def own_signer_and_urllib3(url, ca, files, threads):
-    pool = urllib3_pool(url, ca, threads)
-    signer = Signer(urlsplit(url).netloc)
-
-    def put(file):
-        data = file.read_bytes()
-        path, headers = own_request(signer, file, data)
-        answer = pool.urlopen("PUT", path, data, headers, retries=False)
-        assert answer.status == 200
-
-    in_threads(put, files, threads)
-
-
-def own_signer_and_http_client(url, ca, files, threads):
-    signer = Signer(urlsplit(url).netloc)
-    context = ssl.create_default_context(cafile=ca) if ca else None
-    local = threading.local()
-
-    def put(file):
-        if not hasattr(local, "connection"):
-            host = urlsplit(url).netloc
-            local.connection = (
-                http.client.HTTPSConnection(host, context=context)
-                if context
-                else http.client.HTTPConnection(host)
-            )
-        data = file.read_bytes()
-        path, headers = own_request(signer, file, data)
-        local.connection.request("PUT", path, data, headers)
-        answer = local.connection.getresponse()
-        answer.read()
-        assert answer.status == 200
-
-    in_threads(put, files, threads)
-
-
-def own_signer_and_aiohttp(url, ca, files, threads):
-    import aiohttp
-    from yarl import URL
-
-    signer = Signer(urlsplit(url).netloc)
-
-    async def main():
-        context = ssl.create_default_context(cafile=ca) if ca else True
-        connector = aiohttp.TCPConnector(limit=threads, ssl=context)
-        queue = iter(files)
-        async with aiohttp.ClientSession(connector=connector) as session:
-
-            async def work():
-                for file in queue:
-                    data = file.read_bytes()
-                    path, headers = own_request(signer, file, data)
-                    async with session.put(
-                        URL(url + path, encoded=True), data=data, headers=headers
-                    ) as answer:
-                        await answer.read()
-                        assert answer.status == 200
-
-            await asyncio.gather(*(work() for _ in range(threads)))
-
-    asyncio.run(main())
-
-
-def own_signer_and_httpx(url, ca, files, threads):
-    import httpx
-
-    signer = Signer(urlsplit(url).netloc)
-
-    async def main():
-        context = ssl.create_default_context(cafile=ca) if ca else True
-        limits = httpx.Limits(max_connections=threads, max_keepalive_connections=threads)
-        queue = iter(files)
-        async with httpx.AsyncClient(verify=context, limits=limits, trust_env=False) as session:
-
-            async def work():
-                for file in queue:
-                    data = file.read_bytes()
-                    path, headers = own_request(signer, file, data)
-                    answer = await session.put(url + path, content=data, headers=headers)
-                    assert answer.status_code == 200
-
-            await asyncio.gather(*(work() for _ in range(threads)))
-
-    asyncio.run(main())
-
-
 def awscrt_s3_client(url, ca, files, threads):
     from awscrt.auth import AwsCredentialsProvider
     from awscrt.http import HttpHeaders, HttpRequest
@@ -363,23 +190,36 @@ def awscrt_s3_client(url, ca, files, threads):
         future.result()
 
 
-def transport(url, ca, files, threads):
+def ours(url, ca, files, threads, engine="awscrt"):
+    import django.conf
+
+    django.conf.settings.configure()
+    from versioned_storage.origin import s3
     from versioned_storage.origin.body import Body
-    from versioned_storage.origin.transport import Transport
 
-    sending = Transport(client_of(url, ca, threads), BUCKET, threads)
+    if engine == "boto3":
+        s3.best_engine = lambda connection: s3.boto_engine(connection.client)
+    origin = s3.S3Origin(
+        {
+            "bucket_name": BUCKET,
+            "endpoint_url": url,
+            "region_name": REGION,
+            "access_key": ACCESS,
+            "secret_key": SECRET,
+            "addressing_style": "path",
+            "verify": ca,
+        },
+        connections=threads,
+    )
+    in_threads(
+        lambda file: origin.put_file(f"static/b1/{file.name}", Body.of(file), **HEADERS),
+        files,
+        threads,
+    )
 
-    def put(file):
-        body = Body.of(file)
-        parameters = {**HEADERS, "Metadata": {"sha256": body.sha256}}
-        key, known = f"static/b1/{file.name}", (body.size, body.sha256, parameters)
-        if body.data is not None:
-            sending.put(key, body.data, *known)
-            return
-        with file.open("rb") as stream:
-            sending.put(key, stream, *known)
 
-    in_threads(put, files, threads)
+def ours_by_boto3(url, ca, files, threads):
+    ours(url, ca, files, threads, engine="boto3")
 
 
 def s5cmd(url, ca, files, threads):
@@ -401,21 +241,12 @@ def s5cmd(url, ca, files, threads):
 
 #: name -> (what runs it, connections)
 CANDIDATES: dict[str, tuple[Callable[..., None], int]] = {
-    "boto3-32": (boto3_put, 32),
     "boto3-64": (boto3_put, 64),
-    "ours-64": (transport, 64),
-    "ours-128": (transport, 128),
+    "ours-64": (ours, 64),
+    "ours-128": (ours, 128),
+    "ours-without-awscrt-64": (ours_by_boto3, 64),
     "botocore-signer+its-session-64": (botocore_signer_and_session, 64),
     "botocore-signer+its-session-128": (botocore_signer_and_session, 128),
-    "botocore-signer+urllib3-64": (botocore_signer_and_urllib3, 64),
-    "own-signer+its-session-64": (own_signer_and_botocore_session, 64),
-    "own-signer+its-session-128": (own_signer_and_botocore_session, 128),
-    "own-signer+urllib3-128": (own_signer_and_urllib3, 128),
-    "own-signer+urllib3-64": (own_signer_and_urllib3, 64),
-    "own-signer+http.client-64": (own_signer_and_http_client, 64),
-    "own-signer+http.client-128": (own_signer_and_http_client, 128),
-    "own-signer+aiohttp-64": (own_signer_and_aiohttp, 64),
-    "own-signer+aiohttp-128": (own_signer_and_aiohttp, 128),
     "awscrt-s3-64": (awscrt_s3_client, 64),
     "awscrt-s3-128": (awscrt_s3_client, 128),
     "s5cmd-64": (s5cmd, 64),

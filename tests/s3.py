@@ -258,7 +258,10 @@ def front(
 def _behind(tls: SSLContext | None, server: ThreadingHTTPServer) -> str:
     """The URL of a server, which speaks TLS from now on where there is a context for it."""
     if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        # Each connection's own thread shakes hands, so that one that does not cannot block others.
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     return f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
 
 

@@ -1,12 +1,10 @@
 """Publishing through a network that fails: by the hundred with TEST_SEEDS, a few without."""
 
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from random import Random
-from types import SimpleNamespace
 
 import pytest
 
@@ -45,9 +43,7 @@ def next_(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch):
     """Between two attempts each client waits for up to seconds."""
-    monkeypatch.setattr("versioned_storage.origin.transport.FIRST_WAIT", 0.0)
-    no_wait = SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
-    monkeypatch.setattr("botocore.endpoint.time", no_wait)
+    monkeypatch.setattr("versioned_storage.origin.engine.FIRST_WAIT", 0.0)
 
 
 def publish(origin, built):

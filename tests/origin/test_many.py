@@ -29,7 +29,6 @@ from versioned_storage.origin.pruning import PrunedBuild, Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import Record, State
 from versioned_storage.origin.s3 import S3Origin
-from versioned_storage.origin.transport.answers import Answer
 
 #: Of one large build, and of all the small ones together.
 OBJECTS = int(os.environ.get("MANY_OBJECTS", "2500"))
@@ -45,7 +44,7 @@ def refused(status, code):
 
 @dataclass
 class Memory:
-    """The objects of a bucket, in the place of boto3's client and of the transport.
+    """The objects of a bucket, in the place of boto3's client and of the engine.
 
     It counts what is asked by the names of S3's operations. Of a body that is no record it keeps
     nothing, so that what is measured is not its own.
@@ -62,14 +61,13 @@ class Memory:
         etag, _, body = self.objects[Key]
         return {"ETag": etag, "Body": io.BytesIO(body[: record._HEAD] if Range else body)}
 
-    def get_paginator(self, _):
-        return self
-
-    def paginate(self, *, Bucket, Prefix):
+    def list_objects_v2(self, *, Bucket, Prefix, ContinuationToken="0"):
+        self.asked["ListObjectsV2"] += 1
         keys = sorted(key for key in self.objects if key.startswith(Prefix))
-        for begin in range(0, len(keys) or 1, 1000):
-            self.asked["ListObjectsV2"] += 1
-            yield {"Contents": [self._listed(key) for key in keys[begin : begin + 1000]]}
+        end = int(ContinuationToken) + 1000
+        contents = [self._listed(key) for key in keys[end - 1000 : end]]
+        more = {"IsTruncated": True, "NextContinuationToken": str(end)} if keys[end:] else {}
+        return {"Contents": contents, **more}
 
     def delete_objects(self, *, Bucket, Delete):
         self.asked["DeleteObjects"] += 1
@@ -78,19 +76,24 @@ class Memory:
             del self.objects[one["Key"]]
         return {}
 
-    def put(self, key, body, size, sha256, parameters, before_attempt):
-        self.asked["PutObject"] += 1
+    def send(self, operation, parameters):
+        """Be the engine of a PUT or a copy."""
+        self.asked[operation] += 1
+        key = parameters["Key"]
+        if operation == "CopyObject":
+            source = parameters["CopySource"].partition("/")[2]
+            etag_of_source, size, _ = self.objects[source]
+            assert etag_of_source == parameters["CopySourceIfMatch"]
+            return {"CopyObjectResult": {"ETag": self._kept(key, size, b"")}}
         etag = self.objects[key][0].strip('"') if key in self.objects else None
         if etag != parameters.get("IfMatch"):
             raise refused(412, "PreconditionFailed")
+        body = parameters["Body"]
         body = body if isinstance(body, bytes) else body.read()
-        return self._kept(key, len(body), body if key.startswith("builds/") else b"")
+        return {"ETag": self._kept(key, len(body), body if key.startswith("builds/") else b"")}
 
-    def copy(self, key, source, etag, parameters, before_attempt):
-        self.asked["CopyObject"] += 1
-        found, size, _ = self.objects[source]
-        assert found == etag
-        return Answer(self._kept(key, size, b""))
+    def put_object(self, **parameters):
+        return self.send("PutObject", parameters)
 
     def _kept(self, key, size, body):
         etag = f'"{next(self.etags)}"'
@@ -109,7 +112,8 @@ class Origin(S3Origin):
         super().__init__({"bucket_name": "bucket"}, prefix="static/", connections=8)
         self.memory = Memory()
 
-    client = transport = property(lambda self: self.memory)
+    client = property(lambda self: self.memory)
+    engine = property(lambda self: self.memory.send)
     _copies_take_conditions = False
 
     @contextmanager

@@ -323,7 +323,7 @@ def test_a_server_that_cannot_be_reached_is_said_to_be(tmp_path):
             put_file(origin, "a.css", tmp_path / "a.css")
     assert str(gone.value) == (
         "PutObject s3://bucket/a.css failed: EndpointConnectionError, Could not connect to the "
-        f'endpoint URL: "{url}/bucket/a.css". {UNREACHABLE}'
+        f'endpoint URL: "{url}/bucket/". {UNREACHABLE}'
     )
 
 

@@ -53,6 +53,7 @@ _NOT_LENT: Mapping[str, Any] = {
     "url_protocol": "https:",
     "use_threads": True,
 }
+_ONE_ATTEMPT: Any = {"mode": "standard", "total_max_attempts": 1}
 _KEYS = ("access_key", "secret_key", "security_token")
 
 
@@ -82,6 +83,7 @@ class _Storage(S3Storage):  # type: ignore[misc]  # django-storages ships no typ
 
     def __init__(self, **given: Any) -> None:
         self._given = given
+        self._session: Session | None = None
         known = {*self.get_default_settings(), "cloudfront_signer"}
         for name in sorted(given.keys() - known):
             raise UnknownOriginOption(name, known)
@@ -100,10 +102,13 @@ class _Storage(S3Storage):  # type: ignore[misc]  # django-storages ships no typ
         return defaults
 
     def _create_session(self) -> Session:
-        session: Session = super()._create_session()
-        parsers: Any = session._session.get_component("response_parser_factory")
-        parsers.set_parser_defaults(timestamp_parser=_timestamp)
-        return session
+        # One for all clients, so that a role is assumed once.
+        if self._session is None:
+            session: Session = super()._create_session()
+            parsers: Any = session._session.get_component("response_parser_factory")
+            parsers.set_parser_defaults(timestamp_parser=_timestamp)
+            self._session = session
+        return self._session
 
 
 class Connection:
@@ -134,9 +139,13 @@ class Connection:
         self.parameters: dict[str, Any] = dict(self._storage.object_parameters)
         if self._storage.default_acl:
             self.parameters.setdefault("ACL", self._storage.default_acl)
-        self._storage.client_config = _client_config(
-            self._storage.client_config, connections, timeout
-        )
+        #: True or a path of certificates to trust, False for none to check, None for the default.
+        self.verify: bool | str | None = self._storage.verify
+        config: Any = _client_config(self._storage.client_config, connections, timeout)
+        retries = config.retries or {}
+        #: How often a request is tried; boto3 itself tries each request once.
+        self.attempts: int = retries.get("total_max_attempts") or retries.get("max_attempts", 4) + 1
+        self._storage.client_config = config.merge(Config(retries=_ONE_ATTEMPT))
 
     @cached_property
     def client(self) -> S3Client:
@@ -155,6 +164,14 @@ class Connection:
         except BotoCoreError as error:
             raise UnusableOrigin(str(error)) from error
         return session
+
+    @property
+    def ca_bundle(self) -> str | None:
+        """The certificates to trust if the site or the environment names any."""
+        if isinstance(self.verify, str):
+            return self.verify
+        bundle: str | None = self.session._session.get_config_variable("ca_bundle")
+        return bundle
 
 
 def sentence(text: str) -> str:
@@ -194,6 +211,6 @@ def _client_config(given: Config, connections: int, timeout: float | None) -> Co
         Config(
             connect_timeout=timeout,
             read_timeout=timeout,
-            retries={"mode": "standard", "total_max_attempts": 1},
+            retries=_ONE_ATTEMPT,
         )
     )

@@ -6,17 +6,16 @@ Whatever is written is written on a condition, so that no writer undoes what it 
 from __future__ import annotations
 
 import hashlib
-import os
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,8 +23,8 @@ from urllib3.exceptions import HTTPError
 
 from .body import Body
 from .connection import Connection
+from .engine import Engine, Retries, best_engine, boto_engine, checked
 from .problems import NotDeleted, OriginError
-from .transport import Transport
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -34,12 +33,14 @@ if TYPE_CHECKING:
     from ..conf import Options
     from ..static_url import StaticURL
 
+Result = TypeVar("Result")
+
 #: What S3 copies in one request, in bytes.
 LARGEST_COPY = 5 * 1024**3
 #: What S3 deletes in one request.
 _DELETED_AT_ONCE = 1000
 
-_GONE = ("404", "NoSuchKey")
+_MISSING = ("404", "NoSuchKey")
 # 412: it is not as expected. 409: somebody else is writing it in this very moment.
 _CONDITION_FAILED = (409, 412)
 
@@ -111,9 +112,10 @@ class S3Origin:
         self.prefix = prefix
         self.connections = connections
         self.conditional = conditional
-        self._transport: Transport | None = None
+        self._retries = Retries(self._connection.attempts, connections)
+        self._engine: Engine | None = None
         self._ahead = timedelta(0)
-        self._asked = 0
+        self._sent = 0
         self._lock = Lock()
 
     @classmethod
@@ -134,16 +136,16 @@ class S3Origin:
 
     @property
     def client(self) -> S3Client:
-        """One client for all threads, made when it is first needed."""
+        """boto3's client, one for all threads, made when it is first needed."""
         return self._connection.client
 
     @property
-    def transport(self) -> Transport:
-        """What puts and copies objects, one for all threads."""
+    def engine(self) -> Engine:
+        """The engine of `put_file` and `copy`, one for all threads, made when first needed."""
         with self._lock:
-            if self._transport is None:
-                self._transport = Transport(self.client, self.bucket, self.connections, self._count)
-        return self._transport
+            if self._engine is None:
+                self._engine = best_engine(self._connection)
+        return self._engine
 
     def key(self, path: str) -> str:
         """The key of ``path``, which is below the location."""
@@ -155,94 +157,116 @@ class S3Origin:
 
     @property
     def requests(self) -> int:
-        """How many requests were made, those that were repeated counted once."""
-        return self._asked
+        """How many requests were made; a request and its retries count once."""
+        return self._sent
 
     def now(self) -> datetime:
-        """S3's own time, as of the last `get`: the one clock that all machines share."""
+        """The time of S3's clock, as of the last `get`: the one clock that all machines share."""
         return datetime.now(timezone.utc) + self._ahead
 
     def get(self, path: str, *, first: int | None = None) -> Stored | None:
-        """An object, or its ``first`` bytes; None when S3 says that there is none.
+        """Return an object, or its ``first`` bytes; None if it does not exist.
 
-        Without permission to list the bucket S3 says 403 for a key that is not there: that is an
-        `OriginError` with ``status`` 403, like every other failure.
+        Without permission to list the bucket, S3 answers 403 for a key that does not exist: that
+        is an `OriginError` with ``status`` 403.
         """
         part: Any = {} if first is None else {"Range": f"bytes=0-{first - 1}"}
-        with self._answers("GetObject", path):
+
+        def get() -> Stored | None:
             try:
-                answer = self.client.get_object(**self._at(path), **part)
+                response = self.client.get_object(**self._at(path), **part)
             except ClientError as error:
                 self._set_clock(error.response)
-                if _code(error) in _GONE:
+                if _code(error) in _MISSING:
                     return None
                 raise
-            self._set_clock(answer)
-            with closing(answer["Body"]) as body:
-                return Stored(body.read(), answer["ETag"])
+            self._set_clock(response)
+            with closing(response["Body"]) as body:
+                return Stored(body.read(), response["ETag"])
+
+        return self._request("GetObject", path, get)
 
     @contextmanager
     def open(self, path: str) -> Iterator[StreamingBody | None]:
-        """An object to read in pieces; None when S3 says that there is none."""
-        with self._answers("GetObject", path):
-            try:
-                answer = self.client.get_object(**self._at(path))
-            except ClientError as error:
-                if _code(error) not in _GONE:
-                    raise
-                yield None
-                return
-            with closing(answer["Body"]) as body:
-                yield body
+        """Yield an object to read in pieces; None if it does not exist."""
 
-    def find(self, path: str) -> Found | None:
-        """What S3 says of an object; None when it says that there is none."""
-        with self._answers("HeadObject", path):
+        def get() -> StreamingBody | None:
             try:
-                answer = self.client.head_object(**self._at(path), ChecksumMode="ENABLED")
+                return self.client.get_object(**self._at(path))["Body"]
             except ClientError as error:
-                if _code(error) in _GONE:
+                if _code(error) in _MISSING:
                     return None
                 raise
+
+        body = self._request("GetObject", path, get)
+        if body is None:
+            yield None
+            return
+        with closing(body), self._errors("GetObject", path):
+            yield body
+
+    def find(self, path: str) -> Found | None:
+        """Return what S3 says of an object without sending it; None if it does not exist."""
+
+        def head() -> Any:
+            try:
+                return self.client.head_object(**self._at(path), ChecksumMode="ENABLED")
+            except ClientError as error:
+                if _code(error) in _MISSING:
+                    return None
+                raise
+
+        response = self._request("HeadObject", path, head)
+        if response is None:
+            return None
         names = ("ContentType", "ContentEncoding", "CacheControl")
-        headers = {name: str(value) for name, value in answer.items() if name in names}
-        metadata = answer.get("Metadata", {})
-        sha256, checked = metadata.get("sha256"), False
-        # "-2": the checksum of the checksums of two parts, which no file has.
-        if "-" not in (computed := answer.get("ChecksumSHA256", "-")):
-            sha256, checked = b64decode(computed).hex(), True
-        return Found(answer["ContentLength"], answer["ETag"], sha256, checked, headers, metadata)
+        headers = {name: str(value) for name, value in response.items() if name in names}
+        metadata = response.get("Metadata", {})
+        computed = _sha256(response)
+        return Found(
+            size=response["ContentLength"],
+            etag=response["ETag"],
+            sha256=computed or metadata.get("sha256"),
+            checked=computed is not None,
+            headers=headers,
+            metadata=metadata,
+        )
 
     def of_bucket(self, operation: str) -> Mapping[str, Any]:
-        """What S3 says of the bucket itself, asked by the name of an operation of S3's API."""
-        with self._answers(operation, ""):
-            answer: Mapping[str, Any] = getattr(self.client, xform_name(operation))(
-                Bucket=self.bucket
-            )
-        return answer
+        """Return the response to an operation of S3's API that has only the bucket to name."""
+        call = partial(getattr(self.client, xform_name(operation)), Bucket=self.bucket)
+        response: Mapping[str, Any] = self._request(operation, "", call)
+        return response
 
     def list(self, prefix: str) -> Iterator[Listed]:
-        """Every object whose path begins with ``prefix``, in order; 1,000 to a request."""
-        with self._answers("ListObjectsV2", prefix):
-            pages = self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self.key(prefix)
+        """Yield every object whose path begins with ``prefix``, in order; 1,000 per request."""
+        following: Any = {}
+        while True:
+            call = partial(
+                self.client.list_objects_v2,
+                Bucket=self.bucket,
+                Prefix=self.key(prefix),
+                **following,
             )
-            for number, page in enumerate(pages):
-                self._count(number > 0)
-                for one in page.get("Contents", ()):
-                    path = one["Key"].removeprefix(self.key(""))
-                    yield Listed(path, one["Size"], one["ETag"], one["LastModified"])
+            page = self._request("ListObjectsV2", prefix, call)
+            for item in page.get("Contents", ()):
+                path = item["Key"].removeprefix(self.key(""))
+                yield Listed(path, item["Size"], item["ETag"], item["LastModified"])
+            if not page.get("IsTruncated"):
+                return
+            following = {"ContinuationToken": page["NextContinuationToken"]}
 
     def put(
         self, path: str, data: bytes, *, replacing: str | None = None, **headers: str
     ) -> str | None:
-        """Store bytes where nothing is, or in the place of the object with the ETag ``replacing``.
+        """Store bytes where no object is, or in the place of the one with the ETag ``replacing``.
 
-        Returns the ETag of what was stored; None when something else is there. After an answer
-        that was lost, what is there can be these very bytes.
+        Returns the ETag of the new object; None if another object is there. After a response that
+        was lost, that can be an object of these bytes.
         """
         sha256 = hashlib.sha256(data).hexdigest()
-        return self._put(path, data, len(data), sha256, replacing, headers)
+        engine = boto_engine(self.client)
+        return self._put(engine, path, data, sha256, {**headers, **self._condition(replacing)})
 
     def put_file(
         self,
@@ -254,18 +278,17 @@ class S3Origin:
         before_attempt: Callable[[], None] = lambda: None,
         **headers: str,
     ) -> str | None:
-        """Store a file; as `put`.
+        """Store a file of up to 5 GB; as `put`.
 
-        S3 refuses other bytes than those of the body's sha256, which stays with the object, beside
-        ``metadata``. ``before_attempt`` is called before each attempt of the request, and may
-        raise.
+        S3 refuses other bytes than those of the body's sha256, which becomes metadata of the
+        object, beside ``metadata``. ``before_attempt`` is called before each attempt of the
+        request, and may raise.
         """
-        known = (body.sha256, replacing, headers, metadata, before_attempt)
+        rest = ({**headers, **self._condition(replacing)}, metadata, before_attempt)
         if body.data is not None:
-            return self._put(path, body.data, body.size, *known)
+            return self._put(self.engine, path, body.data, body.sha256, *rest)
         with body.file.open("rb") as stream:
-            # As it is now, so that a file that changed meanwhile is refused, and not waited for.
-            return self._put(path, stream, os.fstat(stream.fileno()).st_size, *known)
+            return self._put(self.engine, path, stream, body.sha256, *rest)
 
     def copy(
         self,
@@ -284,88 +307,96 @@ class S3Origin:
         Returns None when the source is missing or has another ETag than ``etag``, or when the
         object to replace is another one; stores other than AWS may ignore the latter condition.
         """
-        with self._answers("CopyObject", path):
-            try:
-                copied = self.transport.copy(
-                    self.key(path),
-                    self.key(source),
-                    etag,
-                    {
-                        **self._parameters(sha256, metadata),
-                        "MetadataDirective": "REPLACE",
-                        # To copy the tags, it would take the permission to read them.
-                        "TaggingDirective": "REPLACE",
-                        "ChecksumAlgorithm": "SHA256",
-                        **headers,
-                        **self._condition_of_copy(replacing),
-                    },
-                    before_attempt,
-                )
-            except ClientError as error:
-                if _condition_failed(error):
-                    return None
-                raise
-        checksum = copied.checksum
-        # "-2": the checksum of the checksums of two parts, which no file has.
-        computed = b64decode(checksum).hex() if checksum and "-" not in checksum else None
-        return Copied(copied.etag, computed)
+        within = f"{self.bucket}/object" if self.bucket.startswith("arn:") else self.bucket
+        response = self._write(
+            self.engine,
+            "CopyObject",
+            path,
+            {
+                **self._parameters(sha256, metadata),
+                "CopySource": f"{within}/{self.key(source)}",
+                "CopySourceIfMatch": etag,
+                "MetadataDirective": "REPLACE",
+                # To copy the tags, it would take the permission to read them.
+                "TaggingDirective": "REPLACE",
+                "ChecksumAlgorithm": "SHA256",
+                **headers,
+                **self._condition_of_copy(replacing),
+            },
+            before_attempt,
+        )
+        return Copied(response["ETag"], _sha256(response)) if response is not None else None
 
     def delete(
         self, paths: Iterable[str], before_attempt: Callable[[], None] = lambda: None
     ) -> Iterator[int]:
-        """Delete objects, 1,000 to a request; yields how many each request deleted.
+        """Delete objects, 1,000 per request; yields how many each request deleted.
 
-        Deleting what is not there is none of S3's errors. Raises `NotDeleted`.
+        To delete an object that does not exist is no error in S3. Raises `NotDeleted`.
         """
         remaining = iter(paths)
         while batch := list(islice(remaining, _DELETED_AT_ONCE)):
-            before_attempt()
-            with self._answers("DeleteObjects", batch[0]):
-                answer = self.client.delete_objects(
-                    Bucket=self.bucket,
-                    Delete={"Objects": [{"Key": self.key(path)} for path in batch], "Quiet": True},
-                )
-            if errors := answer.get("Errors"):
+            objects: Any = [{"Key": self.key(path)} for path in batch]
+            call = partial(
+                self.client.delete_objects,
+                Bucket=self.bucket,
+                Delete={"Objects": objects, "Quiet": True},
+            )
+            response = self._request("DeleteObjects", batch[0], call, before_attempt)
+            if errors := response.get("Errors"):
                 raise NotDeleted(
                     [
-                        (f"s3://{self.bucket}/{one['Key']}", one["Code"], one.get("Message", ""))
-                        for one in errors
+                        (
+                            f"s3://{self.bucket}/{error['Key']}",
+                            error["Code"],
+                            error.get("Message", ""),
+                        )
+                        for error in errors
                     ]
                 )
             yield len(batch)
 
     def _put(
         self,
+        engine: Engine,
         path: str,
         body: bytes | BinaryIO,
-        size: int,
         sha256: str,
-        replacing: str | None,
         headers: Mapping[str, str],
         metadata: Mapping[str, str] | None = None,
         before_attempt: Callable[[], None] = lambda: None,
     ) -> str | None:
-        with self._answers("PutObject", path):
+        parameters = {
+            **self._parameters(sha256, metadata),
+            **headers,
+            "ChecksumSHA256": b64encode(bytes.fromhex(sha256)).decode(),
+            "Body": body,
+        }
+        response = self._write(engine, "PutObject", path, parameters, before_attempt)
+        return response["ETag"] if response is not None else None
+
+    def _write(
+        self,
+        engine: Engine,
+        operation: str,
+        path: str,
+        parameters: Mapping[str, Any],
+        before_attempt: Callable[[], None],
+    ) -> Mapping[str, Any] | None:
+        """Return the response to a write; None if its condition did not hold."""
+
+        def write() -> Mapping[str, Any] | None:
             try:
-                return self.transport.put(
-                    self.key(path),
-                    body,
-                    size,
-                    sha256,
-                    {
-                        **self._parameters(sha256, metadata),
-                        **headers,
-                        **self._condition(replacing),
-                    },
-                    before_attempt,
-                )
+                return checked(operation, engine(operation, {**parameters, **self._at(path)}))
             except ClientError as error:
                 if _condition_failed(error):
                     return None
                 raise
 
-    def _set_clock(self, answer: Any) -> None:
-        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        return self._request(operation, path, write, before_attempt)
+
+    def _set_clock(self, response: Any) -> None:
+        date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
         if date is not None:
             ahead = parsedate_to_datetime(date) - datetime.now(timezone.utc)
             # The header has whole seconds, and most clocks are better than that.
@@ -389,20 +420,27 @@ class S3Origin:
         return shape is not None and "IfNoneMatch" in shape.members
 
     def _parameters(self, sha256: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:
-        given = self._connection.parameters
-        kept = {**given.get("Metadata", {}), **(metadata or {}), "sha256": sha256}
-        return {**given, "Metadata": kept}
+        parameters = self._connection.parameters
+        merged = {**parameters.get("Metadata", {}), **(metadata or {}), "sha256": sha256}
+        return {**parameters, "Metadata": merged}
 
     def _at(self, path: str) -> Any:
         return {"Bucket": self.bucket, "Key": self.key(path)}
 
-    def _count(self, requests: int) -> None:
+    def _request(
+        self,
+        operation: str,
+        path: str,
+        request: Callable[[], Result],
+        before_attempt: Callable[[], None] = lambda: None,
+    ) -> Result:
         with self._lock:
-            self._asked += requests
+            self._sent += 1
+        with self._errors(operation, path):
+            return self._retries.send(request, before_attempt)
 
     @contextmanager
-    def _answers(self, operation: str, path: str) -> Iterator[None]:
-        self._count(1)
+    def _errors(self, operation: str, path: str) -> Iterator[None]:
         try:
             yield
         except (BotoCoreError, ClientError, HTTPError) as error:
@@ -416,4 +454,11 @@ def _code(error: ClientError) -> str:
 def _condition_failed(error: ClientError) -> bool:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     # S3 says 404 where there is nothing to be replaced, or to be copied.
-    return status in _CONDITION_FAILED or _code(error) in _GONE
+    return status in _CONDITION_FAILED or _code(error) in _MISSING
+
+
+def _sha256(response: Mapping[str, Any]) -> str | None:
+    """Return the sha256 that S3 computed, in hex; None where the store computes none."""
+    checksum = response.get("ChecksumSHA256")
+    # "...-2" is the checksum of the checksums of two parts, which no file has.
+    return None if not checksum or "-" in checksum else b64decode(checksum).hex()

@@ -1,73 +1,21 @@
-"""What two requests to S3 have in common, and a server that answers in raw bytes."""
+"""The wire to S3 in a test: signatures, raw responses, a proxy, certificates."""
 
 from __future__ import annotations
 
-import hashlib
 import ssl
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from socket import create_connection
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 from typing import Any
-from unittest.mock import patch
 
 import trustme
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
-from botocore.loaders import create_loader
 
 from tests.s3 import SECRET_KEY, Request
-from versioned_storage.origin.connection import Connection
-
-_loader = cache(create_loader)
-
-# What no two requests have in common.
-MOMENTARY = {"x-amz-date", "amz-sdk-invocation-id"}
-
-
-def client_of(options: dict[str, Any], connections: int = 4) -> Any:
-    """The client that a site's origin option gives."""
-    # Each session reads the descriptions of S3 anew, which takes longer than most tests.
-    with patch("botocore.session.create_loader", _loader):
-        return Connection(options, connections=connections, timeout=None).client
-
-
-def sha256_of(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
-
-
-def put_parameters(bucket: str, key: str, body: bytes, **more: Any) -> dict[str, Any]:
-    """What boto3's put_object is given for an object, its body apart."""
-    digest = hashlib.sha256(body)
-    return {
-        "ContentType": "text/css; charset=utf-8",
-        "CacheControl": "max-age=1",
-        **more,
-        "Bucket": bucket,
-        "Key": key,
-        "ChecksumSHA256": b64encode(digest.digest()).decode(),
-        "Metadata": {**more.get("Metadata", {}), "sha256": digest.hexdigest()},
-    }
-
-
-def on_the_wire(request: Request) -> dict[str, Any]:
-    """A request without what no two have in common; the signature is `signed_rightly`'s."""
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    # boto3 asks whether to go on before each body, and a small one is not worth the round trip.
-    left_out = {*MOMENTARY, "expect"}
-    kept = {name: value for name, value in headers.items() if name not in left_out}
-    if "authorization" in kept:
-        kept["authorization"] = kept["authorization"].partition("Signature=")[0]
-    return {
-        "method": request.method,
-        "path": request.path,
-        "body": request.body,
-        "headers": kept,
-    }
 
 
 def signed_rightly(request: Request, secret: str = SECRET_KEY) -> bool:
@@ -88,7 +36,7 @@ def signed_rightly(request: Request, secret: str = SECRET_KEY) -> bool:
 
 
 @contextmanager
-def raw(*answers: bytes) -> Iterator[Any]:
+def raw(*answers: bytes, reads_body: bool = True) -> Iterator[Any]:
     """A server that reads a request, sends the next of these bytes and hangs up, at a free port.
 
     The last of the answers is given again and again; ``bodies`` has what arrived.
@@ -106,7 +54,7 @@ def raw(*answers: bytes) -> Iterator[Any]:
                 if name.lower() == "expect":
                     self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 line = self.rfile.readline()
-            server.bodies.append(self.rfile.read(length))
+            server.bodies.append(self.rfile.read(length if reads_body else 0))
             self.wfile.write(remaining.pop(0) if len(remaining) > 1 else remaining[0])
 
     class Server(ThreadingTCPServer):
