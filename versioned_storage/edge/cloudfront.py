@@ -14,17 +14,25 @@ from uuid import uuid4
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ..errors import VersionedStorageError
 from ..text import names_text
+from .distribution import OriginKind
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudfront import CloudFrontClient
-    from mypy_boto3_cloudfront.type_defs import InvalidationBatchTypeDef
+    from mypy_boto3_cloudfront.type_defs import InvalidationBatchTypeDef, WaiterConfigTypeDef
 
 #: Seconds between two requests for the state of an invalidation, which takes a minute or two.
 POLL = 5
+
+#: Seconds that a no-store response may be cached all the same, as in AWS's own policies.
+MAX_MIN_TTL = 1
+#: Seconds that the policy must let the edge cache immutable files, at least: a day.
+MIN_MAX_TTL = 86_400
+
+_FLAGS = "EnableAcceptEncodingGzip and EnableAcceptEncodingBrotli"
 
 # What RFC 3986 allows in a path and a query, and what is encoded already.
 _SAFE = "/%?*~!$&'()+,;=:@-._"
@@ -36,6 +44,7 @@ _ADVICE = {
     "role.",
     "NoSuchDistribution": "Correct --distribution, or leave it out: cdn_domain finds it.",
     "TooManyInvalidationsInProgress": "Run it again in a few minutes, when others are done.",
+    "WaiterError": "The invalidation continues without this command.",
 }
 
 
@@ -65,27 +74,14 @@ class CloudFrontError(VersionedStorageError):
     """CloudFront refused a request, or did not answer. ``code`` is its own, or botocore's."""
 
     def __init__(self, operation: str, error: ClientError | BotoCoreError) -> None:
+        # A waiter has the refusal that ended it in its last response.
+        response = getattr(error, "response", None) or getattr(error, "last_response", {})
+        details = response.get("Error", {})
         self.operation = operation
-        self.code = type(error).__name__
-        reason = str(error)
-        if isinstance(error, ClientError):
-            details = error.response.get("Error", {})
-            self.code = details.get("Code", "Unknown")
-            reason = details.get("Message", "") or self.code
+        self.code = details.get("Code", type(error).__name__)
+        reason = details.get("Message") or str(error)
         advice = _ADVICE.get(self.code, "Running the same command again is safe.")
         super().__init__(f"{operation} failed: {self.code}, {reason.rstrip('.')}. {advice}")
-
-
-class StillInProgress(VersionedStorageError):
-    """The invalidation takes longer than the caller was willing to wait."""
-
-    def __init__(self, distribution: str, invalidation: str, seconds: float) -> None:
-        self.distribution = distribution
-        self.invalidation = invalidation
-        super().__init__(
-            f"Invalidation {invalidation} of {distribution} is still in progress after "
-            f"{seconds:g} s. It continues without this command."
-        )
 
 
 def connect(session: boto3.Session | None = None) -> CloudFrontClient:
@@ -104,8 +100,7 @@ def invalidate(
 ) -> str:
     """Invalidate encoded ``paths`` and return the id of the invalidation.
 
-    With ``wait``, wait up to that many seconds until it is done. Raises `CloudFrontError` and
-    `StillInProgress`.
+    With ``wait``, wait up to that many seconds until it is done. Raises `CloudFrontError`.
     """
     batch: InvalidationBatchTypeDef = {
         "Paths": {"Quantity": len(paths), "Items": list(paths)},
@@ -116,7 +111,10 @@ def invalidate(
         response = client.create_invalidation(DistributionId=distribution, InvalidationBatch=batch)
     invalidation = response["Invalidation"]["Id"]
     if wait is not None:
-        _wait(client, distribution, invalidation, wait)
+        config: WaiterConfigTypeDef = {"Delay": POLL, "MaxAttempts": max(1, math.ceil(wait / POLL))}
+        waiter = client.get_waiter("invalidation_completed")
+        with _errors("GetInvalidation"):
+            waiter.wait(DistributionId=distribution, Id=invalidation, WaiterConfig=config)
     return invalidation
 
 
@@ -145,6 +143,27 @@ def cache_policy(client: CloudFrontClient, policy_id: str) -> Mapping[str, Any]:
     return config
 
 
+def cache_policy_objections(config: Mapping[str, Any], kind: OriginKind) -> Iterator[str]:
+    """Yield what is wrong with a policy, as GetCachePolicy describes it, for a kind of origin."""
+    key = config["ParametersInCacheKeyAndForwardedToOrigin"]
+    if key["QueryStringsConfig"]["QueryStringBehavior"] != "none":
+        yield "it forwards query strings, which let anybody change the type of S3's responses"
+    if key["CookiesConfig"]["CookieBehavior"] != "none":
+        yield "it forwards cookies and caches a copy for each of them"
+    if key["HeadersConfig"]["HeaderBehavior"] != "none":
+        yield "it forwards headers and caches a copy for each of their values"
+    flags = {key["EnableAcceptEncodingGzip"], key.get("EnableAcceptEncodingBrotli", False)}
+    if kind == "pull" and flags != {True}:
+        yield f"the application never learns what a viewer can decode: {_FLAGS} must be on"
+    if kind != "pull" and flags != {False}:
+        yield f"it caches the same object for each Accept-Encoding: {_FLAGS} must be off"
+    if config["MinTTL"] > MAX_MIN_TTL:
+        yield f"it caches no-store responses for {config['MinTTL']} s (MinTTL)"
+    # CloudFront's default is a year.
+    if config.get("MaxTTL", MIN_MAX_TTL) < MIN_MAX_TTL:
+        yield f"it caches immutable files for only {config['MaxTTL']} s (MaxTTL)"
+
+
 def encoded(path: str, *, static_path: str | None) -> str:
     """Return a path as CloudFront accepts it. Raises `InvalidPath`.
 
@@ -164,21 +183,6 @@ def encoded(path: str, *, static_path: str | None) -> str:
         )
         raise InvalidPath(path, f"everything below {static_path} is versioned", remedy)
     return quote(path, safe=_SAFE)
-
-
-def _wait(client: CloudFrontClient, distribution: str, invalidation: str, seconds: float) -> None:
-    attempts = max(1, math.ceil(seconds / POLL))
-    with _errors("GetInvalidation"):
-        try:
-            client.get_waiter("invalidation_completed").wait(
-                DistributionId=distribution,
-                Id=invalidation,
-                WaiterConfig={"Delay": POLL, "MaxAttempts": attempts},
-            )
-        except WaiterError as error:
-            if "Error" in error.last_response:
-                raise ClientError(error.last_response, "GetInvalidation") from error
-            raise StillInProgress(distribution, invalidation, seconds) from error
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from ...build.manifest import Manifest, UnreadableManifest
 from ...edge import cloudfront
-from ...edge.cache_policy import objections
 from ...edge.cloudformation import Stack, Template, alarms
 from ...edge.distribution import Distribution, Domain, OriginKind
 from ...edge.functions import CompressionRules, Constants, shared
@@ -170,7 +169,7 @@ def _check_cache_policy(site: Site, policy: str, kind: OriginKind) -> None:
     except VersionedStorageError as error:
         logger.warning("Cache policy %s was not checked: %s", policy, error)
         return
-    for objection in objections(config, kind):
+    for objection in cloudfront.cache_policy_objections(config, kind):
         logger.warning("Cache policy %s: %s", policy, objection)
 
 
