@@ -87,9 +87,6 @@ def test_a_build_s_file_of_a_private_name_is_neither_served_nor_redirected_to(
             assert served(url)[0] == 404
 
 
-# What is served
-
-
 def test_start_reads_manifests_and_no_file_of_a_build(deployed: Site) -> None:
     for path in (deployed.root / "b1").rglob("*"):
         if path.is_file() and path.name != "staticfiles.json":
@@ -191,9 +188,6 @@ def test_a_file_goes_to_the_server_s_file_wrapper(
     assert wrapped == [has_descriptor]
 
 
-# Misses
-
-
 def test_a_miss_below_the_static_prefix_does_not_run_the_site_s_404(deployed: Site) -> None:
     def site_s_own(request: HttpRequest) -> HttpResponse:
         return HttpResponse("the rest of the site", status=404)
@@ -270,9 +264,6 @@ def test_a_manifest_that_cannot_be_read_makes_a_miss_no_fault(
         status, headers, _ = served("/static/css/app.css")
         assert (status, headers["Cache-Control"]) == (404, "no-store")
         assert "No redirect for css/app.css: " in caplog.text
-
-
-# Under ASGI
 
 
 def asked_async(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -361,9 +352,6 @@ class SyncMiddleware:
         return self.get_response(request)
 
 
-# Any path at all
-
-
 @pytest.fixture(scope="module")
 def middleware(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VersionedWhiteNoiseMiddleware]:
     """One for many requests, with a secret beside STATIC_ROOT and one in it."""
@@ -393,9 +381,6 @@ def test_no_path_leaves_a_build_and_none_is_a_fault(
     assert b"secret" not in body
     assert b"integrity" not in body
     assert not any("\n" in value for value in response.headers.values())
-
-
-# Workers, names with a plus, media types
 
 
 @pytest.mark.parametrize("destination", ["worker", "sharedworker", "serviceworker"])

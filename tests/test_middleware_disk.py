@@ -115,9 +115,6 @@ def test_a_path_with_a_nul_answers_404(deployed: Site, autorefresh: bool) -> Non
             assert served(url)[0] == 404
 
 
-# Special files
-
-
 @pytest.mark.parametrize("autorefresh", [False, True])
 def test_a_pipe_in_the_place_of_a_file_answers_404_and_does_not_block(
     deployed: Site, autorefresh: bool

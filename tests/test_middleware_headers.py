@@ -119,9 +119,6 @@ def test_the_rest_of_whitenoise_s_settings_work(tmp_path: Path) -> None:
         assert served("/static/b1/css/app.css")[1]["Cache-Control"] == CACHE_CONTROL
 
 
-# WhiteNoise's settings
-
-
 def test_a_staticfiles_json_of_an_app_is_served_as_any_other_file(tmp_path: Path) -> None:
     files = {"app/deep/staticfiles.json": "{}"}
     with site(tmp_path, files, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
@@ -169,9 +166,6 @@ def test_whitenoise_s_own_settings_work(deployed: Site) -> None:
     assert status == 200
     assert "Access-Control-Allow-Origin" not in headers
     assert headers["Cache-Control"] == CACHE_CONTROL
-
-
-# The neutral layout
 
 
 def test_outside_the_builds_http_is_as_right(tmp_path: Path) -> None:

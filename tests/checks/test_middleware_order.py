@@ -30,9 +30,6 @@ def whitenoise(*middleware: str) -> list[str]:
         return ids(check_whitenoise(None))
 
 
-# What stands above
-
-
 @pytest.mark.parametrize(
     "middleware",
     [
@@ -97,9 +94,6 @@ def test_gzip_above_ours_does_what_the_check_says(tmp_path: Path) -> None:
     assert (part.status_code, part["Content-Encoding"]) == (206, "gzip")
     for response in (whole, part):
         response.close()
-
-
-# WhiteNoise's own
 
 
 @pytest.mark.parametrize("middleware", [[OURS, WHITENOISE], [WHITENOISE, OURS]])

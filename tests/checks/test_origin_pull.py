@@ -20,9 +20,6 @@ REDIRECTS = {**PULLED, "MIDDLEWARE": [SECURITY, OURS], "SECURE_SSL_REDIRECT": Tr
 REFUSES = {**PULLED, "MIDDLEWARE": [COMMON, OURS]}
 
 
-# The redirect to https
-
-
 def test_a_pull_over_http_is_redirected_until_the_hint_is_taken(tmp_path: Path) -> None:
     with site(tmp_path, FILES, **REDIRECTS) as shop:
         shop.collect()
@@ -77,9 +74,6 @@ def test_no_cdn_is_redirected_here(tmp_path: Path, more: dict[str, Any]) -> None
 def test_all_that_a_cdn_may_pull_from_is_looked_at(tmp_path: Path, more: dict[str, Any]) -> None:
     with site(tmp_path, **{**REDIRECTS, **more}):
         assert ids(check_ssl_redirect(None)) == ["W010"]
-
-
-# ALLOWED_HOSTS
 
 
 @pytest.mark.parametrize("hosts", [[], ["localhost", ".localhost", "127.0.0.1", "[::1]"]])
