@@ -195,7 +195,7 @@ def ours(url, ca, files, threads, engine="awscrt"):
 
     django.conf.settings.configure()
     from versioned_storage.origin import s3
-    from versioned_storage.origin.body import Body
+    from versioned_storage.origin.body import UploadBody
 
     if engine == "boto3":
         s3.best_engine = lambda connection: s3.boto_engine(connection.client)
@@ -212,7 +212,7 @@ def ours(url, ca, files, threads, engine="awscrt"):
         connections=threads,
     )
     in_threads(
-        lambda file: origin.put_file(f"static/b1/{file.name}", Body.of(file), **HEADERS),
+        lambda file: origin.put_file(f"static/b1/{file.name}", UploadBody.of(file), **HEADERS),
         files,
         threads,
     )

@@ -15,8 +15,8 @@ from tests.helpers import site
 from tests.s3 import front, refusal
 from versioned_storage.errors import MissingManifest
 from versioned_storage.manifest_loader import ManifestLoader
-from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.record import Record, State
+from versioned_storage.origin.s3_errors import OriginError
 
 FILES = {
     "css/app.css": "body { background: url(../img/logo.png) }\n" * 20,

@@ -21,7 +21,7 @@ from tests.helpers import site
 from tests.s3 import Bucket, front, moto, nobody, refusal
 from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.errors import MissingBuildVersion
-from versioned_storage.origin.problems import OriginError
+from versioned_storage.origin.s3_errors import OriginError
 from versioned_storage.preload import MIDDLEWARE, NothingToServe
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,7 @@ from django.urls import get_script_prefix, set_script_prefix
 from tests.helpers import site
 from tests.s3 import ACCESS_KEY, HANGS_UP, SECRET_KEY, front, options, refusal
 from versioned_storage.origin.lease import BuildIsPublished
-from versioned_storage.origin.problems import OriginError
+from versioned_storage.origin.s3_errors import OriginError
 from versioned_storage.origin.transfer import PublishFailed
 
 FILES = {

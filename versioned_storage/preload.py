@@ -74,6 +74,6 @@ def preload(storage: VersionedStaticFilesStorage) -> None:
 
 def _is_temporary(error: VersionedStorageError) -> bool:
     # boto3 is not for processes that have their manifest on disk.
-    from .origin.problems import OriginError
+    from .origin.s3_errors import OriginError
 
     return isinstance(error, OriginError) and error.status != 404

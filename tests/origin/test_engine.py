@@ -18,11 +18,11 @@ from botocore.credentials import RefreshableCredentials
 from tests.origin.wire import authority, raw, signed_rightly, tunnel
 from tests.s3 import HANGS_UP, Answer, front, nobody, options, refusal
 from versioned_storage.origin import engine as module
-from versioned_storage.origin.body import IN_MEMORY, Body
+from versioned_storage.origin.body import IN_MEMORY, UploadBody
 from versioned_storage.origin.connection import Connection
 from versioned_storage.origin.engine import best_engine, boto_engine
-from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.s3 import S3Origin
+from versioned_storage.origin.s3_errors import OriginError
 
 OK = Answer(200, b"", {"ETag": '"0"'})
 COPIED = Answer(200, b'<CopyObjectResult><ETag>"0"</ETag></CopyObjectResult>')
@@ -67,7 +67,7 @@ def origin_at(url, connections=1, **more):
 def body_of(tmp_path, content=BODY):
     file = tmp_path / hashlib.sha256(content).hexdigest()
     file.write_bytes(content)
-    return Body.of(file)
+    return UploadBody.of(file)
 
 
 @pytest.fixture

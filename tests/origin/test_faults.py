@@ -12,9 +12,9 @@ from tests.builds import FILES, PREFIX, collected, site_origin, state
 from tests.faults import FAULTS, Fault, Plan, faulty, impatient
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.errors import VersionedStorageError
-from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import Publisher
+from versioned_storage.origin.s3_errors import OriginError
 
 SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
 

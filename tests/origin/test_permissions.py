@@ -15,12 +15,12 @@ from tests.radosgw import arn
 from tests.s3 import ACCESS_KEY, Bucket
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.origin import record
-from versioned_storage.origin.body import Body
+from versioned_storage.origin.body import UploadBody
 from versioned_storage.origin.diagnosis import Doctor, Level
-from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.repair import Repairer
+from versioned_storage.origin.s3_errors import OriginError
 from versioned_storage.origin.transfer import PublishFailed
 from versioned_storage.origin.verification import Verifier
 
@@ -273,7 +273,7 @@ def test_wrong_keys_are_refused_by_name(bucket):
 def test_a_body_that_was_changed_on_its_way_is_refused(bucket, tmp_path):
     """The signature holds the sha256 of the body, so a server that knows no checksums sees it."""
     (tmp_path / "a.css").write_bytes(b"a{}")
-    changed = replace(Body.of(tmp_path / "a.css"), sha256="0" * 64)
+    changed = replace(UploadBody.of(tmp_path / "a.css"), sha256="0" * 64)
     with pytest.raises(OriginError, match=r"400|403"):
         site_origin(bucket.options()).put_file("a.css", changed)
     assert bucket.listed() == set()

@@ -31,7 +31,7 @@ from versioned_storage.origin.plan import headers
 from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import Record
-from versioned_storage.origin.s3 import Copied, Found, Listed, Stored
+from versioned_storage.origin.s3 import CopyResult, ListedObject, ObjectContent, StoredObject
 
 #: Schedules of each theme; the deep run tries many more.
 FEW = int(os.environ.get("PROTOCOL_EXAMPLES", "60"))
@@ -44,7 +44,7 @@ CSS, PNG = "text/css; charset=utf-8", "image/png"
 class Bucket:
     """What S3 keeps, and S3's clock."""
 
-    objects: dict[str, tuple[bytes, Found]] = field(default_factory=dict)
+    objects: dict[str, tuple[bytes, StoredObject]] = field(default_factory=dict)
     now: datetime = START
     #: How long the machines slept: their monotonic clocks stood still meanwhile.
     asleep: timedelta = timedelta(0)
@@ -86,7 +86,7 @@ class Bucket:
         """Store an object and return its ETag."""
         etag = f'"{hashlib.md5(data).hexdigest()}"'
         sha256 = hashlib.sha256(data).hexdigest()
-        self.objects[path] = (data, Found(len(data), etag, sha256, True, headers, metadata))
+        self.objects[path] = (data, StoredObject(len(data), etag, sha256, True, headers, metadata))
         self.damaged.discard(path)
         return etag
 
@@ -94,7 +94,7 @@ class Bucket:
         self.objects.pop(path, None)
         self.damaged.discard(path)
 
-    def find(self, path: str) -> Found | None:
+    def find(self, path: str) -> StoredObject | None:
         return self.objects[path][1] if path in self.objects else None
 
 
@@ -212,7 +212,7 @@ class Origin:
             metadata_of_copy = {**(metadata or {}), "sha256": sha256}
             copied = self.bucket.write(path, data, metadata_of_copy, headers)
             checksum = hashlib.sha256(data).hexdigest() if self.bucket.checksums else None
-            return Copied(copied, checksum)
+            return CopyResult(copied, checksum)
 
         return self.process.request(copy, before_attempt)
 
@@ -225,7 +225,7 @@ class Origin:
         if path not in self.bucket.objects:
             return None
         data, object_ = self.bucket.objects[path]
-        return Stored(data[:first], object_.etag)
+        return ObjectContent(data[:first], object_.etag)
 
     def _etag(self, path):
         object_ = self.bucket.find(path)
@@ -233,7 +233,7 @@ class Origin:
 
     def _listed(self, prefix):
         return [
-            Listed(path, object_.size, object_.etag, self.bucket.now)
+            ListedObject(path, object_.size, object_.etag, self.bucket.now)
             for path, (_, object_) in sorted(self.bucket.objects.items())
             if path.startswith(prefix)
         ]

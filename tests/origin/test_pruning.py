@@ -7,9 +7,9 @@ from tests.builds import site_origin
 from tests.s3 import front, refusal
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import lease, record
-from versioned_storage.origin.problems import NotDeleted
 from versioned_storage.origin.pruning import PrunedBuild, Pruner
 from versioned_storage.origin.record import Record, State
+from versioned_storage.origin.s3_errors import NotDeleted
 
 NOW = datetime.now(timezone.utc)
 PLAN = {"keep": 1, "older_than": timedelta(days=30)}

@@ -16,10 +16,10 @@ from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import record
 from versioned_storage.origin.lease import BuildIsPublished, LeaseLost, abandon
 from versioned_storage.origin.plan import Action
-from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import NotOfThisBuild, Published, Publisher
 from versioned_storage.origin.record import Record, State, Totals
+from versioned_storage.origin.s3_errors import OriginError
 from versioned_storage.origin.transfer import PublishFailed
 
 CSS, PNG = "text/css; charset=utf-8", "image/png"

@@ -13,10 +13,10 @@ from tests.s3 import front, options, refusal
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.origin import lease, record
-from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import NewerRecord, Record, State, UnreadableRecord
+from versioned_storage.origin.s3_errors import OriginError
 
 
 def manifest(content="c0ffee"):

@@ -14,10 +14,10 @@ from django.test import override_settings
 
 from tests.s3 import ACCESS_KEY, HANGS_UP, ONCE, SECRET_KEY, Answer, front, nobody, options, refusal
 from versioned_storage.conf import Options
-from versioned_storage.origin.body import IN_MEMORY, Body
+from versioned_storage.origin.body import IN_MEMORY, UploadBody
 from versioned_storage.origin.connection import LENT, UnusableOrigin
-from versioned_storage.origin.problems import PERMISSIONS, OriginError
 from versioned_storage.origin.s3 import S3Origin
+from versioned_storage.origin.s3_errors import PERMISSIONS, OriginError
 from versioned_storage.static_url import StaticURL
 
 UNREACHABLE = (
@@ -46,7 +46,7 @@ def credential(request):
 
 def put_file(origin, path, file, **headers):
     """Store a file with the sha256 that it has."""
-    return origin.put_file(path, Body.of(file), **headers)
+    return origin.put_file(path, UploadBody.of(file), **headers)
 
 
 # What is put and got
@@ -588,7 +588,7 @@ def test_no_secret_is_in_the_error_of_a_header_that_cannot_be(echo):
 @pytest.mark.parametrize("size", [1000, IN_MEMORY + 1000])
 def test_a_file_that_was_cut_after_it_was_read_is_not_waited_for(echo, tmp_path, size):
     (tmp_path / "a.js").write_bytes(b"x" * 2 * size)
-    body = Body.of(tmp_path / "a.js")
+    body = UploadBody.of(tmp_path / "a.js")
     os.truncate(tmp_path / "a.js", size)
     S3Origin(options(echo.url, "static")).put_file("a.js", body)
     (sent,) = echo.requests

@@ -8,10 +8,10 @@ from tests.builds import PREFIX, collected, site_origin
 from tests.s3 import Answer, Bucket, front, refusal
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.origin import record, verification
-from versioned_storage.origin.problems import OriginError
 from versioned_storage.origin.pruning import PruneCandidate, PrunePlan, Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import NotPublished, Record, State
+from versioned_storage.origin.s3_errors import OriginError
 from versioned_storage.origin.verification import Verifier
 
 CSS = "text/css; charset=utf-8"

@@ -12,7 +12,7 @@ from ..edge.pages import PageProbe
 from ..edge.probes import Probe
 from ..errors import ConfigurationError
 from ..origin import record
-from ..origin.problems import OriginError
+from ..origin.s3_errors import OriginError
 from ..progress import logger
 from ..site import Site
 

@@ -12,7 +12,7 @@ IN_MEMORY = 1 << 18
 
 
 @dataclass(frozen=True)
-class Body:
+class UploadBody:
     """The bytes of a file: their number, their sha256 in hex, and themselves if they are few."""
 
     file: Path
@@ -21,7 +21,7 @@ class Body:
     data: bytes | None = None
 
     @classmethod
-    def of(cls, file: Path, sha256: str | None = None) -> Body:
+    def of(cls, file: Path, sha256: str | None = None) -> UploadBody:
         """Read a file, whose ``sha256`` may be known already. Raises OSError."""
         digest = hashlib.sha256()
         with file.open("rb") as stream:

@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from ..errors import VersionedStorageError
 from . import record
-from .problems import DENIED, PERMISSIONS, NotDeleted, OriginError
 from .s3 import S3Origin
+from .s3_errors import DENIED, PERMISSIONS, NotDeleted, OriginError
 
 #: S3 refuses a request that is signed at a time further off than this.
 REFUSED_SKEW = timedelta(minutes=15)

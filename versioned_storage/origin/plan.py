@@ -14,8 +14,8 @@ from ..build.directory import BuildDirectory
 from ..build.manifest import BuildFile, Manifest
 from ..constants import CACHE_CONTROL
 from ..text import bytes_text, count_text
-from .body import Body
-from .s3 import LARGEST_COPY, Found, Listed
+from .body import UploadBody
+from .s3 import LARGEST_COPY, ListedObject, StoredObject
 
 #: An asset's integrity and the name of an encoding, None for identity: what the bytes are.
 Content = tuple[str, "str | None"]
@@ -65,7 +65,7 @@ class Step:
     size: int
     file: BuildFile
     source: CopySource | None = None
-    stored: Found | None = None
+    stored: StoredObject | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def reusable(base: Manifest, encoders: Mapping[str, object]) -> Iterator[Reusabl
 
 
 def copy_sources(
-    base: Manifest, manifest: Manifest, prefix: str, listed: Mapping[str, Listed]
+    base: Manifest, manifest: Manifest, prefix: str, listed: Mapping[str, ListedObject]
 ) -> tuple[dict[Content, CopySource], list[str]]:
     """Return the objects of ``base`` that ``manifest`` can copy, and the paths of damaged ones.
 
@@ -162,7 +162,7 @@ def plan(
     directory: BuildDirectory,
     prefix: str,
     *,
-    stored: Mapping[str, Found],
+    stored: Mapping[str, StoredObject],
     sources: Mapping[Content, CopySource],
     damaged: Iterable[str] = (),
 ) -> PublishPlan:
@@ -193,7 +193,7 @@ def plan(
     )
 
 
-def matches(stored: Found, file: BuildFile, sha256: str | None, manifest: Manifest) -> bool:
+def matches(stored: StoredObject, file: BuildFile, sha256: str | None, manifest: Manifest) -> bool:
     """Return True if an object is right for a file of the build.
 
     ``sha256`` is of the bytes that this machine would upload. Other bytes of an encoding are as
@@ -214,13 +214,13 @@ def _hashed(
     file: BuildFile,
     prefix: str,
     local: Path,
-    stored: Found | None,
+    stored: StoredObject | None,
     source: CopySource | None,
     manifest: Manifest,
 ) -> Step:
     step = partial(Step, path=prefix + file.path, file=file, stored=stored)
     if stored is not None:
-        sha256 = Body.of(local).sha256 if local.is_file() else None
+        sha256 = UploadBody.of(local).sha256 if local.is_file() else None
         if matches(stored, file, sha256, manifest):
             return step(Action.SKIP, "is there", size=stored.size)
     if source is not None:
@@ -229,7 +229,7 @@ def _hashed(
     return step(Action.UPLOAD, reason, size=file.variant.size)
 
 
-def _original(file: BuildFile, prefix: str, hashed: Step, stored: Found | None) -> Step:
+def _original(file: BuildFile, prefix: str, hashed: Step, stored: StoredObject | None) -> Step:
     step = partial(
         Step,
         path=prefix + file.path,

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from ..progress import track
 from . import lease, record, retention
 from .lease import Lease
-from .problems import NotDeleted
 from .record import Record, State, StoredRecord
 from .retention import Activation, Verdict
 from .s3 import S3Origin
+from .s3_errors import NotDeleted
 
 
 @dataclass(frozen=True)

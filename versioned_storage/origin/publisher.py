@@ -19,9 +19,9 @@ from ..text import bytes_text, count_text, lines_text
 from . import lease, record
 from .interrupts import Interrupted, interruptible
 from .plan import Action, PublishPlan, copy_sources, plan, reusable
-from .problems import OriginError
 from .record import StoredRecord, UnreadableRecord
-from .s3 import Found, Listed, S3Origin
+from .s3 import ListedObject, S3Origin, StoredObject
+from .s3_errors import OriginError
 from .threads import in_background, map_in_threads
 from .transfer import PublishedMeanwhile, Transfer, TransferredObject
 
@@ -66,7 +66,7 @@ class Preflight:
 
     stored: StoredRecord | None
     base: Manifest | None
-    base_objects: Future[dict[str, Listed]]
+    base_objects: Future[dict[str, ListedObject]]
     requests: int
 
     @property
@@ -171,7 +171,7 @@ class Publisher:
             stored = record.read(self.origin, build)
         if stored is not None and stored.record.is_published:
             # A published build has all of its objects: no other build is needed.
-            nothing: Future[dict[str, Listed]] = Future()
+            nothing: Future[dict[str, ListedObject]] = Future()
             nothing.set_result({})
             return Preflight(stored, stored.record.manifest, nothing, requests)
         base = self._base(apart_from=build)
@@ -256,7 +256,7 @@ class Publisher:
             logger.warning("No earlier build is copied from: %s", error)
         return None
 
-    def _stored(self, build: str) -> dict[str, Found]:
+    def _stored(self, build: str) -> dict[str, StoredObject]:
         """Return the objects below the prefix of a build, of this or of an earlier attempt."""
         with _without_permission_to_list():
             listed = self.origin.list(f"{self.origin.prefix}{build}/")
@@ -268,7 +268,7 @@ class Publisher:
             }
         return {}
 
-    def _list(self, base: Manifest | None) -> dict[str, Listed]:
+    def _list(self, base: Manifest | None) -> dict[str, ListedObject]:
         """Return the objects of the base build, by path."""
         if base is None:
             return {}

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from ..build.manifest import Manifest, UnreadableManifest
 from ..errors import VersionedStorageError
-from .s3 import S3Origin, Stored
+from .s3 import ObjectContent, S3Origin
 from .threads import map_in_threads
 
 #: Records are private, and no cache may keep one either.
@@ -283,7 +283,9 @@ def _head(origin: S3Origin, path: str) -> StoredRecord | None:
     return _parsed(stored, origin, path, head=True) if stored else None
 
 
-def _parsed(stored: Stored, origin: S3Origin, at: str, *, head: bool = False) -> StoredRecord:
+def _parsed(
+    stored: ObjectContent, origin: S3Origin, at: str, *, head: bool = False
+) -> StoredRecord:
     url = origin.url(at)
     record = Record.from_json(stored.data, name=url, head=head)
     if path(record.build) != at:

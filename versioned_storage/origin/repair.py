@@ -13,10 +13,10 @@ from ..build.directory import BuildDirectory
 from ..build.manifest import BuildFile, Manifest
 from ..errors import VersionedStorageError
 from ..progress import track
-from .body import Body
+from .body import UploadBody
 from .plan import headers, metadata
 from .record import NotPublished
-from .s3 import LARGEST_COPY, Found
+from .s3 import LARGEST_COPY, StoredObject
 from .threads import map_in_threads
 from .verification import FaultyObject, Repair, Verification, Verifier
 
@@ -85,7 +85,7 @@ class Repairer:
                 return result("has its headers again", repaired=True)
             return result(_CHANGED, repaired=False)
         local = self._local(faulty.file)
-        body = Body.of(local) if local is not None else None
+        body = UploadBody.of(local) if local is not None else None
         if body is not None and body.sha256 == faulty.file.variant.sha256:
             if self._put(faulty, body, manifest):
                 return result("was restored from the build directory", repaired=True)
@@ -96,7 +96,7 @@ class Repairer:
                 return result(f"was copied from {url}", repaired=True)
         return result(self._why_not(faulty.file), repaired=False)
 
-    def _put(self, faulty: FaultyObject, body: Body, manifest: Manifest) -> bool:
+    def _put(self, faulty: FaultyObject, body: UploadBody, manifest: Manifest) -> bool:
         etag = self.verifier.origin.put_file(
             faulty.path,
             body,
@@ -115,7 +115,7 @@ class Repairer:
                 return ensure(self.directory, file)
         return None
 
-    def _same_bytes(self, faulty: FaultyObject) -> Iterator[tuple[str, Found]]:
+    def _same_bytes(self, faulty: FaultyObject) -> Iterator[tuple[str, StoredObject]]:
         """Yield the correct object under the asset's other name, which has the same bytes."""
         file = faulty.file
         # Deep, because the copy gets the recorded sha256, whatever bytes the source has.
@@ -128,7 +128,9 @@ class Repairer:
             if stored is not None and (other is None or other.has_its_bytes):
                 yield path, stored
 
-    def _copy(self, faulty: FaultyObject, path: str, source: Found, manifest: Manifest) -> bool:
+    def _copy(
+        self, faulty: FaultyObject, path: str, source: StoredObject, manifest: Manifest
+    ) -> bool:
         file = faulty.file
         if source.size > LARGEST_COPY:
             return False

@@ -21,10 +21,10 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from .body import Body
+from .body import UploadBody
 from .connection import Connection
 from .engine import Engine, Retries, best_engine, boto_engine, checked
-from .problems import NotDeleted, OriginError
+from .s3_errors import NotDeleted, OriginError
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -46,7 +46,7 @@ _CONDITION_FAILED = (409, 412)
 
 
 @dataclass(frozen=True)
-class Stored:
+class ObjectContent:
     """The beginning or all of an object."""
 
     data: bytes
@@ -54,7 +54,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedObject:
     """An object as a listing has it; ``path`` is below the location, ``size`` in bytes."""
 
     path: str
@@ -64,7 +64,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredObject:
     """What S3 says of an object without sending it.
 
     ``sha256``, in hex, is what S3 itself computed where ``checked``, else what was said of the
@@ -80,7 +80,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Copied:
+class CopyResult:
     """A copy inside S3; ``sha256``, in hex, is what S3 computed of it, None where it says none."""
 
     etag: str
@@ -164,7 +164,7 @@ class S3Origin:
         """The time of S3's clock, as of the last `get`: the one clock that all machines share."""
         return datetime.now(timezone.utc) + self._ahead
 
-    def get(self, path: str, *, first: int | None = None) -> Stored | None:
+    def get(self, path: str, *, first: int | None = None) -> ObjectContent | None:
         """Return an object, or its ``first`` bytes; None if it does not exist.
 
         Without permission to list the bucket, S3 answers 403 for a key that does not exist: that
@@ -172,7 +172,7 @@ class S3Origin:
         """
         part: Any = {} if first is None else {"Range": f"bytes=0-{first - 1}"}
 
-        def get() -> Stored | None:
+        def get() -> ObjectContent | None:
             try:
                 response = self.client.get_object(**self._at(path), **part)
             except ClientError as error:
@@ -182,7 +182,7 @@ class S3Origin:
                 raise
             self._set_clock(response)
             with closing(response["Body"]) as body:
-                return Stored(body.read(), response["ETag"])
+                return ObjectContent(body.read(), response["ETag"])
 
         return self._request("GetObject", path, get)
 
@@ -205,7 +205,7 @@ class S3Origin:
         with closing(body), self._errors("GetObject", path):
             yield body
 
-    def find(self, path: str) -> Found | None:
+    def find(self, path: str) -> StoredObject | None:
         """Return what S3 says of an object without sending it; None if it does not exist."""
 
         def head() -> Any:
@@ -223,7 +223,7 @@ class S3Origin:
         headers = {name: str(value) for name, value in response.items() if name in names}
         metadata = response.get("Metadata", {})
         computed = _sha256(response)
-        return Found(
+        return StoredObject(
             size=response["ContentLength"],
             etag=response["ETag"],
             sha256=computed or metadata.get("sha256"),
@@ -238,7 +238,7 @@ class S3Origin:
         response: Mapping[str, Any] = self._request(operation, "", call)
         return response
 
-    def list(self, prefix: str) -> Iterator[Listed]:
+    def list(self, prefix: str) -> Iterator[ListedObject]:
         """Yield every object whose path begins with ``prefix``, in order; 1,000 per request."""
         following: Any = {}
         while True:
@@ -251,7 +251,7 @@ class S3Origin:
             page = self._request("ListObjectsV2", prefix, call)
             for item in page.get("Contents", ()):
                 path = item["Key"].removeprefix(self.key(""))
-                yield Listed(path, item["Size"], item["ETag"], item["LastModified"])
+                yield ListedObject(path, item["Size"], item["ETag"], item["LastModified"])
             if not page.get("IsTruncated"):
                 return
             following = {"ContinuationToken": page["NextContinuationToken"]}
@@ -271,7 +271,7 @@ class S3Origin:
     def put_file(
         self,
         path: str,
-        body: Body,
+        body: UploadBody,
         *,
         replacing: str | None = None,
         metadata: Mapping[str, str] | None = None,
@@ -301,7 +301,7 @@ class S3Origin:
         metadata: Mapping[str, str] | None = None,
         before_attempt: Callable[[], None] = lambda: None,
         **headers: str,
-    ) -> Copied | None:
+    ) -> CopyResult | None:
         """Copy an object inside S3, with these headers and none of its own; otherwise as `put`.
 
         Returns None when the source is missing or has another ETag than ``etag``, or when the
@@ -325,7 +325,7 @@ class S3Origin:
             },
             before_attempt,
         )
-        return Copied(response["ETag"], _sha256(response)) if response is not None else None
+        return CopyResult(response["ETag"], _sha256(response)) if response is not None else None
 
     def delete(
         self, paths: Iterable[str], before_attempt: Callable[[], None] = lambda: None

@@ -14,10 +14,10 @@ from ..build.manifest import Manifest
 from ..errors import VersionedStorageError
 from ..progress import track
 from ..text import lines_text
-from .body import Body
+from .body import UploadBody
 from .lease import Lease, LeaseLost, clocks
 from .plan import Action, CopySource, PublishPlan, Step, headers, matches, metadata
-from .s3 import Copied, Found, S3Origin
+from .s3 import CopyResult, S3Origin, StoredObject
 
 # Attempts to write an object that another process writes too.
 _ATTEMPTS = 5
@@ -196,9 +196,9 @@ class Transfer:
             raise Stopped
         self.lease.check()
 
-    def _before_overwriting(self, step: Step, stored: Found | Copied | None) -> None:
+    def _before_overwriting(self, step: Step, stored: StoredObject | CopyResult | None) -> None:
         """Renew the lease, unless it was renewed since S3 said that the object is there."""
-        if isinstance(stored, Found):
+        if isinstance(stored, StoredObject):
             seen = self._planned if stored is step.stored else clocks()
             if not self.lease.renew(unless_since=seen):
                 raise PublishedMeanwhile
@@ -233,7 +233,7 @@ class Transfer:
                 return _skipped(step, stored)
             if hashed.action is Action.UPLOAD:
                 # S3 checks the sha256, so a file that has changed since is refused.
-                body = Body.of(self.directory.path(step.file.source), hashed.sha256)
+                body = UploadBody.of(self.directory.path(step.file.source), hashed.sha256)
                 etag = self._put(step, body, stored)
             else:
                 copied = self._copy(step, hashed.step.path, hashed.etag, hashed.sha256, stored)
@@ -247,8 +247,8 @@ class Transfer:
             stored = self.origin.find(step.path)
         raise Contended(self.origin.url(step.path))
 
-    def _upload(self, step: Step, replacing: Found | Copied | None) -> TransferredObject:
-        body = Body.of(ensure(self.directory, step.file))
+    def _upload(self, step: Step, replacing: StoredObject | CopyResult | None) -> TransferredObject:
+        body = UploadBody.of(ensure(self.directory, step.file))
         for _ in range(_ATTEMPTS):
             etag = self._put(step, body, replacing)
             if etag is not None:
@@ -260,7 +260,9 @@ class Transfer:
             replacing = stored
         raise Contended(self.origin.url(step.path))
 
-    def _put(self, step: Step, body: Body, stored: Found | Copied | None) -> str | None:
+    def _put(
+        self, step: Step, body: UploadBody, stored: StoredObject | CopyResult | None
+    ) -> str | None:
         self._before_overwriting(step, stored)
         return self.origin.put_file(
             step.path,
@@ -272,8 +274,8 @@ class Transfer:
         )
 
     def _copy(
-        self, step: Step, source: str, etag: str, sha256: str, stored: Found | None
-    ) -> Copied | None:
+        self, step: Step, source: str, etag: str, sha256: str, stored: StoredObject | None
+    ) -> CopyResult | None:
         self._before_overwriting(step, stored)
         return self.origin.copy(
             source,
@@ -287,13 +289,13 @@ class Transfer:
         )
 
 
-def _etag(stored: Found | Copied | None) -> str | None:
+def _etag(stored: StoredObject | CopyResult | None) -> str | None:
     return stored.etag if stored is not None else None
 
 
-def _skipped(step: Step, stored: Found) -> TransferredObject:
+def _skipped(step: Step, stored: StoredObject) -> TransferredObject:
     return TransferredObject(step, Action.SKIP, stored.size, stored.etag, stored.sha256 or "")
 
 
-def _is_same(stored: Found, step: Step, hashed: TransferredObject) -> bool:
+def _is_same(stored: StoredObject, step: Step, hashed: TransferredObject) -> bool:
     return stored.sha256 == hashed.sha256 and stored.headers == headers(step.file)

@@ -15,7 +15,7 @@ from ..progress import track
 from ..text import SHOWN, bytes_text, count_text
 from . import record
 from .plan import headers
-from .s3 import Found, S3Origin
+from .s3 import S3Origin, StoredObject
 from .threads import map_in_threads
 
 #: Bytes that are read at once. They can decode to many more, so they are few.
@@ -39,7 +39,7 @@ class FaultyObject:
     path: str
     url: str
     file: BuildFile
-    stored: Found | None
+    stored: StoredObject | None
     faults: tuple[Fault, ...]
     has_its_bytes: bool
 
@@ -194,14 +194,14 @@ class Verifier:
 
     def check_each(
         self, files: Iterable[tuple[str, BuildFile]], listed: Collection[str] | None = None
-    ) -> Iterator[tuple[Found | None, FaultyObject | None]]:
+    ) -> Iterator[tuple[StoredObject | None, FaultyObject | None]]:
         """Check the objects at these paths; those that are not ``listed`` are missing.
 
         Raises `OriginError`.
         """
         items = list(files)
 
-        def check(item: tuple[str, BuildFile]) -> tuple[Found | None, FaultyObject | None]:
+        def check(item: tuple[str, BuildFile]) -> tuple[StoredObject | None, FaultyObject | None]:
             path, file = item
             missing = listed is not None and path not in listed
             return self.check(path, file, None if missing else self.origin.find(path))
@@ -210,8 +210,8 @@ class Verifier:
         yield from track(results, total=len(items), doing="Verifying", unit="objects")
 
     def check(
-        self, path: str, file: BuildFile, stored: Found | None
-    ) -> tuple[Found | None, FaultyObject | None]:
+        self, path: str, file: BuildFile, stored: StoredObject | None
+    ) -> tuple[StoredObject | None, FaultyObject | None]:
         """Return ``stored`` and its faults; None in their place where it has none."""
         if stored is None:
             byte_faults, header_faults = [_missing(file)], []
@@ -252,14 +252,14 @@ def _missing(file: BuildFile) -> Fault:
     return Fault("object", "missing", f"{file.variant.size:,} bytes")
 
 
-def _byte_faults(stored: Found, file: BuildFile) -> Iterator[Fault]:
+def _byte_faults(stored: StoredObject, file: BuildFile) -> Iterator[Fault]:
     if stored.size != file.variant.size:
         yield Fault("size", f"{stored.size:,} bytes", f"{file.variant.size:,}")
     elif stored.sha256 != file.variant.sha256:
         yield Fault("sha256", stored.sha256 or "not known", str(file.variant.sha256))
 
 
-def _header_faults(stored: Found, file: BuildFile) -> Iterator[Fault]:
+def _header_faults(stored: StoredObject, file: BuildFile) -> Iterator[Fault]:
     expected = headers(file)
     for parameter, name in _HEADERS.items():
         value, expected_value = stored.headers.get(parameter), expected.get(parameter)

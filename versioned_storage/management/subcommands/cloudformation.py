@@ -21,7 +21,7 @@ from ...edge.functions import CompressionRules, Constants, shared
 from ...edge.yaml import dump
 from ...errors import ConfigurationError, VersionedStorageError
 from ...origin import record
-from ...origin.problems import OriginError
+from ...origin.s3_errors import OriginError
 from ...progress import log_summary, logger
 from ...site import Site
 from ...text import count_text
