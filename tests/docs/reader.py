@@ -26,7 +26,7 @@ _FENCE = re.compile(
 )
 _AT_THE_END = " (at the end)"
 #: A test of the docs installs nothing: the package and its dependencies are there.
-_INSTALLS = ("python -m venv", ". .venv/bin/activate", "pip install")
+_INSTALLS = ("python3 -m venv", ". .venv/bin/activate", "pip install")
 _SERVES = re.compile(r"manage\.py runserver|make edge$")
 
 

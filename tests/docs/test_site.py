@@ -90,6 +90,12 @@ def test_each_page_is_in_the_navigation() -> None:
     assert nav == {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
 
 
+def test_each_link_of_the_files_beside_the_docs_leads_to_a_file() -> None:
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("benchmarks/*.md")):
+        links = re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text())
+        assert not [link for link in links if not (path.parent / link).exists()], path
+
+
 def test_no_page_names_the_address_of_a_package_registry() -> None:
     for path in (*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "mkdocs.yml"):
         assert not re.search(r"--(extra-)?index-url|files\.pythonhosted", path.read_text()), path
