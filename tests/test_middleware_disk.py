@@ -223,3 +223,37 @@ def test_a_pipe_in_the_place_of_the_current_build_s_manifest_makes_a_miss(
     with site(deployed.root.parent, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE):
         assert in_time(lambda: served("/static/css/app.css")[0]) == 404
     assert "Not a regular file" in caplog.text
+
+
+def test_a_manifest_that_is_no_file_is_logged(
+    deployed: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    (deployed.root / "b0" / "staticfiles.json").mkdir(parents=True)
+    (deployed.root / "empty").mkdir()
+    served("/static/b0/css/app.css")
+    assert "The build b0 is not served: " in caplog.text
+    assert "build empty" not in caplog.text
+
+
+def test_a_file_that_may_not_be_read_is_logged(
+    deployed: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = deployed.storage.url(NAME)
+    middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(b"the site"))
+
+    def refuse(path: Any, *args: Any, **kwargs: Any) -> int:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("versioned_storage.serving.regular_files.os.open", refuse)
+    middleware(RequestFactory().get(url))
+    path = deployed.root / url.removeprefix("/static/")
+    assert f"{path} is not served: Permission denied" in caplog.text
+
+
+def test_with_finders_a_pipe_among_the_sources_costs_nothing_else(tmp_path: Path) -> None:
+    settings = {"WHITENOISE_USE_FINDERS": True, "MIDDLEWARE": MIDDLEWARE}
+    with site(tmp_path, {"a.css": "a {}"}, **settings) as shop:
+        shop.root.mkdir()
+        os.mkfifo(shop.sources / "pipe.css")
+        assert served("/static/a.css")[0] == 200
+        assert in_time(lambda: served("/static/pipe.css")[0]) == 404

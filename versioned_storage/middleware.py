@@ -247,7 +247,8 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
     ) -> None:
         """Add a file when the site starts, if it may be served and is in no build."""
         if not self._is_private(url, path) and self._build_of(url) is None:
-            super().add_file_to_dictionary(url, path, stat_cache=stat_cache)
+            with suppress(MissingFileError):
+                super().add_file_to_dictionary(url, path, stat_cache=stat_cache)
 
     def find_file(self, url: str) -> Any:
         """Find a file when it is asked for (WHITENOISE_AUTOREFRESH)."""

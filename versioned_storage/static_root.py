@@ -130,10 +130,14 @@ def _may_be_of_build(path: Path) -> bool:
         return True
 
 
-def _text_of(path: Path) -> str:
-    """Return the text of a regular file: reading a pipe would block. Raises OSError."""
-    if not path.is_file():
+def check_is_regular(path: Path) -> None:
+    """Raise OSError for what is not a regular file: reading a pipe would block."""
+    if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
+
+
+def _text_of(path: Path) -> str:
+    check_is_regular(path)
     return path.read_text(encoding="utf-8")
 
 

@@ -28,7 +28,7 @@ from .conf import Options
 from .errors import MissingBuildVersion, MissingEntry, MissingManifest, VersionedStorageError
 from .manifest_loader import ManifestLoader
 from .progress import logger
-from .static_root import complete_builds
+from .static_root import check_is_regular, complete_builds
 from .static_url import StaticURL
 
 _DJANGO_ARGUMENTS = inspect.signature(FileSystemStorage.__init__).parameters.keys() - {"self"}
@@ -206,6 +206,8 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         """
         if self.manifest_storage is self and not self.location:
             return None
+        if self.manifest_storage is self:
+            check_is_regular(Path(self.path(self.manifest_name)))
         try:
             text: str | None = super().read_manifest()
         except UnicodeDecodeError as error:

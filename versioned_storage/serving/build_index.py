@@ -133,6 +133,8 @@ class BuildIndex:
             content, status = read_file(str(path))
             manifest = Manifest.from_json(content.decode(), name=str(path))
         except MissingFile:
+            if os.path.lexists(path):
+                logger.warning("The build %s is not served: %s cannot be read", name, path)
             self._builds.pop(name, None)
             return
         except (OSError, UnreadableManifest, UnicodeDecodeError) as error:

@@ -147,6 +147,8 @@ def _open_regular(path: str) -> tuple[int, os.stat_result]:
         # A NUL, or a surrogate that the file system cannot encode: no file has such a name.
         raise MissingFile(path) from error
     except OSError as error:
+        if isinstance(error, PermissionError):
+            logger.warning("%s is not served: %s", path, error.strerror)
         if error.errno in _NOT_SERVED:
             raise MissingFile(path) from error
         raise
