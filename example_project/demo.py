@@ -43,7 +43,7 @@ CHANGES = {"css/tokens.css", "css/site.css"}
 
 @dataclass(frozen=True)
 class Deploy:
-    """One build, published and served and checked."""
+    """A build that was published, served and checked."""
 
     site: Site
     built: Built
@@ -51,7 +51,7 @@ class Deploy:
     seconds: float
 
     def row(self) -> list[str]:
-        """Its line in the table at the end."""
+        """Return its row of the final table."""
         assets = self.built.manifest.assets.values()
 
         def bytes_in(encoding: str) -> int:
@@ -70,9 +70,9 @@ class Deploy:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the demo and give its exit status."""
+    """Run the demo and return its exit code."""
     options = parser().parse_args(arguments)
-    # However it is ended, everything that it started ends with it.
+    # A signal ends everything that the demo started, too.
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.default_int_handler)
     try:
@@ -89,17 +89,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What can be said on the command line."""
-    made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    made.add_argument(
+    """Return the parser of the command line."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument(
         "--serve", action="store_true", help="leave the site up for a browser until Ctrl-C"
     )
-    made.add_argument(
+    arguments.add_argument(
         "--cdn",
         metavar="URL",
         help="fetch assets from there, instead of from the edge on this machine",
     )
-    return made
+    return arguments
 
 
 def walk(scratch: Path, cdn: str | None) -> None:
@@ -129,7 +129,7 @@ def walk(scratch: Path, cdn: str | None) -> None:
         [first.row(), second.row()],
     )
     print("gzip and br count a file that has no encoding, such as a font, as it is.")
-    answers = sum(one.answers for one in [*first.checked, *second.checked, *pulled])
+    answers = sum(asset.answers for asset in [*first.checked, *second.checked, *pulled])
     seconds = time.monotonic() - started
     print(report.painted(f"All checks passed: {answers:,} answers in {seconds:.0f} s.", "green"))
     print("'make serve' leaves the site up for a browser, with a button for the next deploy.")
@@ -140,30 +140,30 @@ def deploy(site: Site, edge: Edge) -> Deploy:
     started = time.monotonic()
     built = site.collectstatic()
     prefix = f"static/{site.version}/"
-    for line in built.said:
+    for line in built.lines:
         report.note(line)
     base = f"{edge.cdn_domain}/{prefix}"
     with site.served() as url:
         checked = Inspection(built.manifest, base).run(url)
-    see_that_all_were_reached(checked)
-    see_that_records_are_private(edge)
-    answers = sum(one.answers for one in checked)
-    report.ok(f"{len(checked)} assets of {len(PAGES)} pages arrived as they have to:")
+    check_that_all_were_reached(checked)
+    check_that_records_are_private(edge)
+    answers = sum(asset.answers for asset in checked)
+    report.ok(f"{len(checked)} assets of {len(PAGES)} pages passed all checks:")
     report.note(f"{answers} answers, by status, URL, type, cache header, encoding and integrity")
     return Deploy(site, built, checked, time.monotonic() - started)
 
 
-def see_that_all_were_reached(checked: list[Checked]) -> None:
-    """Every file of the site's own is on one of its pages, but for the fonts' licences."""
+def check_that_all_were_reached(checked: list[Checked]) -> None:
+    """Check that a page leads to each file of the site, except the licences of its fonts."""
     files = (path for path in STATIC.rglob("*") if path.is_file() and path.suffix != ".txt")
-    own = {path.relative_to(STATIC).as_posix() for path in files}
-    missed = own - {one.asset.name for one in checked}
+    names = {path.relative_to(STATIC).as_posix() for path in files}
+    missed = names - {checked_asset.asset.name for checked_asset in checked}
     if missed:
         raise DemoError(f"no page led to {', '.join(sorted(missed))}, so nobody checked them")
 
 
-def see_that_records_are_private(edge: Edge) -> None:
-    """What S3 keeps of a build for the site is not for visitors."""
+def check_that_records_are_private(edge: Edge) -> None:
+    """Check that visitors cannot read the records of builds."""
     for key in sorted(key for key in edge.objects() if not key.startswith("static/")):
         for place in (f"{edge.endpoint_url}/{BUCKET}", edge.cdn_domain):
             answer = fetch(Request(f"{place}/{key}"))
@@ -181,7 +181,7 @@ def changed_styles(directory: Path, colour: str = COLOURS[0]) -> Path:
 
 
 def compare(first: Deploy, second: Deploy) -> None:
-    """Say which hashes differ, and see to it that the first build is there as before."""
+    """Report which hashes differ, and check that the first build still loads."""
     was, now = first.built.manifest.paths, second.built.manifest.paths
     differ = {name for name in was.keys() | now.keys() if was.get(name) != now.get(name)}
     if differ != CHANGES:
@@ -260,7 +260,7 @@ class Showcase:
     def deploy(self) -> Built:
         """Build, publish, and switch both servers to the build."""
         built = self.site.collectstatic()
-        for line in built.said:
+        for line in built.lines:
             report.note(line)
         pulled = Site(self.site.version, self.site.static_root, more=self.site.more)
         self.built = built
@@ -275,7 +275,7 @@ class Showcase:
         before = self.built
         version = f"{before.version.rpartition('-')[0]}-{self.deploys + 1}"
         report.headline(f"Deploy {version}: {STYLES} has the colour {colour} now")
-        self._tell({"state": "deploying", "version": version, "colour": colour})
+        self._write_status({"state": "deploying", "version": version, "colour": colour})
         overlay = changed_styles(self.scratch / "changed", colour)
         self.site = replace(self.site, version=version, overlay=overlay)
         try:
@@ -283,13 +283,13 @@ class Showcase:
             built = self.site.collectstatic()
         except DemoError as error:
             self.site = replace(self.site, version=before.version)
-            self._tell({"state": "failed", "version": version, "reason": str(error)})
+            self._write_status({"state": "failed", "version": version, "reason": str(error)})
             report.note(str(error))
             return
         was, now = before.manifest.paths, built.manifest.paths
         changed = sorted(name for name in now if was.get(name) != now[name])
-        # The page of the new build says what changed, so this is there before it.
-        self._tell(
+        # Written before the switch, because the page of the new build shows it.
+        self._write_status(
             {
                 "state": "deployed",
                 "from": before.version,
@@ -298,20 +298,20 @@ class Showcase:
                 "seconds": time.monotonic() - started,
                 "files": len(now),
                 "changed": [{"name": name, "was": was[name], "is": now[name]} for name in changed],
-                "said": built.said,
+                "lines": built.lines,
             }
         )
         self.built = built
-        for line in built.said:
+        for line in built.lines:
             report.note(line)
         self.server.switch_to(self.site)
         self.pulling.switch_to(replace(self.site, edge={}))
         for line in self.site.manage("staticbuilds", "diff", before.version, version):
             report.note(line)
-        report.ok(f"{self.server.url} is of build {version}; the build before it is still there")
+        report.ok(f"{self.server.url} is of build {version}; the build before it is still served")
 
-    def _tell(self, status: object) -> None:
-        # Pages read it at any time.
+    def _write_status(self, status: object) -> None:
+        # Replaced as a whole, because pages read it at any time.
         written = self.status.with_suffix(".new")
         written.write_text(json.dumps(status), encoding="utf-8")
         written.replace(self.status)

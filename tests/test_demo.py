@@ -215,7 +215,7 @@ def test_the_button_makes_a_second_build_and_the_page_shows_what_changed(served)
     before = read(url)
     old_css = re.search(r'<link rel="stylesheet" href="([^"]+)"', before)[1]
     Browser().send_form(url, f"{url}deploy/")
-    said = "".join(lines_until(served.demo, "the build before it is still there"))
+    said = "".join(lines_until(served.demo, "the build before it is still served"))
 
     after = read(url)
     assert re.search(r"Build <code>demo-\w+-2</code>", after)

@@ -92,8 +92,8 @@ def shares(assets: Iterable[Asset]) -> list[Share]:
     by_app: dict[str, list[Asset]] = {}
     for asset in assets:
         by_app.setdefault(APPS.get(asset.name.split("/")[0], OWN_APP), []).append(asset)
-    made = [_share(app, of_app) for app, of_app in by_app.items()]
-    return sorted(made, key=lambda share: share.identity, reverse=True)
+    unsorted = [_share(app, of_app) for app, of_app in by_app.items()]
+    return sorted(unsorted, key=lambda share: share.identity, reverse=True)
 
 
 def total(parts: Iterable[Share]) -> Share:
@@ -122,9 +122,9 @@ def anatomy(asset: Asset) -> list[Part]:
     return [part for part in parts if part.text]
 
 
-def percent(part: int, whole: int) -> int:
-    """``part`` in percent of ``whole``, at least 1 where there is anything."""
-    return max(1, round(100 * part / whole)) if whole else 0
+def percent(part: int, total: int) -> int:
+    """Return ``part`` in percent of ``total``, at least 1 unless ``total`` is 0."""
+    return max(1, round(100 * part / total)) if total else 0
 
 
 def _share(app: str, assets: list[Asset]) -> Share:

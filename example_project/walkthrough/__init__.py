@@ -1,1 +1,1 @@
-"""What `demo.py` is made of: an edge, the site, what its pages name, and the checks."""
+"""The parts of `demo.py`: an edge, the site, the references of its pages, and the checks."""

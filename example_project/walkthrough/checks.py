@@ -1,4 +1,4 @@
-"""Every asset that the pages name, fetched and held against the manifest."""
+"""Fetches every asset that the pages refer to and compares it with the manifest."""
 
 import base64
 import gzip
@@ -46,7 +46,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Checked:
-    """An asset that arrived as it has to, in how many answers, and what it names in turn."""
+    """An asset that passed the checks, the number of answers, and its references."""
 
     url: str
     asset: Asset
@@ -75,8 +75,8 @@ class Inspection:
                     raise ChecksFailedError(problems, len(checked) + len(results))
                 checked |= {result.url: result for result in results}
                 progress(f"{len(checked):,} assets checked")
-                found = {named for result in results for named in result.names}
-                pending = {named for named in found if named.url not in checked}
+                references = {named for result in results for named in result.names}
+                pending = {named for named in references if named.url not in checked}
         return list(checked.values())
 
     def _named_by_pages(self, site_url: str) -> Iterator[Named]:
@@ -131,8 +131,8 @@ class Inspection:
 def _names_in(named: Named, asset: Asset, body: bytes) -> set[Named]:
     text = body.decode(errors="replace")
 
-    def resolved(found: set[str], **how: bool) -> set[Named]:
-        return {Named(_absolute(named.url, reference), **how) for reference in found}
+    def resolved(references: set[str], **how: bool) -> set[Named]:
+        return {Named(_absolute(named.url, reference), **how) for reference in references}
 
     match asset.content_type.partition(";")[0]:
         case "text/css":
@@ -148,23 +148,23 @@ def _names_in(named: Named, asset: Asset, body: bytes) -> set[Named]:
 
 
 class _MismatchError(Exception):
-    def __init__(self, url: str, what: str, found: object, expected: object) -> None:
-        super().__init__(f"{url} has the {what} {found!r}, expected {expected!r}")
+    def __init__(self, url: str, what: str, actual: object, expected: object) -> None:
+        super().__init__(f"{url} has the {what} {actual!r}, expected {expected!r}")
 
 
 def still_there(checked: Iterable[Checked]) -> int:
     """Fetch once more what was checked before, and count it. Raises `ChecksFailedError`."""
 
-    def problem(one: Checked) -> str | None:
+    def problem(asset: Checked) -> str | None:
         try:
-            _check_identity(fetch(Request(one.url, {"Accept-Encoding": "identity"})), one.asset)
+            _check_identity(fetch(Request(asset.url, {"Accept-Encoding": "identity"})), asset.asset)
         except _MismatchError as mismatch:
             return str(mismatch)
         return None
 
     checked = list(checked)
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        problems = [found for found in pool.map(problem, checked) if found]
+        problems = [text for text in pool.map(problem, checked) if text]
     if problems:
         raise ChecksFailedError(problems, len(checked))
     return len(checked)
@@ -196,9 +196,9 @@ def _check_headers(answer: Answer, asset: Asset, encoding: str | None) -> None:
     _expect(answer, "Content-Encoding", answer.headers.get("Content-Encoding"), encoding)
 
 
-def _expect(answer: Answer, what: str, found: object, expected: object) -> None:
-    if found != expected:
-        raise _MismatchError(answer.url, what, found, expected)
+def _expect(answer: Answer, what: str, actual: object, expected: object) -> None:
+    if actual != expected:
+        raise _MismatchError(answer.url, what, actual, expected)
 
 
 def _decode(answer: Answer, encoding: str) -> bytes:

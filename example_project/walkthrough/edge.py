@@ -56,7 +56,7 @@ class Edge:
     def objects(self) -> set[str]:
         """The key of every object in the bucket."""
         pages = _client(self.endpoint_url).get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
-        return {found["Key"] for page in pages for found in page.get("Contents", ())}
+        return {item["Key"] for page in pages for item in page.get("Contents", ())}
 
 
 @contextmanager

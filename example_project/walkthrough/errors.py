@@ -1,10 +1,10 @@
-"""What ends the demo with one sentence instead of a traceback."""
+"""The errors that end the demo with a sentence instead of a traceback."""
 
 from collections.abc import Sequence
 
 
 class DemoError(Exception):
-    """The demo found something that is not as it has to be; the message says what."""
+    """A check of the demo failed."""
 
 
 class CommandFailedError(DemoError):
@@ -13,7 +13,7 @@ class CommandFailedError(DemoError):
     def __init__(self, command: str, output: str) -> None:
         self.command = command
         lines = [line for line in output.strip().splitlines() if line.strip()]
-        super().__init__(f"{command} failed: {lines[-1] if lines else 'it said nothing'}")
+        super().__init__(f"{command} failed: {lines[-1] if lines else 'it printed nothing'}")
 
 
 class ChecksFailedError(DemoError):

@@ -23,7 +23,7 @@ class Answer:
 
 
 def fetch(request: Request) -> Answer:
-    """Ask. Every status is an answer; raises `DemoError` where nobody gives one."""
+    """Return the answer, whatever its status. Raises `DemoError` if there is none."""
     try:
         with _opener.open(
             urllib.request.Request(request.url, headers=dict(request.headers)), timeout=_SECONDS

@@ -65,7 +65,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _suffix(self) -> str:
         # Browsers and the demo send no weights; the function that is shipped knows them.
         accepted = self.headers.get("Accept-Encoding", "").replace(" ", "").split(",")
-        return next((one.suffix for one in ENCODINGS.values() if one.name in accepted), "")
+        return next(
+            (encoding.suffix for encoding in ENCODINGS.values() if encoding.name in accepted), ""
+        )
 
     def log_message(self, *args: object) -> None:
         pass

@@ -23,21 +23,21 @@ _FETCHED_LINKS = {"stylesheet", "icon", "manifest", "preload", "modulepreload"}
 class _Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.found: dict[str, bool] = {}
+        self.references: dict[str, bool] = {}
         self._in_style = False
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attributes}
+        values = {name: value or "" for name, value in attributes}
         self._in_style = tag == "style"
-        if tag == "link" and _FETCHED_LINKS & set(given.get("rel", "").lower().split()):
-            self._name(given.get("href", ""))
+        if tag == "link" and _FETCHED_LINKS & set(values.get("rel", "").lower().split()):
+            self._name(values.get("href", ""))
         elif tag == "script":
-            self._name(given.get("src", ""), module=given.get("type") == "module")
+            self._name(values.get("src", ""), module=values.get("type") == "module")
         elif tag in ("img", "source", "video", "audio", "embed"):
-            self._name(given.get("src", ""))
-            for candidate in given.get("srcset", "").split(","):
+            self._name(values.get("src", ""))
+            for candidate in values.get("srcset", "").split(","):
                 self._name(*candidate.split()[:1])
-        self._name_all(css(given.get("style", "")))
+        self._name_all(css(values.get("style", "")))
 
     def handle_data(self, data: str) -> None:
         if self._in_style:
@@ -49,21 +49,21 @@ class _Page(HTMLParser):
 
     def _name(self, reference: str = "", *, module: bool = False) -> None:
         if is_file(reference):
-            self.found[reference] = self.found.get(reference, False) or module
+            self.references[reference] = self.references.get(reference, False) or module
 
 
 def page(html: str) -> dict[str, bool]:
     """The files that a page names; True where it takes them for ES modules."""
     parser = _Page()
     parser.feed(html)
-    return parser.found
+    return parser.references
 
 
 def css(text: str) -> set[str]:
     """The files that a stylesheet names, its source map too."""
     bare = _CSS_COMMENT.sub("", text)
-    found = {"".join(match) for match in _CSS_URL.findall(bare) + _CSS_IMPORT.findall(bare)}
-    return {reference for reference in found if is_file(reference)} | source_map(text)
+    references = {"".join(match) for match in _CSS_URL.findall(bare) + _CSS_IMPORT.findall(bare)}
+    return {reference for reference in references if is_file(reference)} | source_map(text)
 
 
 def module(text: str) -> set[str]:
@@ -73,7 +73,7 @@ def module(text: str) -> set[str]:
 
 def source_map(text: str) -> set[str]:
     """The source map that a stylesheet or a script ends with."""
-    return {found for found in _SOURCE_MAP.findall(text.rstrip()) if is_file(found)}
+    return {url for url in _SOURCE_MAP.findall(text.rstrip()) if is_file(url)}
 
 
 def web_manifest(text: str) -> set[str]:
@@ -82,5 +82,5 @@ def web_manifest(text: str) -> set[str]:
 
 
 def is_file(reference: str) -> bool:
-    """Say whether a reference leads to a file, and not into the same one or nowhere."""
+    """Return True if a reference leads to another file."""
     return bool(reference) and not reference.startswith(("#", "data:", "about:", "blob:"))

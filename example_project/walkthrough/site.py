@@ -1,4 +1,4 @@
-"""The site, run as a deploy runs it: its commands and its server in processes of their own."""
+"""The site as a deploy runs it: its commands and its server are separate processes."""
 
 import os
 import re
@@ -19,24 +19,24 @@ from .progress import run_showing_progress
 
 HOME = Path(__file__).resolve().parent.parent
 
-# What the visitor's own shell may say about AWS, Django or a build has no part in the demo.
+# Variables about AWS, Django and builds in the visitor's shell must not change the demo.
 OVERRULED = ("AWS_", "BUILD_VERSION", "CDN_DOMAIN", "DEMO_", "DJANGO_", "STATIC_")
 KEPT = ("DEMO_ENCODINGS",)
 
 
 @dataclass(frozen=True)
 class Built:
-    """What one collectstatic made, and how long it took."""
+    """The build of one collectstatic, and the lines that it printed."""
 
     version: str
     manifest: Manifest
     seconds: float
-    said: list[str]
+    lines: list[str]
 
     def count(self, of: str) -> str:
-        """How many of something its summary lines name: ``"12"`` of "12 objects uploaded"."""
-        found = re.search(rf"([\d,]+) {of}\b", "\n".join(self.said))
-        return found[1] if found else "0"
+        """Return the number before ``of`` in the lines: ``"12"`` of "12 objects uploaded"."""
+        match = re.search(rf"([\d,]+) {of}\b", "\n".join(self.lines))
+        return match[1] if match else "0"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Site:
     more: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        """The environment of its processes: of this one, what concerns none of it."""
+        """Return the environment of its processes: ours without what the demo sets itself."""
         kept = {
             key: value
             for key, value in os.environ.items()
@@ -115,7 +115,7 @@ class Site:
 
 
 class Server:
-    """An address on this machine, and the process of the newest deploy that answers there."""
+    """An address on this machine where the process of the newest deploy answers."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -130,7 +130,7 @@ class Server:
         self._socket.close()
 
     def switch_to(self, site: Site) -> None:
-        """Let a process of ``site`` answer, then end the one before: no request is refused.
+        """Start a process of ``site``, then end the previous one, so that no request is refused.
 
         Raises `DemoError` where it does not start.
         """

@@ -16,6 +16,6 @@ def bytes_text(size: int) -> str:
 
 
 @register.filter
-def percent_of(part: int, whole: int) -> int:
-    """``part`` in percent of ``whole``."""
-    return inventory.percent(part, whole)
+def percent_of(part: int, total: int) -> int:
+    """``part`` in percent of ``total``."""
+    return inventory.percent(part, total)

@@ -39,8 +39,8 @@ class Nginx:
             raise CannotStart(
                 f"nginx does not run (exit status {version.returncode}): {_last_line(version)}"
             )
-        found = re.search(r"--modules-path=(\S+)", version.stderr)
-        module = Path(found[1] if found else "modules", "ngx_http_js_module.so")
+        match = re.search(r"--modules-path=(\S+)", version.stderr)
+        module = Path(match[1] if match else "modules", "ngx_http_js_module.so")
         if not module.is_file():
             raise CannotStart("nginx has no njs: apt-get install libnginx-mod-http-js")
         with tempfile.TemporaryDirectory() as scratch:
