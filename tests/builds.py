@@ -55,7 +55,7 @@ class Built:
             yield f"{key}: other bytes"
         for name, expected in (
             ("ContentType", file.asset.content_type),
-            ("ContentEncoding", file.variant.encoding),
+            ("ContentEncoding", file.encoding),
             ("CacheControl", CACHE_CONTROL),
         ):
             if stored.get(name) != expected:

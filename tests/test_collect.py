@@ -25,9 +25,9 @@ from django.core.management import CommandError
 
 from tests.helpers import run_python, site, tree, write
 from tests.s3 import Bucket
+from versioned_storage.build.assemble import BuildIsComplete, BuildIsFrozen
 from versioned_storage.build.directory import CannotWrite
 from versioned_storage.build.manifest import UnreadableManifest
-from versioned_storage.build.source_errors import BuildIsComplete, BuildIsFrozen
 from versioned_storage.errors import MissingEntry
 from versioned_storage.static_root import StaticRootAmongSources
 from versioned_storage.storage import VersionedStaticFilesStorage

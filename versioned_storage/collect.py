@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
 from django.contrib.staticfiles.utils import matches_patterns
 from django.core.files.storage import Storage
 
-from .build.assemble import Built, Recipe, assemble
+from .build.assemble import BuildIsComplete, Built, assemble
 from .build.directory import BuildDirectory, Digest
-from .build.fingerprint import Fingerprinted, Fingerprinter
+from .build.fingerprint import Fingerprinter
 from .build.lock import lock, unlock
-from .build.manifest import Manifest, UnreadableManifest, names_of_encodings
+from .build.manifest import Manifest, UnreadableManifest
+from .build.recipe import Recipe
 from .build.references.scanning import Scanners
 from .build.resolver import Resolver
-from .build.source_errors import BuildIsComplete
 from .build.source_files import Sources
 from .errors import OtherContent, SourceError
 from .progress import log_summary, logger
@@ -133,8 +132,8 @@ class Collector:
             return
         storage.set_manifest(built.manifest)
         storage.save_manifest()
-        for asset in built.done:
-            is_processed = asset.written or self._may_have_references(asset.name)
+        for asset in built.fingerprinted:
+            is_processed = asset.is_written or self._may_have_references(asset.name)
             yield names[asset.name], asset.hashed_name, is_processed
         log_summary(built.summary(storage.location))
         self._warn_of_dotfiles(built.manifest)
@@ -160,49 +159,34 @@ class Collector:
             encodings=storage.options.encodings,
             skip_compress_extensions=storage.options.skip_compress_extensions,
             keep_originals=storage.options.keep_originals,
+            prehashed=storage.options.prehashed,
+        )
+        fingerprinter = Fingerprinter(
+            sources=sources,
+            recipe=recipe,
+            hashed_name=storage.hashed_name,
+            scanners=Scanners(storage.patterns),
+            resolver=self._resolver(sources),
+            digests=digests,
+            ignore_missing=storage.options.ignore_missing,
+            strict_source_maps=storage.options.strict_source_maps,
         )
         base = None
         if storage.build_version is not None:
             base = base_build(storage.root, storage.manifest_name, apart_from=storage.build_version)
         try:
             return assemble(
-                sources,
+                fingerprinter,
                 directory,
-                recipe,
-                partial(self._fingerprint, digests=digests),
-                prehashed=storage.options.prehashed,
                 complete=complete,
                 base=base,
-                elsewhere=preflight.remote_encodings(recipe.encoders) if preflight else None,
+                remote_encodings=preflight.remote_encodings(recipe.encoders) if preflight else None,
                 dry_run=dry_run,
             )
         except (SourceError, BuildIsComplete):
             if complete is not None:
                 _remove_additions(directory, digests, complete)
             raise
-
-    def _fingerprint(
-        self, sources: Sources, directory: BuildDirectory, *, digests: Mapping[str, Digest]
-    ) -> Iterator[Fingerprinted]:
-        storage, options = self._storage, self._storage.options
-        fingerprinter = Fingerprinter(
-            sources=sources,
-            directory=directory,
-            hashed_name=storage.hashed_name,
-            scanners=Scanners(storage.patterns),
-            resolver=self._resolver(sources),
-            collected=digests,
-            prehashed=options.prehashed,
-            ignore_missing=options.ignore_missing,
-            strict_source_maps=options.strict_source_maps,
-            keep_originals=options.keep_originals,
-            without_original=names_of_encodings(
-                sources, options.encodings, options.skip_compress_extensions
-            ),
-        )
-        yield from fingerprinter.run()
-        for warning in fingerprinter.warnings:
-            logger.warning("%s", warning)
 
     def _resolver(self, sources: Sources) -> Resolver:
         storage, static_url = self._storage, self._storage.static_url

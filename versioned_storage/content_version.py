@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Any
 
 from django.apps import apps
@@ -14,8 +15,7 @@ from django.core.files.storage import Storage
 
 from .build.directory import chunks_of
 from .build.manifest import FORMAT
-from .build.source_errors import UnreadableSource
-from .build.source_files import Sources
+from .build.source_files import Sources, open_source
 from .constants import ENCODINGS
 from .storage import VersionedStaticFilesStorage
 
@@ -81,10 +81,7 @@ def _shape(sources: Sources, storage: VersionedStaticFilesStorage) -> dict[str, 
 
 def _sha256(name: str, source: Storage, path: str) -> str:
     digest = hashlib.sha256()
-    try:
-        with source.open(path) as file:
-            for chunk in chunks_of(file):
-                digest.update(chunk)
-    except OSError as error:
-        raise UnreadableSource(name, error) from error
+    with closing(open_source(name, source, path)) as file:
+        for chunk in chunks_of(file):
+            digest.update(chunk)
     return digest.hexdigest()

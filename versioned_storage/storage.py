@@ -19,9 +19,9 @@ from django.utils import timezone
 from django.utils.encoding import filepath_to_uri
 
 from . import conf, manifest_loader, startup, static_url
+from .build.assemble import BuildIsFrozen
 from .build.directory import BuildDirectory, CannotWrite, writing
 from .build.manifest import Manifest, UnreadableManifest
-from .build.source_errors import BuildIsFrozen
 from .build.source_files import DigestedFile, PassingFile
 from .collect import Collector
 from .conf import Options

@@ -2,6 +2,7 @@ import gzip
 import os
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import brotli
@@ -10,17 +11,14 @@ from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError
 
 from tests.helpers import site, write
-from versioned_storage.build.assemble import (
-    Collected,
-    Recipe,
-    record,
-    works,
-)
+from versioned_storage.build.assemble import BuildIsComplete, encoding_jobs, make_manifest
 from versioned_storage.build.directory import BuildDirectory, digest_of
-from versioned_storage.build.fingerprint import Fingerprinted
+from versioned_storage.build.fingerprint import Fingerprinted, Fingerprinter
+from versioned_storage.build.recipe import Recipe
+from versioned_storage.build.references.scanning import Scanners
+from versioned_storage.build.resolver import Resolver
 from versioned_storage.build.source_errors import (
     BrokenReferences,
-    BuildIsComplete,
     NameCollision,
     WrongEncoding,
 )
@@ -80,6 +78,15 @@ def settled(name, data, hashed_name=None, source=None):
     return Fingerprinted(name, hashed_name or f"{name}.hash.css", digest, original, True)
 
 
+def fingerprinter(recipe=RECIPE, sources=()):
+    sources = dict.fromkeys(sources, (FileSystemStorage(), "any"))
+    return Fingerprinter(sources, recipe, str, Scanners([]), Resolver((), "/static/"))
+
+
+def record(assets, recipe):
+    return make_manifest(fingerprinter(recipe), assets)
+
+
 # A build and its record
 
 
@@ -135,13 +142,9 @@ def test_the_version_is_no_part_of_the_content_digest():
 
 
 def test_two_files_with_one_content_are_one_work(tmp_path):
-    found = works(
-        [settled("a.css", b"same"), settled("b.css", b"same"), settled("c.css", b"other")],
-        Collected({}),
-        BuildDirectory(tmp_path),
-        RECIPE,
-    )
-    assert [work.names for work in found] == [
+    assets = [settled("a.css", b"same"), settled("b.css", b"same"), settled("c.css", b"other")]
+    jobs = encoding_jobs(fingerprinter(), assets, BuildDirectory(tmp_path))
+    assert [job.names for job in jobs] == [
         ("a.css.hash.css", "a.css", "b.css.hash.css", "b.css"),
         ("c.css.hash.css", "c.css"),
     ]
@@ -416,14 +419,13 @@ def test_an_archive_that_is_nobody_s_encoding_is_an_asset(tmp_path, files, encod
     assert (root / manifest.paths[archive]).read_bytes() == b"any"
 
 
-def test_collected_tells_what_a_bundler_encoded_of_another_file(tmp_path):
+def test_a_recipe_tells_what_a_bundler_encoded_of_another_file(tmp_path):
     storage = FileSystemStorage(location=str(tmp_path))
     names = ["a.css", "a.css.br", "a.css.gz", "b.css.gz", "l.png", "l.png.gz"]
     sources = {name: (storage, name) for name in names}
-    collected = Collected.of(sources, RECIPE, lambda name: name == "a.css.br")
-    assert list(collected.assets) == ["a.css", "a.css.gz", "b.css.gz", "l.png", "l.png.gz"]
-    assert collected.encodings_only == {"a.css.br"}
-    assert collected.prebuilt == {
+    recipe = replace(RECIPE, prehashed=lambda name: name in ("a.css.br", "b.css.gz"))
+    assert recipe.encodings_only(sources) == {"a.css.br"}
+    assert recipe.prebuilt(sources) == {
         "a.css": {"br": (storage, "a.css.br"), "gzip": (storage, "a.css.gz")}
     }
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.helpers import site
 from versioned_storage.build.codecs import compressor
-from versioned_storage.build.compression import Work, available_cores, compress, decodes_to
+from versioned_storage.build.compression import EncodingJob, available_cores, compress, decodes_to
 from versioned_storage.build.directory import CHUNK, BuildDirectory, digest_of
 from versioned_storage.constants import ENCODINGS
 
@@ -37,16 +37,16 @@ def opener(content):
     return partial(BytesIO, content)
 
 
-def work_of(directory, *names, content=TEXT, **prebuilt):
+def job_of(directory, *names, content=TEXT, **prebuilt):
     """A work whose files are there; ``prebuilt`` are the bytes of a bundler's encodings."""
     for name in names:
         directory.write(name, [content])
     openers = {encoding: opener(copy) for encoding, copy in prebuilt.items()}
-    return Work(names, digest_of([content]), openers)
+    return EncodingJob(names, digest_of([content]), openers)
 
 
-def made(directory, *works, encodings=("br", "gzip"), **options):
-    return {one.work.names[0]: one for one in compress(works, directory, encodings, **options)}
+def made(directory, *jobs, encodings=("br", "gzip"), **options):
+    return {one.names[0]: one for one in compress(jobs, directory, encodings, **options)}
 
 
 def read(directory, name):
@@ -160,8 +160,8 @@ def test_whatever_follows_an_encoding_is_refused(encoding, content, garbage):
 
 
 def test_every_encoding_is_beside_every_name(directory):
-    work = work_of(directory, "css/app.1.css", "css/app.css")
-    (one,) = compress([work], directory, ["br", "gzip"])
+    job = job_of(directory, "css/app.1.css", "css/app.css")
+    (one,) = compress([job], directory, ["br", "gzip"])
     assert sorted(path.name for path in directory.path("css").iterdir()) == [
         "app.1.css",
         "app.1.css.br",
@@ -170,11 +170,11 @@ def test_every_encoding_is_beside_every_name(directory):
         "app.css.br",
         "app.css.gz",
     ]
-    for name in work.names:
+    for name in job.names:
         assert brotli.decompress(read(directory, f"{name}.br")) == TEXT
         assert gzip.decompress(read(directory, f"{name}.gz")) == TEXT
-    assert one.work is work
-    assert one.reused == frozenset()
+    assert one is job
+    assert one.reused == set()
     assert one.sizes == {
         "br": len(read(directory, "css/app.css.br")),
         "gzip": len(read(directory, "css/app.css.gz")),
@@ -182,15 +182,15 @@ def test_every_encoding_is_beside_every_name(directory):
 
 
 def test_only_the_encodings_that_are_asked_for_are_made(directory):
-    (one,) = made(directory, work_of(directory, "a.css"), encodings=["gzip"]).values()
+    (one,) = made(directory, job_of(directory, "a.css"), encodings=["gzip"]).values()
     assert list(one.sizes) == ["gzip"]
     assert not directory.path("a.css.br").exists()
-    (one,) = made(directory, work_of(directory, "a.css"), encodings=[]).values()
+    (one,) = made(directory, job_of(directory, "a.css"), encodings=[]).values()
     assert one.sizes == {}
 
 
 def test_all_names_of_a_content_share_one_file_in_each_encoding(directory):
-    made(directory, work_of(directory, "a.css", "b.css", "deep/c.css"))
+    made(directory, job_of(directory, "a.css", "b.css", "deep/c.css"))
     for suffix in (".br", ".gz"):
         assert directory.same_file(f"a.css{suffix}", f"b.css{suffix}")
         assert directory.same_file(f"a.css{suffix}", f"deep/c.css{suffix}")
@@ -201,7 +201,7 @@ def test_where_links_cannot_be_every_name_has_a_copy(directory, monkeypatch):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    made(directory, work_of(directory, "a.css", "b.css"))
+    made(directory, job_of(directory, "a.css", "b.css"))
     assert not directory.same_file("a.css.br", "b.css.br")
     assert read(directory, "a.css.br") == read(directory, "b.css.br")
     assert gzip.decompress(read(directory, "b.css.gz")) == TEXT
@@ -209,16 +209,16 @@ def test_where_links_cannot_be_every_name_has_a_copy(directory, monkeypatch):
 
 def test_encodings_get_the_mode_of_the_directory(tmp_path):
     directory = BuildDirectory(tmp_path / "root", file_mode=0o604)
-    made(directory, work_of(directory, "a.css"))
+    made(directory, job_of(directory, "a.css"))
     for name in ("a.css.br", "a.css.gz"):
         assert stat.S_IMODE(directory.path(name).stat().st_mode) == 0o604
 
 
 def test_encodings_that_are_there_and_right_are_left_alone(directory):
-    work = work_of(directory, "a.css", "b.css")
-    made(directory, work)
+    job = job_of(directory, "a.css", "b.css")
+    made(directory, job)
     before = {name: directory.path(name).stat() for name in ("a.css.br", "a.css.gz", "b.css.br")}
-    (one,) = made(directory, work).values()
+    (one,) = made(directory, job).values()
     assert one.reused == {"br", "gzip"}
     for name, was in before.items():
         now = directory.path(name).stat()
@@ -226,10 +226,10 @@ def test_encodings_that_are_there_and_right_are_left_alone(directory):
 
 
 def test_an_encoding_that_somebody_else_made_is_reused_as_it_is(directory):
-    work = work_of(directory, "a.css")
+    job = job_of(directory, "a.css")
     by_others = gzip.compress(TEXT, compresslevel=1)
     directory.write("a.css.gz", [by_others])
-    (one,) = made(directory, work).values()
+    (one,) = made(directory, job).values()
     assert one.reused == {"gzip"}
     assert one.sizes["gzip"] == len(by_others)
     assert read(directory, "a.css.gz") == by_others
@@ -238,41 +238,41 @@ def test_an_encoding_that_somebody_else_made_is_reused_as_it_is(directory):
 @pytest.mark.parametrize("name", ["a.css", "b.css"])
 @both
 def test_a_stale_encoding_is_made_again_under_every_name(directory, encoding, name):
-    work = work_of(directory, "a.css", "b.css")
-    made(directory, work)
+    job = job_of(directory, "a.css", "b.css")
+    made(directory, job)
     directory.write(name + encoding.suffix, [encoded(encoding, OTHER)])
-    made(directory, work)
+    made(directory, job)
     for each in ("a.css", "b.css"):
         assert DECODE[encoding.name](read(directory, each + encoding.suffix)) == TEXT
 
 
 @both
 def test_a_truncated_encoding_is_made_again(directory, encoding):
-    work = work_of(directory, "a.css")
-    made(directory, work)
+    job = job_of(directory, "a.css")
+    made(directory, job)
     whole = read(directory, "a.css" + encoding.suffix)
     directory.write("a.css" + encoding.suffix, [whole[:-2]])
-    (one,) = made(directory, work).values()
+    (one,) = made(directory, job).values()
     assert one.reused == {"br", "gzip"} - {encoding.name}
     assert read(directory, "a.css" + encoding.suffix) == whole
 
 
 def test_an_encoding_that_is_a_symlink_is_replaced_by_a_file(directory, tmp_path):
-    work = work_of(directory, "a.css")
+    job = job_of(directory, "a.css")
     outside = tmp_path / "outside.gz"
     outside.write_bytes(gzip.compress(TEXT, compresslevel=1, mtime=0))
     kept = outside.read_bytes()
     directory.path("a.css.gz").symlink_to(outside)
-    (one,) = made(directory, work).values()
-    assert one.reused == frozenset()
+    (one,) = made(directory, job).values()
+    assert one.reused == set()
     assert not directory.path("a.css.gz").is_symlink()
     assert outside.read_bytes() == kept
 
 
 def test_what_a_bundler_brought_is_taken_byte_for_byte(directory):
     br, gz = brotli.compress(TEXT, quality=1), gzip.compress(TEXT, compresslevel=1)
-    work = work_of(directory, "a.1.css", "a.css", br=br, gzip=gz)
-    (one,) = made(directory, work).values()
+    job = job_of(directory, "a.1.css", "a.css", br=br, gzip=gz)
+    (one,) = made(directory, job).values()
     assert one.reused == {"br", "gzip"}
     assert one.sizes == {"br": len(br), "gzip": len(gz)}
     for name in ("a.1.css", "a.css"):
@@ -283,7 +283,7 @@ def test_what_a_bundler_brought_is_taken_byte_for_byte(directory):
 def test_what_an_earlier_build_has_of_other_bytes_is_not_taken(directory):
     directory.write("a.css", [TEXT])
     base = {"gzip": opener(gzip.compress(OTHER)), "br": opener(brotli.compress(TEXT, quality=1))}
-    (one,) = made(directory, Work(("a.css",), digest_of([TEXT]), base=base)).values()
+    (one,) = made(directory, EncodingJob(("a.css",), digest_of([TEXT]), base=base)).values()
     assert one.reused == {"br"}
     assert gzip.decompress(read(directory, "a.css.gz")) == TEXT
 
@@ -306,8 +306,8 @@ def test_the_bytes_do_not_depend_on_the_order_or_on_how_many_work(tmp_path, work
 
     def run(where, names, workers):
         directory = BuildDirectory(where)
-        works = [work_of(directory, name, content=contents[name]) for name in names]
-        made(directory, *works, workers=workers)
+        jobs = [job_of(directory, name, content=contents[name]) for name in names]
+        made(directory, *jobs, workers=workers)
         return {path.name: path.read_bytes() for path in where.iterdir()}
 
     one = run(tmp_path / "one", list(contents), 1)
@@ -316,9 +316,9 @@ def test_the_bytes_do_not_depend_on_the_order_or_on_how_many_work(tmp_path, work
 
 
 def test_every_work_is_yielded_once(directory):
-    works = [work_of(directory, f"{number}.css", content=b"%d" % number) for number in range(20)]
-    done = list(compress(works, directory, ["gzip"], workers=3))
-    assert sorted(one.work.names for one in done) == sorted(work.names for work in works)
+    jobs = [job_of(directory, f"{number}.css", content=b"%d" % number) for number in range(20)]
+    done = list(compress(jobs, directory, ["gzip"], workers=3))
+    assert sorted(one.names for one in done) == sorted(job.names for job in jobs)
 
 
 def test_nothing_to_compress_is_no_error(directory):
@@ -326,9 +326,9 @@ def test_nothing_to_compress_is_no_error(directory):
 
 
 def test_a_failure_is_raised_and_leaves_no_part_of_a_file(directory):
-    works = [work_of(directory, "a.css"), Work(("gone.css",), digest_of([OTHER]))]
+    jobs = [job_of(directory, "a.css"), EncodingJob(("gone.css",), digest_of([OTHER]))]
     with pytest.raises(FileNotFoundError, match=r"gone\.css"):
-        made(directory, *works)
+        made(directory, *jobs)
     assert not [path for path in directory.root.iterdir() if path.name.startswith((".", "gone"))]
 
 

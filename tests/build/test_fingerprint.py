@@ -16,6 +16,7 @@ from django.core.management import CommandError
 from tests.helpers import site, write
 from versioned_storage.build.directory import BuildDirectory, digest_of
 from versioned_storage.build.fingerprint import Fingerprinter
+from versioned_storage.build.recipe import Recipe
 from versioned_storage.build.references.scanning import Scanners
 from versioned_storage.build.resolver import Resolver
 from versioned_storage.build.source_errors import (
@@ -326,14 +327,14 @@ def test_modules_are_left_alone_unless_they_are_asked_for(tmp_path):
 def fingerprinted(tmp_path, root, order):
     """What is made of ``sources`` in ``root``, without collectstatic and in a given order."""
     storage = FileSystemStorage(location=str(tmp_path / "sources"))
-    run = Fingerprinter(
+    fingerprinter = Fingerprinter(
         sources={name: (storage, name) for name in order},
-        directory=BuildDirectory(tmp_path / root),
+        recipe=Recipe("b1", (), (), keep_originals=True),
         hashed_name=VersionedStaticFilesStorage(str(tmp_path), "/static/").hashed_name,
         scanners=Scanners(VersionedStaticFilesStorage.patterns),
         resolver=Resolver(frozenset(order), "/static/", versioned=True),
     )
-    return list(run.run())
+    return list(fingerprinter.run(BuildDirectory(tmp_path / root)))
 
 
 # How often files are read and written
@@ -586,7 +587,7 @@ def test_a_missing_source_map_is_a_warning(tmp_path, caplog):
     names, root = build(tmp_path, MAPS)
     assert warnings(caplog) == [
         (
-            "Source maps that are not there, left as they are:\n"
+            "Source maps that do not exist, left as they are:\n"
             "  a.css:1: b.map: there is no 'b.map'\n"
             "  js/a.js:2: maps/a.map: there is no 'js/maps/a.map'"
         )

@@ -42,8 +42,8 @@ def written(storage, files):
     return {name: (storage, name) for name in files}
 
 
-def read(sources, *, whole=(), known=None):
-    return read_all(sources, sorted(sources), whole=whole, known=known or {})
+def read(sources, *, whole=(), digests=None):
+    return read_all(sources, sorted(sources), whole=whole, digests=digests or {})
 
 
 def of_size(size):
@@ -79,7 +79,7 @@ def test_sources_come_in_the_order_of_the_names_whatever_their_size(storage):
 def test_a_file_with_a_known_digest_is_not_opened_until_its_bytes_are_asked_for(storage):
     digest = digest_of([b"known"])
     sources = written(storage, {"f": b"known"})
-    (source,) = read(sources, known={"f": digest})
+    (source,) = read(sources, digests={"f": digest})
     assert source.digest() == digest
     assert storage.opened == []
     assert b"".join(source.chunks()) == b"known"

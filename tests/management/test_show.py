@@ -60,7 +60,7 @@ def test_json_has_the_bytes_of_each_type_and_of_the_largest_assets(built):
     assert (data["build"], data["place"]) == ("b1", f"{built.root}/b1")
     assert (data["state"], data["since"]) == (None, None)
     assert data["content"] == manifest.content
-    files = [file.variant.size for file in manifest.files()]
+    files = [file.size for file in manifest.files()]
     assert (data["assets"], data["objects"], data["bytes"]) == (3, len(files), sum(files))
     css = manifest.asset("css/app.css")
     assert data["types"] == [

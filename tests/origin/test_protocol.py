@@ -326,8 +326,8 @@ def check_published_builds(bucket: Bucket) -> None:
             if key in bucket.damaged:
                 continue
             object_ = bucket.find(key)
-            assert object_.sha256 == file.variant.sha256, f"{key} has other bytes"
-            assert object_.size == file.variant.size
+            assert object_.sha256 == file.sha256, f"{key} has other bytes"
+            assert object_.size == file.size
             assert object_.headers == headers(file)
         stored = {key for key in bucket.objects if key.startswith(f"static/{build_record.build}/")}
         assert bucket.strays or stored <= files.keys(), "there is a mix of two builds"

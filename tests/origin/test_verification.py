@@ -59,7 +59,7 @@ def test_a_published_build_is_well(built, origin, deep):
     found = verified(origin, deep=deep)
     assert found.ok
     assert (found.objects, found.faulty, found.foreign) == (8, (), ())
-    assert found.size == sum(file.variant.size for file in built.manifest.files())
+    assert found.size == sum(file.size for file in built.manifest.files())
 
 
 def test_verifying_writes_nothing(built, bucket, origin):

@@ -1,261 +1,250 @@
-"""A whole build from its sources: fingerprinted, compressed, recorded."""
+"""A build from its sources: fingerprinted, compressed and recorded in a manifest."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import BinaryIO
 
-from django.core.files.storage import Storage
-
-from ..constants import ENCODINGS, is_eligible
+from ..constants import ENCODINGS
+from ..errors import VersionedStorageError
 from ..progress import logger, track
 from ..text import bytes_text, count_text
-from .compression import Compressed, Opener, Work, compress, decodes_to
+from .compression import EncodingJob, Opener, compress, decodes_to
 from .directory import BuildDirectory, Digest
-from .fingerprint import Fingerprinted
-from .manifest import (
-    Asset,
-    Manifest,
-    content_digest,
-    content_type,
-    differences,
-    names_of_encodings,
-)
-from .source_errors import BuildIsComplete, NameCollision, WrongEncoding, stale_encodings_text
-from .source_files import Sources
+from .fingerprint import Fingerprinted, Fingerprinter
+from .manifest import Asset, Differences, Manifest, content_digest, content_type, differences
+from .recipe import Recipe
+from .source_errors import NameCollision, WrongEncoding, stale_encodings_text
+from .source_files import SourceLocation, open_source
 
-#: The sizes of encodings that S3 has, by the integrity of their asset and their name.
-Elsewhere = Mapping[str, Mapping[str, int]]
+#: The sizes of the encodings that S3 has, by the integrity of their asset and their name.
+RemoteEncodings = Mapping[str, Mapping[str, int]]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What decides, beside the sources, which files a build has."""
+class BuildIsComplete(VersionedStorageError):
+    """Other content was collected into a build that is complete."""
 
-    build: str | None
-    encodings: tuple[str, ...]
-    skip_compress_extensions: tuple[str, ...]
-    keep_originals: bool
-
-    @property
-    def encoders(self) -> dict[str, dict[str, int]]:
-        """How each encoding is made; recorded in the manifest."""
-        return {name: dict(ENCODINGS[name].settings) for name in self.encodings}
-
-    def eligible(self, name: str) -> bool:
-        return is_eligible(name, self.skip_compress_extensions)
+    def __init__(self, build: str, place: str, differ: Differences) -> None:
+        self.build = build
+        self.place = place
+        self.differences = differ
+        super().__init__(
+            f"Build {build} is complete in {place}, and what was collected now is another build. "
+            f"Against the one that is there it has\n{differ}\nA build never changes: set a new "
+            "BUILD_VERSION, or run collectstatic --clear if this one was never deployed."
+        )
 
 
-@dataclass(frozen=True)
-class Collected:
-    """The sources of a build, and what a bundler encoded of them.
+class BuildIsFrozen(VersionedStorageError):
+    """A file of a complete build was to be deleted."""
 
-    ``prebuilt`` has, by the name of an asset and the name of an encoding, the source that may be
-    that asset in that encoding. It is an asset of its own too, except where its name is prehashed:
-    then it has no other name than that of the encoding, and is listed in ``encodings_only``.
-    """
-
-    assets: Sources
-    prebuilt: Mapping[str, Mapping[str, tuple[Storage, str]]] = field(default_factory=dict)
-    encodings_only: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(
-        cls, sources: Sources, recipe: Recipe, prehashed: Callable[[str], bool] = lambda _: False
-    ) -> Collected:
-        prebuilt: dict[str, dict[str, tuple[Storage, str]]] = {}
-        encodings_only = set()
-        for encoding in recipe.encodings:
-            suffix = ENCODINGS[encoding].suffix
-            for name, source in sources.items():
-                encoded = name.removesuffix(suffix)
-                if encoded != name and encoded in sources and recipe.eligible(encoded):
-                    prebuilt.setdefault(encoded, {})[encoding] = source
-                    if prehashed(name):
-                        encodings_only.add(name)
-        assets = {name: sources[name] for name in sources if name not in encodings_only}
-        return cls(assets, prebuilt, frozenset(encodings_only))
+    def __init__(self, build: str, name: str) -> None:
+        self.build = build
+        self.name = name
+        super().__init__(
+            f"Build {build} is complete and never changes, so {name} stays. To collect it in "
+            "another way, with --link or without, set a new BUILD_VERSION, or run collectstatic "
+            "--clear if this one was never deployed."
+        )
 
 
 @dataclass(frozen=True)
 class Base:
-    """An earlier build on this disk, whose encodings need not be made again."""
+    """An earlier build on this disk, whose encodings are reused."""
 
     manifest: Manifest
     directory: BuildDirectory
 
     def encodings_by_content(self) -> dict[str, dict[str, Opener]]:
-        """What opens each encoding, by the integrity of its asset, if it was made as we make it."""
-        alike = [
+        """Return what opens each encoding, by the integrity of its asset and its name.
+
+        Only encodings that today's encoders with today's settings made.
+        """
+        reusable = [
             encoding
-            for encoding, made in self.manifest.encoders.items()
-            if encoding in ENCODINGS and made == ENCODINGS[encoding].settings
+            for encoding, settings in self.manifest.encoders.items()
+            if encoding in ENCODINGS and settings == ENCODINGS[encoding].settings
         ]
         return {
             asset.integrity: {
-                encoding: _opener(
-                    self.directory.path(asset.hashed_name + ENCODINGS[encoding].suffix)
-                )
-                for encoding in alike
+                encoding: self._opener(asset.hashed_name + ENCODINGS[encoding].suffix)
+                for encoding in reusable
                 if encoding in asset.encodings
             }
             for asset in self.manifest.assets.values()
         }
 
+    def _opener(self, name: str) -> Opener:
+        path = self.directory.path(name)
+        return lambda: path.open("rb")
+
 
 @dataclass(frozen=True)
 class Built:
-    """What a run made: each asset, what was compressed, and the manifest of it all."""
+    """The result of a run: its assets as fingerprinted, its encodings, its manifest."""
 
-    done: tuple[Fingerprinted, ...]
+    fingerprinted: tuple[Fingerprinted, ...]
     manifest: Manifest
-    compressed: tuple[Compressed, ...]
+    jobs: tuple[EncodingJob, ...]
     seconds: float
 
     def summary(self, place: object) -> str:
-        """One line for whoever runs the deploy."""
-        manifest = self.manifest
-        assets = manifest.assets.values()
+        """Return one line for whoever runs the deploy."""
+        assets = self.manifest.assets.values()
         sizes = [bytes_text(sum(asset.size for asset in assets))]
-        for name in manifest.encoders:
+        for name in self.manifest.encoders:
             encoded = sum(asset.encodings.get(name, 0) for asset in assets)
             sizes.append(f"{name} {bytes_text(encoded)}")
-        reused = sum(len(one.reused) for one in self.compressed)
-        made = sum(len(one.sizes) for one in self.compressed) - reused
+        reused = sum(len(job.reused) for job in self.jobs)
+        compressed = sum(len(job.sizes) for job in self.jobs) - reused
         return (
-            f"{self._which} in {place}: {count_text(len(assets), 'asset')} ({', '.join(sizes)}), "
-            f"{self._written:,} written, {count_text(made, 'encoding')} compressed, "
-            f"{reused:,} reused, "
-            f"{self.seconds:.1f} s"
+            f"{self._title} in {place}: {count_text(len(assets), 'asset')} ({', '.join(sizes)}), "
+            f"{self._written:,} written, {count_text(compressed, 'encoding')} compressed, "
+            f"{reused:,} reused, {self.seconds:.1f} s"
         )
 
     def forecast(self, place: object) -> str:
-        """The same for a dry run, which compresses nothing and so knows no sizes of encodings."""
+        """Return the line of a dry run, which compresses nothing."""
         assets = self.manifest.assets.values()
         size = bytes_text(sum(asset.size for asset in assets))
         return (
-            f"Would build: {self._which} in {place}: {count_text(len(assets), 'asset')} ({size}), "
+            f"Would build: {self._title} in {place}: {count_text(len(assets), 'asset')} ({size}), "
             f"{self._written:,} to be written"
         )
 
     @property
-    def _which(self) -> str:
+    def _title(self) -> str:
         return f"Build {self.manifest.build}" if self.manifest.build else "Static files"
 
     @property
     def _written(self) -> int:
-        return sum(one.written for one in self.done)
+        return sum(asset.is_written for asset in self.fingerprinted)
 
 
 def assemble(
-    sources: Sources,
+    fingerprinter: Fingerprinter,
     directory: BuildDirectory,
-    recipe: Recipe,
-    fingerprint: Callable[[Sources, BuildDirectory], Iterator[Fingerprinted]],
     *,
-    prehashed: Callable[[str], bool] = lambda _: False,
     complete: Manifest | None = None,
     base: Base | None = None,
-    elsewhere: Elsewhere | None = None,
+    remote_encodings: RemoteEncodings | None = None,
     dry_run: bool = False,
 ) -> Built:
-    """Make the build of ``sources``; the manifest that records it is left to the caller to write.
+    """Make the build of the fingerprinter's sources; the caller writes its manifest.
 
-    ``complete`` is the manifest of a build that is in ``directory`` already and must not change:
-    with other sources this raises `BuildIsComplete` before anything is touched. What ``base`` has
-    encoded of the same content is copied instead of compressed again, and what is ``elsewhere`` is
-    not even that: the sizes of encodings, by the integrity of their asset. Raises SourceError
-    for what is wrong with the sources, `CannotWrite` for what is wrong with the disk.
+    ``complete`` is the manifest of a complete build in ``directory``: for other content this raises
+    `BuildIsComplete` and changes nothing. Encodings that ``base`` has of the same content are
+    copied, those in ``remote_encodings`` are not even made. Raises SourceError for faults of the
+    sources, `CannotWrite` for faults of the disk.
     """
     started = time.monotonic()
-    collected = Collected.of(sources, recipe, prehashed)
-
-    def fingerprinted(where: BuildDirectory) -> tuple[Fingerprinted, ...]:
-        one_by_one = fingerprint(collected.assets, where)
-        total = len(collected.assets)
-        done = tuple(track(one_by_one, total=total, doing="Fingerprinting", unit="files"))
-        check_names(done, recipe)
-        return done
-
+    recipe = fingerprinter.recipe
+    fingerprinted: tuple[Fingerprinted, ...] = ()
     if dry_run or complete is not None:
-        done = fingerprinted(directory.untouched())
-        manifest = record(done, recipe, collected)
-        if complete is not None and manifest.content != complete.content:
-            differ = differences(complete, manifest)
-            raise BuildIsComplete(str(recipe.build), str(directory.root), differ)
-    if not dry_run and (complete is None or any(one.written for one in done)):
-        done = fingerprinted(directory)
-        manifest = record(done, recipe, collected)
-    found = works(done, collected, directory, recipe, base, elsewhere)
-    compressed: list[Compressed] = []
+        fingerprinted = _fingerprint(fingerprinter, directory.untouched())
+    if complete is not None:
+        _check_same_content(complete, fingerprinted, fingerprinter, directory)
+    if not dry_run and (complete is None or any(asset.is_written for asset in fingerprinted)):
+        fingerprinted = _fingerprint(fingerprinter, directory)
+    for warning in fingerprinter.warnings:
+        logger.warning("%s", warning)
+    jobs = encoding_jobs(fingerprinter, fingerprinted, directory, base, remote_encodings or {})
     if not dry_run:
-        one_by_one = compress(found, directory, recipe.encodings)
-        compressed.extend(track(one_by_one, total=len(found), doing="Compressing", unit="files"))
+        compressed = compress(jobs, directory, recipe.encodings)
+        jobs = list(track(compressed, total=len(jobs), doing="Compressing", unit="files"))
         if not recipe.keep_originals:
-            _remove_prebuilt(collected, directory)
-    manifest = with_encodings(manifest, compressed)
-    return Built(done, manifest, tuple(compressed), time.monotonic() - started)
+            _remove_prebuilt(fingerprinter, directory)
+    manifest = make_manifest(fingerprinter, fingerprinted, jobs)
+    return Built(fingerprinted, manifest, tuple(jobs), time.monotonic() - started)
 
 
-def check_names(done: Iterable[Fingerprinted], recipe: Recipe) -> None:
-    """Raise `NameCollision` where two assets would be the same file with different bytes."""
-    done = tuple(done)
-    encoded = names_of_encodings(
-        (one.name for one in done), recipe.encodings, recipe.skip_compress_extensions
-    )
+def _fingerprint(
+    fingerprinter: Fingerprinter, directory: BuildDirectory
+) -> tuple[Fingerprinted, ...]:
+    assets = fingerprinter.run(directory)
+    total = len(fingerprinter.sources)
+    fingerprinted = tuple(track(assets, total=total, doing="Fingerprinting", unit="files"))
+    check_names(fingerprinted, fingerprinter.recipe)
+    return fingerprinted
+
+
+def _check_same_content(
+    complete: Manifest,
+    fingerprinted: Iterable[Fingerprinted],
+    fingerprinter: Fingerprinter,
+    directory: BuildDirectory,
+) -> None:
+    manifest = make_manifest(fingerprinter, fingerprinted)
+    if manifest.content != complete.content:
+        changes = differences(complete, manifest)
+        raise BuildIsComplete(str(manifest.build), str(directory.root), changes)
+
+
+def check_names(fingerprinted: Iterable[Fingerprinted], recipe: Recipe) -> None:
+    """Raise `NameCollision` if two assets would be one file with different bytes."""
+    fingerprinted = tuple(fingerprinted)
+    names_of_encodings = recipe.names_of_encodings(asset.name for asset in fingerprinted)
     owners: dict[str, tuple[str | None, Digest, str]] = {}
     collisions: dict[tuple[str, str], str] = {}
-    for one in done:
-        original = one.source if recipe.build is None else one.digest
-        names = {one.hashed_name: one.digest}
-        if recipe.keep_originals:
-            names.setdefault(one.name, original)
-        encodings = recipe.encodings if recipe.eligible(one.name) else ()
-        for name, digest in names.items():
-            for encoding in (None, *encodings):
-                if encoding is None and name == one.name != one.hashed_name and name in encoded:
-                    continue
-                path = name + (ENCODINGS[encoding].suffix if encoding else "")
-                owner = owners.setdefault(path, (encoding, digest, one.name))
+    for asset in fingerprinted:
+        encodings = recipe.encodings if recipe.is_eligible(asset.name) else ()
+        for name, digest in _names_of(asset, recipe).items():
+            paths: dict[str, str | None] = {}
+            if name == asset.hashed_name or name not in names_of_encodings:
+                paths[name] = None
+            paths |= {name + ENCODINGS[encoding].suffix: encoding for encoding in encodings}
+            for path, encoding in paths.items():
+                owner = owners.setdefault(path, (encoding, digest, asset.name))
                 if owner[:2] != (encoding, digest):
-                    collisions.setdefault((owner[2], one.name), path)
+                    collisions.setdefault((owner[2], asset.name), path)
     if collisions:
         raise NameCollision([(*names, path) for names, path in collisions.items()])
 
 
-def record(
-    done: Iterable[Fingerprinted], recipe: Recipe, collected: Collected | None = None
+def _names_of(asset: Fingerprinted, recipe: Recipe) -> dict[str, Digest]:
+    """Return the asset's names on disk and the digest of the bytes of each."""
+    names = {asset.hashed_name: asset.digest}
+    if recipe.keep_originals:
+        # In the neutral layout an original is as its source is, references included.
+        is_source = recipe.build is None
+        names.setdefault(asset.name, asset.source_digest if is_source else asset.digest)
+    return names
+
+
+def make_manifest(
+    fingerprinter: Fingerprinter,
+    fingerprinted: Iterable[Fingerprinted],
+    jobs: Iterable[EncodingJob] = (),
 ) -> Manifest:
-    """The manifest of what was fingerprinted, without its encodings yet."""
-    encodings_only = collected.encodings_only if collected else frozenset()
+    """Return the manifest of these assets, with the sizes of the encodings in ``jobs``."""
+    recipe = fingerprinter.recipe
+    sizes = {name: job.sizes for job in jobs for name in job.names}
     assets = [
         Asset(
-            name=one.name,
-            hashed_name=one.hashed_name,
+            name=asset.name,
+            hashed_name=asset.hashed_name,
             build=recipe.build,
-            size=one.digest.size,
-            integrity=one.digest.integrity,
-            content_type=content_type(one.name),
+            size=asset.digest.size,
+            integrity=asset.digest.integrity,
+            content_type=content_type(asset.name),
+            encodings=dict(sizes.get(asset.hashed_name, {})),
         )
-        for one in sorted(done, key=lambda one: one.name)
+        for asset in sorted(fingerprinted, key=lambda asset: asset.name)
     ]
-    shaped_by = {
+    options = {
         "encodings": recipe.encodings,
         "keep_originals": recipe.keep_originals,
         "skip_compress_extensions": recipe.skip_compress_extensions,
     }
+    encodings_only = fingerprinter.encodings_only
     return Manifest(
-        paths={
-            **{asset.name: asset.hashed_name for asset in assets},
-            **{name: name for name in encodings_only},
-        },
+        paths={asset.name: asset.hashed_name for asset in assets}
+        | {name: name for name in encodings_only},
         build=recipe.build,
-        content=content_digest(assets, shaped_by),
+        content=content_digest(assets, options),
         encoders=recipe.encoders,
         skip_compress_extensions=recipe.skip_compress_extensions,
         keep_originals=recipe.keep_originals,
@@ -263,93 +252,74 @@ def record(
     )
 
 
-def works(
-    done: Iterable[Fingerprinted],
-    collected: Collected,
+def encoding_jobs(
+    fingerprinter: Fingerprinter,
+    fingerprinted: Iterable[Fingerprinted],
     directory: BuildDirectory,
-    recipe: Recipe,
     base: Base | None = None,
-    elsewhere: Elsewhere | None = None,
-) -> list[Work]:
-    """What there is to compress, each content once. Raises `WrongEncoding`."""
-    found: dict[Digest, tuple[dict[str, None], dict[str, Opener]]] = {}
-    encoded = names_of_encodings(
-        collected.assets, recipe.encodings, recipe.skip_compress_extensions
-    )
+    remote_encodings: RemoteEncodings | None = None,
+) -> list[EncodingJob]:
+    """Return a job for each content that is encoded. Raises `WrongEncoding`."""
+    recipe = fingerprinter.recipe
+    names_of_encodings = recipe.names_of_encodings(fingerprinter.sources)
+    names: dict[Digest, dict[str, None]] = {}
+    prebuilt: dict[Digest, dict[str, Opener]] = {}
     stale: list[str] = []
-    for one in done:
-        if not recipe.encodings or not recipe.eligible(one.name):
+    for asset in fingerprinted:
+        if not recipe.is_eligible(asset.name):
             continue
-        prebuilt = _prebuilt(one, collected, stale)
-        files = {one.hashed_name: one.digest}
-        is_kept = recipe.keep_originals and one.name not in encoded
-        if is_kept and not directory.path(one.name).is_symlink():
-            # In the neutral layout an original is as its source is, references and all.
-            files.setdefault(one.name, one.source if recipe.build is None else one.digest)
-        for name, digest in files.items():
-            names, openers = found.setdefault(digest, ({}, {}))
-            names[name] = None
-            if digest == one.source:
-                openers.update(prebuilt)
+        for name, digest in _names_of(asset, recipe).items():
+            is_original = name != asset.hashed_name
+            if is_original and (name in names_of_encodings or directory.is_symlink(name)):
+                continue
+            names.setdefault(digest, {})[name] = None
+        openers = _open_prebuilt(asset, fingerprinter, stale)
+        prebuilt.setdefault(asset.source_digest, {}).update(openers)
     if stale:
         logger.warning("%s", stale_encodings_text(stale))
     of_base = base.encodings_by_content() if base else {}
+    remote_encodings = remote_encodings or {}
     return [
-        Work(
-            tuple(names),
+        EncodingJob(
+            tuple(names[digest]),
             digest,
-            prebuilt,
-            of_base.get(digest.integrity, {}),
-            (elsewhere or {}).get(digest.integrity, {}),
+            prebuilt=prebuilt.get(digest, {}),
+            base=of_base.get(digest.integrity, {}),
+            remote_sizes=remote_encodings.get(digest.integrity, {}),
         )
-        for digest, (names, prebuilt) in found.items()
+        for digest in names
     ]
 
 
-def _prebuilt(one: Fingerprinted, collected: Collected, stale: list[str]) -> dict[str, Opener]:
-    """What opens the encodings that a bundler made of this asset's source.
+def _open_prebuilt(
+    asset: Fingerprinted, fingerprinter: Fingerprinter, stale: list[str]
+) -> dict[str, Opener]:
+    """Return what opens the encodings that a bundler made of this asset's source.
 
-    Those that are not of it are added to ``stale``. Raises `WrongEncoding` for one that has no
-    other name.
+    Adds to ``stale`` those that do not decode to it. Raises `WrongEncoding` for one of those that
+    has no other name.
     """
-    prebuilt: dict[str, Opener] = {}
-    for name, source in collected.prebuilt.get(one.name, {}).items():
-        encoding = ENCODINGS[name]
-        opener = partial(_open, source)
-        if decodes_to(opener, encoding, one.source):
-            prebuilt[name] = opener
-        elif one.name + encoding.suffix in collected.encodings_only:
-            raise WrongEncoding(one.name, one.name + encoding.suffix)
+    openers: dict[str, Opener] = {}
+    for encoding, location in fingerprinter.prebuilt.get(asset.name, {}).items():
+        name = asset.name + ENCODINGS[encoding].suffix
+        opener = partial(_open, name, location)
+        if decodes_to(opener, ENCODINGS[encoding], asset.source_digest):
+            openers[encoding] = opener
+        elif name in fingerprinter.encodings_only:
+            raise WrongEncoding(asset.name, name)
         else:
-            stale.append(one.name + encoding.suffix)
-    return prebuilt
+            stale.append(name)
+    return openers
 
 
-def _remove_prebuilt(collected: Collected, directory: BuildDirectory) -> None:
-    """Take away what collectstatic copied of a bundler's encodings, under their original names."""
-    for name, encodings in collected.prebuilt.items():
+def _open(name: str, location: SourceLocation) -> BinaryIO:
+    return open_source(name, *location)
+
+
+def _remove_prebuilt(fingerprinter: Fingerprinter, directory: BuildDirectory) -> None:
+    """Remove a bundler's encodings that collectstatic copied under their original names."""
+    for asset_name, encodings in fingerprinter.prebuilt.items():
         for encoding in encodings:
-            copied = name + ENCODINGS[encoding].suffix
-            if copied not in collected.encodings_only and not directory.is_symlink(copied):
-                directory.remove(copied)
-
-
-def with_encodings(manifest: Manifest, compressed: Iterable[Compressed]) -> Manifest:
-    """The manifest with the sizes of the encodings that were made."""
-    sizes = {name: one.sizes for one in compressed for name in one.work.names}
-    assets = {
-        hashed_name: replace(asset, encodings=dict(sizes[hashed_name]))
-        if hashed_name in sizes
-        else asset
-        for hashed_name, asset in manifest.assets.items()
-    }
-    return replace(manifest, assets=assets)
-
-
-def _opener(path: Path) -> Opener:
-    return lambda: path.open("rb")
-
-
-def _open(source: tuple[Storage, str]) -> AbstractContextManager[BinaryIO]:
-    storage, path = source
-    return storage.open(path)
+            name = asset_name + ENCODINGS[encoding].suffix
+            if name not in fingerprinter.encodings_only and not directory.is_symlink(name):
+                directory.remove(name)

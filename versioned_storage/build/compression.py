@@ -11,69 +11,62 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..constants import ENCODINGS, Encoding
-from .codecs import DECODING_ERRORS, Compressor, compressor, decompressor
+from .codecs import DECODING_ERRORS, compressor, decompressor
 from .directory import BuildDirectory, Digest, Digester, chunks_of
 from .manifest import BuildFile
 
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
 
 
-@dataclass(frozen=True)
-class Work:
-    """One content that is to be there in each encoding.
+@dataclass
+class EncodingJob:
+    """One content that is needed in each encoding.
 
-    ``names`` are the files in the build directory that have it. ``prebuilt`` opens, by encoding,
-    what is that content encoded by a bundler, ``base`` what an earlier build has of it and has to
-    be checked. ``elsewhere`` has the sizes of the encodings that
-    need not be on this disk, because S3 has them.
+    ``names`` are the files of the build directory that have this content. ``prebuilt`` opens, by
+    encoding, a bundler's copies, which are known to decode to it; ``base`` the copies of an earlier
+    build, which may be damaged. ``remote_sizes`` has the sizes of the encodings that S3 has and
+    this disk does not need. `compress` fills in ``sizes`` in bytes and the encodings that were
+    ``reused`` instead of made.
     """
 
     names: tuple[str, ...]
     digest: Digest
     prebuilt: Mapping[str, Opener] = field(default_factory=dict)
     base: Mapping[str, Opener] = field(default_factory=dict)
-    elsewhere: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Compressed:
-    """What became of a `Work`: bytes by encoding, and which of them did not have to be made."""
-
-    work: Work
-    sizes: Mapping[str, int]
-    reused: frozenset[str]
+    remote_sizes: Mapping[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    reused: set[str] = field(default_factory=set)
 
 
 def compress(
-    works: Iterable[Work],
+    jobs: Iterable[EncodingJob],
     directory: BuildDirectory,
     encodings: Iterable[str],
     *,
     workers: int | None = None,
-) -> Iterator[Compressed]:
-    """Make every encoding of every work, and yield each work when it is done.
+) -> Iterator[EncodingJob]:
+    """Do all jobs, and yield each when it is finished, in no fixed order.
 
-    Brotli and zlib let go of the GIL while they work, so threads use all cores. The order of what
-    is yielded is not fixed; the bytes are.
+    Brotli and zlib release the GIL, so threads use all cores.
     """
     table = [ENCODINGS[name] for name in encodings]
-    # The largest first, so that no long one is left over for a single core at the end.
-    ordered = sorted(works, key=lambda work: work.digest.size, reverse=True)
+    # The largest first, so that none is left over for a single core at the end.
+    ordered = sorted(jobs, key=lambda job: job.digest.size, reverse=True)
     with ThreadPoolExecutor(workers or available_cores()) as pool:
-        futures = [pool.submit(_compress_one, work, directory, table) for work in ordered]
+        futures = [pool.submit(_run, job, directory, table) for job in ordered]
         try:
             for future in as_completed(futures):
                 yield future.result()
         finally:
-            # Reached early when one failed or the caller went away: do not start the rest.
+            # Reached early after a failure, or when the caller stops: do not start the rest.
             for future in futures:
                 future.cancel()
 
 
 def decodes_to(open_file: Opener, encoding: Encoding, digest: Digest) -> bool:
-    """Say whether a file is there, is whole and decodes to the bytes of ``digest``.
+    """Return True if a file exists, is complete and decodes to the bytes of ``digest``.
 
-    No more is decoded than ``digest`` has, so a decompression bomb costs nothing.
+    Decoding stops after the size in ``digest``, so a decompression bomb costs nothing.
     """
     decoder = decompressor(encoding.name)
     digester = Digester()
@@ -90,11 +83,9 @@ def decodes_to(open_file: Opener, encoding: Encoding, digest: Digest) -> bool:
 
 
 def encode(directory: BuildDirectory, name: str, encoding: Encoding) -> None:
-    """Make one encoding of a file of the build, beside it. Raises `CannotWrite`, OSError."""
+    """Encode a file of the build, beside it. Raises `CannotWrite`, OSError."""
     with directory.path(name).open("rb") as file:
-        directory.write(
-            name + encoding.suffix, _encoded(chunks_of(file), compressor(encoding.name))
-        )
+        directory.write(name + encoding.suffix, _encoded(chunks_of(file), encoding))
 
 
 def ensure(directory: BuildDirectory, file: BuildFile) -> Path:
@@ -103,59 +94,58 @@ def ensure(directory: BuildDirectory, file: BuildFile) -> Path:
     Encodings that the base build has on S3 are not made when a build is.
     """
     path = directory.path(file.source)
-    if file.variant.encoding is not None and not path.exists():
-        encode(directory, file.asset.hashed_name, ENCODINGS[file.variant.encoding])
+    if file.encoding is not None and not path.exists():
+        encode(directory, file.asset.hashed_name, ENCODINGS[file.encoding])
     return path
 
 
 def available_cores() -> int:
-    """The cores that this process may use, which in a container are not all that there are."""
+    """Return how many cores this process may use, which a container can limit."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _compress_one(work: Work, directory: BuildDirectory, table: list[Encoding]) -> Compressed:
-    sizes: dict[str, int] = {}
-    reused = set()
+def _run(job: EncodingJob, directory: BuildDirectory, table: list[Encoding]) -> EncodingJob:
     for encoding in table:
-        names = [name + encoding.suffix for name in work.names]
-        if _is_there(work, directory, encoding, names) or _take(work, directory, encoding, names):
-            reused.add(encoding.name)
-        elif encoding.name in work.elsewhere:
-            for name in filter(directory.exists, names):
+        first, *others = [name + encoding.suffix for name in job.names]
+        if _is_intact(job, directory, encoding, first) or _reuse(job, directory, encoding, first):
+            job.reused.add(encoding.name)
+        elif encoding.name in job.remote_sizes:
+            for name in filter(directory.exists, (first, *others)):
                 directory.remove(name)
-            sizes[encoding.name] = work.elsewhere[encoding.name]
-            reused.add(encoding.name)
+            job.sizes[encoding.name] = job.remote_sizes[encoding.name]
+            job.reused.add(encoding.name)
             continue
         else:
-            encode(directory, work.names[0], encoding)
-        for other in names[1:]:
-            if not directory.same_file(other, names[0]):
-                directory.link(names[0], other)
-        sizes[encoding.name] = directory.path(names[0]).stat().st_size
-    return Compressed(work, sizes, frozenset(reused))
+            encode(directory, job.names[0], encoding)
+        for name in others:
+            if not directory.same_file(name, first):
+                directory.link(first, name)
+        job.sizes[encoding.name] = directory.path(first).stat().st_size
+    return job
 
 
-def _is_there(work: Work, directory: BuildDirectory, encoding: Encoding, names: list[str]) -> bool:
-    if not directory.exists(names[0]) or directory.is_symlink(names[0]):
+def _is_intact(job: EncodingJob, directory: BuildDirectory, encoding: Encoding, name: str) -> bool:
+    if not directory.exists(name) or directory.is_symlink(name):
         return False
-    return decodes_to(lambda: directory.path(names[0]).open("rb"), encoding, work.digest)
+    return decodes_to(lambda: directory.path(name).open("rb"), encoding, job.digest)
 
 
-def _take(work: Work, directory: BuildDirectory, encoding: Encoding, names: list[str]) -> bool:
-    """Write what is encoded already as the first of ``names``; False when nothing is."""
-    opener = work.prebuilt.get(encoding.name)
+def _reuse(job: EncodingJob, directory: BuildDirectory, encoding: Encoding, name: str) -> bool:
+    """Copy an encoding that a bundler or the base build has; return False if there is none."""
+    opener = job.prebuilt.get(encoding.name)
     if opener is None:
-        opener = work.base.get(encoding.name)
-        if opener is None or not decodes_to(opener, encoding, work.digest):
+        opener = job.base.get(encoding.name)
+        if opener is None or not decodes_to(opener, encoding, job.digest):
             return False
     with opener() as file:
-        directory.write(names[0], chunks_of(file))
+        directory.write(name, chunks_of(file))
     return True
 
 
-def _encoded(chunks: Iterable[bytes], encoder: Compressor) -> Iterator[bytes]:
+def _encoded(chunks: Iterable[bytes], encoding: Encoding) -> Iterator[bytes]:
+    encoder = compressor(encoding.name)
     for chunk in chunks:
         yield encoder.compress(chunk)
     yield encoder.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from threading import Lock
+from threading import RLock
 
 from ..progress import log_summary
 from .directory import BuildDirectory
@@ -12,7 +12,9 @@ from .directory import BuildDirectory
 # The descriptors of the directories that this process has locked, by their paths. The kernel
 # releases a lock with the process, however that ends.
 _locked: dict[str, int] = {}
-_guard = Lock()
+# Reentrant: an abandoned run releases its lock when Python collects its generator, which can happen
+# inside `lock`.
+_guard = RLock()
 
 
 def lock(directory: BuildDirectory) -> bool:

@@ -48,26 +48,13 @@ class UnreadableManifest(VersionedStorageError, ValueError):
 
 
 @dataclass(frozen=True)
-class Variant:
-    """An asset in one encoding: ``encoding`` is None for identity, ``suffix`` is "" then.
-
-    ``sha256``, in hex, is of the bytes in this encoding; None before they were published.
-    """
-
-    encoding: str | None
-    suffix: str
-    size: int
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
 class Asset:
     """One static file of a build.
 
-    ``size`` is in bytes, of the identity form; ``integrity`` is its sha384 in the form that
-    Subresource Integrity gives it; ``encodings`` maps the name of each encoding to the bytes that
-    the asset has in it. ``build`` is None in the neutral layout. ``sha256``, once the asset is
-    published, has the digest in hex of what S3 keeps, by encoding, "identity" among them.
+    ``size`` is in bytes, without encoding; ``integrity`` is the sha384 in the form of Subresource
+    Integrity; ``encodings`` maps names of encodings to sizes in bytes. ``build`` is None in the
+    neutral layout. Once the asset is published, ``sha256`` has the hex digest of each object on S3
+    by encoding, "identity" included.
     """
 
     name: str
@@ -81,47 +68,62 @@ class Asset:
 
     @property
     def path(self) -> str:
-        """Where the asset is below the STATIC_URL path."""
-        return self._below(self.hashed_name)
+        """The path below the STATIC_URL path."""
+        return self._below_build(self.hashed_name)
 
     @property
     def original_path(self) -> str:
-        """Where it is by its original name, in builds that keep those."""
-        return self._below(self.name)
+        """The path of the original name, if the build has it: see `Manifest.has_original`."""
+        return self._below_build(self.name)
 
-    def variants(self) -> Iterator[Variant]:
-        """Identity first, then each encoding in the order of the table."""
-        yield Variant(None, "", self.size, self.sha256.get(IDENTITY))
+    def variants(self, path: str | None = None) -> Iterator[BuildFile]:
+        """Yield the file without encoding, then each encoding, at ``path`` or the hashed path."""
+        path = path or self.path
+        yield BuildFile(path, self)
         for name, encoding in ENCODINGS.items():
             if name in self.encodings:
-                size = self.encodings[name]
-                yield Variant(name, encoding.suffix, size, self.sha256.get(name))
+                yield BuildFile(path + encoding.suffix, self, name)
 
-    def _below(self, name: str) -> str:
+    def _below_build(self, name: str) -> str:
         return name if self.build is None else f"{self.build}/{name}"
 
 
 @dataclass(frozen=True)
 class BuildFile:
-    """One file of a build: where it is below the STATIC_URL path, and what it is.
+    """One file of a build: an asset in one encoding, under one of its names.
 
-    ``source`` is the name of the file in the build directory that has its bytes: under the
-    original name too these are the hashed file's (with ``collectstatic --link`` the original on
-    disk is a link to an unprocessed source).
+    ``path`` is below the STATIC_URL path; ``encoding`` is None for the asset's own bytes.
     """
 
     path: str
     asset: Asset
-    variant: Variant
+    encoding: str | None = None
+
+    @property
+    def suffix(self) -> str:
+        return ENCODINGS[self.encoding].suffix if self.encoding else ""
+
+    @property
+    def size(self) -> int:
+        return self.asset.encodings[self.encoding] if self.encoding else self.asset.size
+
+    @property
+    def sha256(self) -> str | None:
+        """The hex digest of the object on S3; None before it is published."""
+        return self.asset.sha256.get(self.encoding or IDENTITY)
 
     @property
     def source(self) -> str:
-        return self.asset.hashed_name + self.variant.suffix
+        """The file in the build directory that has these bytes, under its hashed name.
+
+        With ``collectstatic --link`` the original on disk is a link to an unprocessed source.
+        """
+        return self.asset.hashed_name + self.suffix
 
     @property
     def hashed_path(self) -> str:
-        """Its path under the hashed name; `path` is another one under the original name."""
-        return self.asset.path + self.variant.suffix
+        """The path under the hashed name; `path` is another one under the original name."""
+        return self.asset.path + self.suffix
 
 
 @dataclass(frozen=True)
@@ -160,12 +162,9 @@ class Manifest:
     def files(self) -> Iterator[BuildFile]:
         """Every file that the build serves, each under each of its names."""
         for asset in self.assets.values():
-            paths = {asset.path: None}
-            if self.has_original(asset):
-                paths[asset.original_path] = None
-            for variant in asset.variants():
-                for path in paths:
-                    yield BuildFile(path + variant.suffix, asset, variant)
+            yield from asset.variants()
+            if self.has_original(asset) and asset.original_path != asset.path:
+                yield from asset.variants(asset.original_path)
 
     def to_json(self) -> str:
         """Sorted, so that the same build gives the same text; spaced as Django's is."""

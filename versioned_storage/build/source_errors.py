@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from glob import escape
 
-from ..errors import SourceError, VersionedStorageError
+from ..errors import SourceError
 from ..text import count_text, lines_text
-from .manifest import Differences
 
 
 @dataclass(frozen=True)
@@ -226,33 +225,6 @@ class UnusableFiles(SourceError):
             f"{count_text(len(self.files), 'path')} cannot be collected:\n"
             f"{lines_text(self.files)}\n"
             "Delete or move it. collectstatic collects regular files, and follows links that end.",
-        )
-
-
-class BuildIsComplete(VersionedStorageError):
-    """Other content was collected into a build that is complete."""
-
-    def __init__(self, build: str, place: str, differ: Differences) -> None:
-        self.build = build
-        self.place = place
-        self.differences = differ
-        super().__init__(
-            f"Build {build} is complete in {place}, and what was collected now is another build. "
-            f"Against the one that is there it has\n{differ}\nA build never changes: set a new "
-            "BUILD_VERSION, or run collectstatic --clear if this one was never deployed."
-        )
-
-
-class BuildIsFrozen(VersionedStorageError):
-    """A file of a complete build was to be deleted."""
-
-    def __init__(self, build: str, name: str) -> None:
-        self.build = build
-        self.name = name
-        super().__init__(
-            f"Build {build} is complete and never changes, so {name} stays. To collect it in "
-            "another way, with --link or without, set a new BUILD_VERSION, or run collectstatic "
-            "--clear if this one was never deployed."
         )
 
 

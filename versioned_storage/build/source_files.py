@@ -1,4 +1,4 @@
-"""The source files of a build on their way in: read by one thread, digested by another."""
+"""The source files of a build, and how collectstatic and Django's hooks get at their bytes."""
 
 from __future__ import annotations
 
@@ -20,20 +20,23 @@ from django.core.files.storage import Storage
 from .directory import CHUNK, Digest, Digester, chunks_of, digest_of
 from .source_errors import UnreadableSource, UnusableFile
 
-#: What collectstatic hands to post_process: where each file comes from, by its name.
-Sources = Mapping[str, tuple[Storage, str]]
+#: A storage of a finder and the path of a file in it.
+SourceLocation = tuple[Storage, str]
 
-# How much is read before it is asked for, so that the other thread has what to do: bytes, files.
+#: What collectstatic hands to post_process: the location of each file, by its name.
+Sources = Mapping[str, SourceLocation]
+
+# How much is read ahead, so that the digesting thread is not idle.
 _AHEAD_BYTES = 1024 * 1024
 _AHEAD_FILES = 64
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFile:
     """A source file that was read.
 
-    ``data`` is None for one that is too large to be kept; ``open`` opens it then. ``digest`` waits
-    for the digest where that is still being made.
+    ``data`` is None if it is too large to be kept in memory; ``open`` opens it again. ``digest``
+    waits for the digesting thread.
     """
 
     name: str
@@ -42,16 +45,16 @@ class Source:
     open: Callable[[], BinaryIO]
 
     @property
-    def held(self) -> int:
-        """The bytes of memory that it takes, about."""
+    def memory(self) -> int:
+        """About how many bytes of memory it takes."""
         return CHUNK if self.data is None else len(self.data)
 
     def chunks(self) -> Iterator[bytes]:
-        """All bytes of it, once more."""
+        """All bytes of the file, each time."""
         if self.data is not None:
             yield from chunks_of_bytes(self.data)
         else:
-            yield from _to_the_end(self.open())
+            yield from _rest_of(self.open())
 
 
 def read_all(
@@ -59,81 +62,79 @@ def read_all(
     names: Iterable[str],
     *,
     whole: Collection[str],
-    known: Mapping[str, Digest],
-) -> Generator[Source, None, None]:
-    """Read the sources of these names, in this order.
+    digests: Mapping[str, Digest],
+) -> Generator[SourceFile, None, None]:
+    """Read the sources of these names, in this order. Raises `UnreadableSource`.
 
-    Those in ``whole`` have their ``data``, however large. What is in ``known`` and not in ``whole``
-    is not even opened. Raises `UnreadableSource`.
+    Files in ``whole`` have their ``data``, however large. Files in ``digests`` that are not in
+    ``whole`` are not opened.
 
-    hashlib lets go of the GIL while it works, so the digests cost little time where there is a
-    second core. The storages are this thread's alone.
+    One thread reads and another digests, because hashlib releases the GIL. Only the reading thread
+    uses the storages.
     """
     with ThreadPoolExecutor(1) as thread:
 
-        def read(name: str) -> Source:
+        def read(name: str) -> SourceFile:
             opener = partial(open_source, name, *sources[name])
-            if name in known and name not in whole:
-                return Source(name, None, partial(known.__getitem__, name), opener)
+            if name in digests and name not in whole:
+                return SourceFile(name, None, partial(digests.__getitem__, name), opener)
             return _read(name, opener, thread, whole=name in whole)
 
-        yield from _ahead(map(read, names))
+        yield from _read_ahead(map(read, names))
 
 
-def _ahead(sources: Iterable[Source]) -> Iterator[Source]:
-    """The same sources, some of them taken before they are asked for."""
-    ahead: deque[Source] = deque()
-    held = 0
-    for source in sources:
-        ahead.append(source)
-        held += source.held
-        while held > _AHEAD_BYTES or len(ahead) > _AHEAD_FILES:
-            held -= ahead[0].held
+def _read_ahead(files: Iterable[SourceFile]) -> Iterator[SourceFile]:
+    ahead: deque[SourceFile] = deque()
+    memory = 0
+    for file in files:
+        ahead.append(file)
+        memory += file.memory
+        while memory > _AHEAD_BYTES or len(ahead) > _AHEAD_FILES:
+            memory -= ahead[0].memory
             yield ahead.popleft()
     while ahead:
         yield ahead.popleft()
 
 
 def chunks_of_bytes(data: bytes) -> Iterator[bytes]:
-    """The same bytes in chunks, none where there are none."""
+    """Split bytes into chunks."""
     return (data[start : start + CHUNK] for start in range(0, len(data), CHUNK))
 
 
 def _read(
     name: str, opener: Callable[[], BinaryIO], thread: ThreadPoolExecutor, *, whole: bool
-) -> Source:
+) -> SourceFile:
     file = opener()
     try:
         data = file.read(-1 if whole else CHUNK)
         if len(data) == CHUNK and not whole:
-            rest = chain((data,), _to_the_end(file))
-            digest = thread.submit(digest_of, rest).result
-            return Source(name, None, digest, opener)
+            chunks = chain((data,), _rest_of(file))
+            return SourceFile(name, None, thread.submit(digest_of, chunks).result, opener)
     except BaseException:
         file.close()
         raise
     file.close()
     if len(data) <= CHUNK:
-        # Digested sooner than handed over.
-        return Source(name, data, partial(digest_of, (data,)), opener)
-    return Source(name, data, thread.submit(digest_of, (data,)).result, opener)
+        # Faster than to hand it to the other thread.
+        return SourceFile(name, data, partial(digest_of, (data,)), opener)
+    return SourceFile(name, data, thread.submit(digest_of, (data,)).result, opener)
 
 
-def _to_the_end(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of a file, which is closed then."""
+def _rest_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the rest of a file in chunks and close it."""
     with closing(file):
         yield from chunks_of(file)
 
 
 def open_source(name: str, storage: Storage, path: str) -> BinaryIO:
-    """Open a source file. Raises `UnreadableSource`, for what is no regular file too."""
+    """Open a source file. Raises `UnreadableSource`, also for pipes, sockets and devices."""
     try:
-        # Opening a pipe would wait for somebody who writes into it.
+        # Opening a pipe would wait for a writer.
         kind = _kind_of(os.stat(storage.path(path)).st_mode)  # noqa: PTH116 - a str path
         if kind is not None:
             raise UnreadableSource(name, OSError(None, f"it is {kind}", storage.path(path)))
     except NotImplementedError:
-        # A storage without paths, of a finder of the site's own.
+        # The storage of a site's own finder may have no paths.
         pass
     except OSError as error:
         raise UnreadableSource(name, error) from error
@@ -146,9 +147,9 @@ def open_source(name: str, storage: Storage, path: str) -> BinaryIO:
 
 
 def unusable_files(directory: str, is_left_out: Callable[[str], bool]) -> Iterator[UnusableFile]:
-    """What collectstatic cannot collect below a directory: loops of links, and special files.
+    """Yield loops of links and special files below a directory: collectstatic cannot collect them.
 
-    Names for which ``is_left_out`` says True are left out, with all that is below them.
+    ``is_left_out`` returns True for names of files and directories to skip.
     """
     waiting: list[tuple[str, tuple[str, ...]]] = [(directory, (os.path.realpath(directory),))]
     while waiting:
@@ -157,7 +158,7 @@ def unusable_files(directory: str, is_left_out: Callable[[str], bool]) -> Iterat
             with os.scandir(directory) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
         except OSError:
-            # The finders tell of it.
+            # The finder raises it.
             continue
         for entry in listed:
             if is_left_out(entry.name) or entry.is_file(follow_symlinks=False):
@@ -179,7 +180,7 @@ def unusable_files(directory: str, is_left_out: Callable[[str], bool]) -> Iterat
 
 
 def _kind_of(mode: int) -> str | None:
-    """What a file is that has no bytes to collect; None for one that may have some."""
+    """Name a kind of file without content; return None for all others."""
     for is_kind, kind in _KINDS:
         if is_kind(mode):
             return kind
@@ -194,7 +195,7 @@ _KINDS = (
 )
 
 
-# Django's File takes a type in its stubs alone.
+# Only in its stubs does Django's File take a type.
 if TYPE_CHECKING:
     _File = File[Any]
 else:
@@ -202,7 +203,7 @@ else:
 
 
 class DigestedFile(_File):
-    """A file whose digest is known, so that nobody needs to read it to name it."""
+    """A file whose digest is known, so that it is opened only by a hook that reads it."""
 
     def __init__(self, name: str, digest: Digest, open_file: Callable[[], IO[Any]]) -> None:
         super().__init__(None, name)
@@ -232,16 +233,16 @@ class DigestedFile(_File):
 
 
 class PassingFile(_File):
-    """A file that is digested while somebody else copies it."""
+    """A file that is digested while a storage copies it."""
 
     def __init__(self, content: File[Any]) -> None:
         super().__init__(content.file, content.name)
         self._content = content
-        #: The digest of all that was read; None before, and for text, which has no bytes yet.
+        #: The digest once all is read; None for text, which has no bytes yet.
         self.digest: Digest | None = None
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
-        """As of any Django file, once."""
+        """Yield the chunks, once."""
         digester: Digester | None = Digester()
         for chunk in self._content.chunks(CHUNK):
             if not isinstance(chunk, bytes):

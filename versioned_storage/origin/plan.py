@@ -102,8 +102,8 @@ class PublishPlan:
 def headers(file: BuildFile) -> dict[str, Any]:
     """Return the headers of an object, by S3's parameter names."""
     parameters = {"ContentType": file.asset.content_type, "CacheControl": CACHE_CONTROL}
-    if file.variant.encoding is not None:
-        parameters["ContentEncoding"] = file.variant.encoding
+    if file.encoding is not None:
+        parameters["ContentEncoding"] = file.encoding
     return parameters
 
 
@@ -112,7 +112,7 @@ def metadata(file: BuildFile, manifest: Manifest) -> dict[str, str]:
 
     Another version of the encoder gives other bytes, which are as good.
     """
-    encoding = file.variant.encoding
+    encoding = file.encoding
     if encoding is None:
         return {}
     return {"encoding-of": file.asset.integrity, "encoder": _encoder(manifest, encoding)}
@@ -177,7 +177,7 @@ def plan(
         if file.path == file.hashed_path:
             local = directory.path(file.source)
             object_ = stored.get(prefix + file.path)
-            source = sources.get((file.asset.integrity, file.variant.encoding))
+            source = sources.get((file.asset.integrity, file.encoding))
             hashed[file.path] = _hashed(file, prefix, local, object_, source, manifest)
         else:
             originals.append(file)
@@ -207,7 +207,7 @@ def matches(stored: StoredObject, file: BuildFile, sha256: str | None, manifest:
     made_of = metadata(file, manifest)
     if made_of:
         return stored.sha256 == sha256 or made_of.items() <= stored.metadata.items()
-    return stored.sha256 == sha256 and stored.size == file.variant.size
+    return stored.sha256 == sha256 and stored.size == file.size
 
 
 def _hashed(
@@ -226,7 +226,7 @@ def _hashed(
     if source is not None:
         return step(Action.COPY, "the base build has it", size=source.size, source=source)
     reason = "is new" if stored is None else "is there with other bytes or headers"
-    return step(Action.UPLOAD, reason, size=file.variant.size)
+    return step(Action.UPLOAD, reason, size=file.size)
 
 
 def _original(file: BuildFile, prefix: str, hashed: Step, stored: StoredObject | None) -> Step:

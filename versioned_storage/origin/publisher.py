@@ -296,7 +296,7 @@ def as_stored(manifest: Manifest, transferred: Iterable[TransferredObject]) -> M
     for item in transferred:
         file = item.step.file
         if file.path == file.hashed_path:
-            encoding = file.variant.encoding
+            encoding = file.encoding
             hashed_name = file.asset.hashed_name
             digests.setdefault(hashed_name, {})[encoding or IDENTITY] = item.sha256
             if encoding is not None:

@@ -102,7 +102,7 @@ class Totals:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Totals:
-        sizes = [file.variant.size for file in manifest.files()]
+        sizes = [file.size for file in manifest.files()]
         return cls(len(manifest.assets), len(sizes), sum(sizes))
 
 

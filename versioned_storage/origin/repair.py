@@ -86,7 +86,7 @@ class Repairer:
             return result(_CHANGED, repaired=False)
         local = self._local(faulty.file)
         body = UploadBody.of(local) if local is not None else None
-        if body is not None and body.sha256 == faulty.file.variant.sha256:
+        if body is not None and body.sha256 == faulty.file.sha256:
             if self._put(faulty, body, manifest):
                 return result("was restored from the build directory", repaired=True)
             return result(_CHANGED, repaired=False)
@@ -121,7 +121,7 @@ class Repairer:
         # Deep, because the copy gets the recorded sha256, whatever bytes the source has.
         verifier = replace(self.verifier, deep=True)
         for name in (file.asset.path, file.asset.original_path):
-            path = verifier.origin.prefix + name + file.variant.suffix
+            path = verifier.origin.prefix + name + file.suffix
             if path == faulty.path:
                 continue
             stored, other = verifier.check(path, file, verifier.origin.find(path))
@@ -138,7 +138,7 @@ class Repairer:
             path,
             faulty.path,
             etag=source.etag,
-            sha256=str(file.variant.sha256),
+            sha256=str(file.sha256),
             replacing=faulty.stored.etag if faulty.stored else None,
             metadata=metadata(file, manifest),
             **headers(file),

@@ -177,7 +177,7 @@ class Verifier:
             build=build,
             place=self.origin.url(prefix),
             objects=len(files),
-            size=sum(file.variant.size for file in files.values()),
+            size=sum(file.size for file in files.values()),
             faulty=tuple(sorted(faulty, key=lambda item: item.path)),
             foreign=tuple(
                 (self.origin.url(path), size) for path, size in listed.items() if path not in files
@@ -236,27 +236,27 @@ class Verifier:
             if body is None:
                 yield _missing(file)
                 return
-            sha256, decoding = hashlib.sha256(), Decoding(file.variant.encoding)
+            sha256, decoding = hashlib.sha256(), Decoding(file.encoding)
             while chunk := body.read(CHUNK):
                 sha256.update(chunk)
                 decoding.take(chunk)
-        expected = str(file.variant.sha256)
+        expected = str(file.sha256)
         if sha256.hexdigest() != expected:
             yield Fault("sha256 of the bytes", sha256.hexdigest(), expected)
         if decoding.integrity != file.asset.integrity:
-            decoded = decoding.integrity or f"bytes that do not decode as {file.variant.encoding}"
+            decoded = decoding.integrity or f"bytes that do not decode as {file.encoding}"
             yield Fault("sha384 of the decoded bytes", decoded, file.asset.integrity)
 
 
 def _missing(file: BuildFile) -> Fault:
-    return Fault("object", "missing", f"{file.variant.size:,} bytes")
+    return Fault("object", "missing", f"{file.size:,} bytes")
 
 
 def _byte_faults(stored: StoredObject, file: BuildFile) -> Iterator[Fault]:
-    if stored.size != file.variant.size:
-        yield Fault("size", f"{stored.size:,} bytes", f"{file.variant.size:,}")
-    elif stored.sha256 != file.variant.sha256:
-        yield Fault("sha256", stored.sha256 or "not known", str(file.variant.sha256))
+    if stored.size != file.size:
+        yield Fault("size", f"{stored.size:,} bytes", f"{file.size:,}")
+    elif stored.sha256 != file.sha256:
+        yield Fault("sha256", stored.sha256 or "not known", str(file.sha256))
 
 
 def _header_faults(stored: StoredObject, file: BuildFile) -> Iterator[Fault]:

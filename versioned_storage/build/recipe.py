@@ -1,0 +1,56 @@
+"""The options that decide which files a build has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ..constants import ENCODINGS, is_eligible
+from .manifest import names_of_encodings
+from .source_files import SourceLocation, Sources
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides, beside the sources, which files a build has.
+
+    ``build`` is None in the neutral layout. ``prehashed`` returns True for names that already
+    contain a hash.
+    """
+
+    build: str | None
+    encodings: tuple[str, ...]
+    skip_compress_extensions: tuple[str, ...]
+    keep_originals: bool
+    prehashed: Callable[[str], bool] = lambda _: False
+
+    @property
+    def encoders(self) -> dict[str, dict[str, int]]:
+        """The settings of each encoder, as the manifest records them."""
+        return {name: dict(ENCODINGS[name].settings) for name in self.encodings}
+
+    def is_eligible(self, name: str) -> bool:
+        """Return True if a file of this name is encoded."""
+        return bool(self.encodings) and is_eligible(name, self.skip_compress_extensions)
+
+    def names_of_encodings(self, names: Iterable[str]) -> frozenset[str]:
+        """Return the names of the encodings of files of these names."""
+        return names_of_encodings(names, self.encodings, self.skip_compress_extensions)
+
+    def prebuilt(self, sources: Sources) -> dict[str, dict[str, SourceLocation]]:
+        """Return what a bundler may have encoded, by the name of the asset and the encoding."""
+        prebuilt: dict[str, dict[str, SourceLocation]] = {}
+        for encoding in self.encodings:
+            suffix = ENCODINGS[encoding].suffix
+            for name, location in sources.items():
+                asset_name = name.removesuffix(suffix)
+                if asset_name != name and asset_name in sources and self.is_eligible(asset_name):
+                    prebuilt.setdefault(asset_name, {})[encoding] = location
+        return prebuilt
+
+    def encodings_only(self, sources: Sources) -> frozenset[str]:
+        """Return the sources that are an encoding of another one and have no name of their own.
+
+        Those are the prehashed ones: their hashed name is the path of the encoding.
+        """
+        return frozenset(filter(self.prehashed, self.names_of_encodings(sources) & sources.keys()))
