@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 from uuid import uuid4
 
-from ..errors import VersionedStorageError
+from ..errors import Fault, VersionedStorageError
 from . import record
 from .s3 import S3Origin
 from .s3_errors import DENIED, PERMISSIONS, NotDeleted, OriginError
@@ -39,22 +39,43 @@ class Level(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check, and the remedy; all texts are for people."""
+    """The result of one check: its fault, or a text that says what passed."""
 
     check: str
     level: Level
-    found: str
-    remedy: str = ""
+    result: str | Fault
+
+    @classmethod
+    def of_fault(cls, level: Level, fault: Fault) -> Finding:
+        """Return the finding of a check that is named by ``fault.what``."""
+        return cls(fault.what, level, fault)
+
+    @property
+    def found(self) -> str:
+        """What was found, for people."""
+        return self.result.found if isinstance(self.result, Fault) else self.result
+
+    @property
+    def remedy(self) -> str:
+        """The line that mends a fault; empty where there is none."""
+        return self.result.remedy if isinstance(self.result, Fault) else ""
 
 
 class Refuted(Exception):
     """The store accepted a request and did not do what it asks; or a check could not be made."""
 
-    def __init__(self, found: str, remedy: str, level: Level = Level.FAILURE) -> None:
+    def __init__(
+        self, found: str, expected: str, remedy: str, level: Level = Level.FAILURE
+    ) -> None:
         self.found = found
+        self.expected = expected
         self.remedy = remedy
         self.level = level
         super().__init__(found)
+
+    def finding(self, check: str) -> Finding:
+        """Return the finding of a check that raised this."""
+        return Finding.of_fault(self.level, Fault(check, self.found, self.expected, self.remedy))
 
 
 @dataclass(frozen=True)
@@ -81,13 +102,12 @@ class Doctor:
         except VersionedStorageError as error:
             if not is_denied(error):
                 return Finding("bucket", Level.FAILURE, str(error))
-            return Finding(
-                "bucket",
-                Level.WARNING,
-                f"{url} answers 403 for a missing key",
+            remedy = (
                 "Grant s3:ListBucket on the bucket, so that S3 answers 404: otherwise a missing "
-                "key looks like a forbidden one.",
+                "key looks like a forbidden one."
             )
+            fault = Fault("bucket", f"{url} answers 403 for a missing key", "404", remedy)
+            return Finding.of_fault(Level.WARNING, fault)
         return Finding("bucket", Level.OK, f"{url} accepts these credentials")
 
     def _clock(self) -> Finding:
@@ -95,10 +115,11 @@ class Doctor:
         seconds = round(abs(skew.total_seconds()))
         found = f"this machine's is {seconds} s {'behind' if skew > timedelta(0) else 'ahead'}"
         remedy = "Set it, and keep it set (NTP): S3 refuses requests from 15 minutes on."
+        fault = Fault("clock", found, "S3's time", remedy)
         if abs(skew) >= REFUSED_SKEW:
-            return Finding("clock", Level.FAILURE, found, remedy)
+            return Finding.of_fault(Level.FAILURE, fault)
         if abs(skew) >= _WARNING_SKEW:
-            return Finding("clock", Level.WARNING, found, remedy)
+            return Finding.of_fault(Level.WARNING, fault)
         return Finding("clock", Level.OK, "this machine's and S3's agree to a minute")
 
     def _permissions(self, prefix: str) -> list[Finding]:
@@ -136,11 +157,11 @@ class Doctor:
         try:
             return Finding(check, Level.OK, work())
         except Refuted as refuted:
-            return Finding(check, refuted.level, refuted.found, refuted.remedy)
+            return refuted.finding(check)
         except VersionedStorageError as error:
             if denied is not None and is_denied(error):
                 level, remedy = denied
-                return Finding(check, level, "access denied", remedy)
+                return Finding.of_fault(level, Fault(check, "access denied", "allowed", remedy))
             return Finding(check, Level.FAILURE, str(error))
 
     def _list(self, prefix: str) -> str:
@@ -162,13 +183,14 @@ class Doctor:
         etag = stored.etag if stored else None
         if self.origin.put(path, _SCRATCH, replacing=etag, **record.HEADERS) is None:
             found = f"{self.origin.url(path)} with the ETag {etag} was not replaced on If-Match"
-            raise Refuted(found, _OTHER_STORE)
+            raise Refuted(found, "a new ETag", _OTHER_STORE)
 
     def _read(self, path: str) -> str:
         stored = self.origin.get(path)
         if stored is None or stored.data != _SCRATCH:
             found = f"{self.origin.url(path)} has other bytes than were just written"
-            raise Refuted(found, "Use a store with read-after-write consistency, as S3 has it.")
+            remedy = "Use a store with read-after-write consistency, as S3 has it."
+            raise Refuted(found, "the bytes that were just written", remedy)
         return "allowed"
 
     def _copy(self, path: str) -> str:
@@ -180,21 +202,22 @@ class Doctor:
         replacing = previous.etag if previous else None
         if not self.origin.copy(path, copy, etag=etag, sha256=sha256, replacing=replacing):
             found = f"{self.origin.url(path)} was not copied, though it has the ETag {etag!r}"
-            raise Refuted(found, "Set the option base_build to False: then nothing is copied.")
+            remedy = "Set the option base_build to False: then nothing is copied."
+            raise Refuted(found, "a copy", remedy)
         return "allowed"
 
     def _conditions(self, path: str) -> str:
         if not self.origin.conditional:
             found = "the option conditional_writes is False, so they were not tried"
             remedy = "Publish and prune from one process at a time."
-            raise Refuted(found, remedy, Level.WARNING)
+            raise Refuted(found, "True", remedy, Level.WARNING)
         for condition, etag in (
             ("If-None-Match: *", None),
             ("If-Match with another ETag", f'"{uuid4().hex}"'),
         ):
             if self.origin.put(path, _SCRATCH, replacing=etag, **record.HEADERS) is not None:
                 found = f"{condition} was ignored"
-                raise Refuted(found, _OTHER_STORE)
+                raise Refuted(found, "412 Precondition Failed", _OTHER_STORE)
         self._overwrite(path)
         return "If-None-Match and If-Match are honoured"
 
@@ -202,7 +225,7 @@ class Doctor:
         stored = self.origin.find(path)
         if stored is None or not stored.checked:
             remedy = "Let staticbuilds verify download the objects: add --deep."
-            raise Refuted(NOT_AVAILABLE, remedy, Level.UNKNOWN)
+            raise Refuted(NOT_AVAILABLE, "a sha256 of each object", remedy, Level.UNKNOWN)
         return "S3 keeps a sha256 of each object"
 
 
@@ -260,7 +283,8 @@ def _of_bucket(
     except OriginError as error:
         if is_denied(error):
             remedy = f"Grant {PERMISSIONS[operation]} to have it checked."
-            return Finding(check, Level.UNKNOWN, "could not look: access denied", remedy)
+            fault = Fault(check, "could not look: access denied", "allowed", remedy)
+            return Finding.of_fault(Level.UNKNOWN, fault)
         if error.code in _NOT_SET:
             return judge({})
         if error.code in _UNKNOWN_TO_STORE or error.status in (405, 501):
@@ -274,13 +298,12 @@ def _public_access(response: Mapping[str, Any]) -> Finding:
     missing = [name for name in names if not settings.get(name)]
     if not missing:
         return Finding("public access", Level.OK, "blocked: only the CDN needs to read it")
-    return Finding(
-        "public access",
-        Level.WARNING,
-        f"not blocked: {', '.join(missing)} not set",
+    remedy = (
         "Let only the CDN read the bucket, and turn on 'Block all public access': records are in "
-        "it too.",
+        "it too."
     )
+    found = f"not blocked: {', '.join(missing)} not set"
+    return Finding.of_fault(Level.WARNING, Fault("public access", found, "blocked", remedy))
 
 
 def _ownership(response: Mapping[str, Any]) -> Finding:
@@ -291,10 +314,9 @@ def _ownership(response: Mapping[str, Any]) -> Finding:
     if ownership is None and response:
         # Ceph answers with something else; S3 answers with an error where nothing is set.
         return Finding("ownership", Level.UNKNOWN, NOT_AVAILABLE)
-    return Finding(
-        "ownership",
-        Level.WARNING,
-        f"{ownership or 'not set'}: ACLs are on",
+    remedy = (
         "Set ObjectOwnership to BucketOwnerEnforced: an ACL can make an object public, and an "
-        "object that another account owns is not the bucket's to serve.",
+        "object that another account owns is not the bucket's to serve."
     )
+    found = f"{ownership or 'not set'}: ACLs are on"
+    return Finding.of_fault(Level.WARNING, Fault("ownership", found, "BucketOwnerEnforced", remedy))

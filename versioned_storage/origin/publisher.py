@@ -87,7 +87,7 @@ class Preflight:
 
 @dataclass(frozen=True)
 class Published:
-    """What a publish did; ``objects`` is empty when the very same build was published already."""
+    """The result of a publish; ``objects`` is empty when the build was published already."""
 
     build: str
     place: str
@@ -100,17 +100,16 @@ class Published:
         """One line for whoever runs the deploy."""
         if not self.objects:
             return f"Build {self.build} is published at {self.place} already: nothing to upload"
-        others = [
-            f", {self.objects[action]:,} {said}"
-            for action, said in ((Action.COPY, "copied inside S3"), (Action.SKIP, "there already"))
-            if self.objects.get(action)
+        uploaded, copied, skipped = (self.objects.get(action, 0) for action in Action)
+        parts = [
+            f"{count_text(uploaded, 'object')} uploaded",
+            bytes_text(self.uploaded_size),
+            f"{copied:,} copied inside S3" if copied else "",
+            f"{skipped:,} there already" if skipped else "",
+            count_text(self.requests, "request"),
+            f"{self.seconds:.1f} s",
         ]
-        return (
-            f"Published build {self.build} to {self.place}: "
-            f"{count_text(self.objects.get(Action.UPLOAD, 0), 'object')} uploaded, "
-            f"{bytes_text(self.uploaded_size)}{''.join(others)}, "
-            f"{count_text(self.requests, 'request')}, {self.seconds:.1f} s"
-        )
+        return f"Published build {self.build} to {self.place}: {', '.join(filter(None, parts))}"
 
 
 @dataclass(frozen=True)
@@ -189,16 +188,17 @@ class Publisher:
         build = str(manifest.build)
         place = self.origin.url(f"{self.origin.prefix}{build}/")
         base = str(preflight.base.build) if preflight.base else None
-        held = lease.acquire(self.origin, manifest, preflight.stored, base, before)
-        if held is None:
+        build_lease = lease.acquire(self.origin, manifest, preflight.stored, base, before)
+        if build_lease is None:
             return Published(build, place)
-        transfer = Transfer(self.origin, manifest, directory, held, stop)
+        transfer = Transfer(self.origin, manifest, directory, build_lease, stop)
         try:
             planned = self._plan(manifest, directory, preflight)
             transferred = list(transfer.run(planned))
         except PublishedMeanwhile:
             return Published(build, place)
-        held.commit(held.record.published(as_stored(manifest, transferred), held.record.since))
+        leased = build_lease.record
+        build_lease.commit(leased.published(as_stored(manifest, transferred), leased.since))
         self._warn_of_damage(base, [*planned.damaged, *transfer.damaged])
         uploads = [item for item in transferred if item.action is Action.UPLOAD]
         return Published(

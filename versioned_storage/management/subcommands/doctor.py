@@ -19,7 +19,7 @@ from ...build.manifest import Manifest
 from ...edge import expectations
 from ...edge.client import EdgeClient
 from ...edge.probes import FileProbe, ProbeResult, build_probes, missing_file_url
-from ...errors import VersionedStorageError
+from ...errors import Fault, VersionedStorageError
 from ...origin import record
 from ...origin.diagnosis import Doctor, Finding, Level
 from ...origin.s3 import S3Origin
@@ -117,7 +117,8 @@ def _build(site: Site, origin: S3Origin) -> tuple[Finding, Manifest | None]:
         remedy = (
             "Set it, as in BUILD_VERSION=$(git rev-parse --short HEAD), where pages are served."
         )
-        return Finding("build", Level.WARNING, "BUILD_VERSION is not set", remedy), None
+        fault = Fault("build", "BUILD_VERSION is not set", "the version of a build", remedy)
+        return Finding.of_fault(Level.WARNING, fault), None
     try:
         stored = record.read(origin, build)
     except VersionedStorageError as error:
@@ -126,7 +127,8 @@ def _build(site: Site, origin: S3Origin) -> tuple[Finding, Manifest | None]:
         return Finding("build", Level.OK, f"{build} is published"), stored.record.manifest
     state = stored.record.state.value if stored else "not published"
     remedy = "Run collectstatic with this BUILD_VERSION before pages are served with it."
-    return Finding("build", Level.WARNING, f"{build} is {state}", remedy), None
+    fault = Fault("build", f"{build} is {state}", "published", remedy)
+    return Finding.of_fault(Level.WARNING, fault), None
 
 
 def _edge(site: Site, manifest: Manifest | None, client: EdgeClient) -> Iterator[Finding]:
@@ -162,5 +164,5 @@ def _style_of(level: Level, style: Style) -> Callable[[str], str]:
 def _of_results(check: str, results: Sequence[ProbeResult], passed: str) -> Finding:
     for result in results:
         for line, fault in zip(result.lines(), result.faults, strict=True):
-            return Finding(check, Level.FAILURE, line, fault.remedy)
+            return Finding.of_fault(Level.FAILURE, Fault(check, line, fault.expected, fault.remedy))
     return Finding(check, Level.OK, passed)
