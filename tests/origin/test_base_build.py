@@ -4,8 +4,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -17,7 +15,6 @@ from versioned_storage.origin import record
 from versioned_storage.origin.publisher import BaseNotPublished
 from versioned_storage.origin.record import Record, State
 from versioned_storage.origin.s3 import S3Origin
-from versioned_storage.origin.threads import in_background
 
 FILES = {
     "css/app.css": "body { background: url(../img/logo.png) }" * 20,
@@ -160,21 +157,6 @@ def test_running_again_after_a_failed_publish_skips_what_is_there(bucket, tmp_pa
         publish(tmp_path / "second", bucket, "b1", endpoint=s3.url)
     assert "0 objects uploaded, 0 B, 14 there already" in capsys.readouterr().err
     assert {path.rpartition("/")[2] for path in s3.asked("PUT")} == {"b1.json"}
-
-
-def test_what_is_asked_in_the_background_is_told_when_it_is_wanted():
-    assert in_background(lambda: 1).result() == 1
-    with pytest.raises(ZeroDivisionError):
-        in_background(lambda: 1 / 0).result()
-
-
-def test_a_process_that_ends_does_not_wait_for_what_is_asked_in_the_background():
-    """A build that failed, or Ctrl-C, while S3 does not answer."""
-    code = (
-        "from threading import Event; from versioned_storage.origin.threads import in_background; "
-        "in_background(Event().wait)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 
 def damage(bucket, key, body):

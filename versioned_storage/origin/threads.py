@@ -42,18 +42,22 @@ def map_in_threads(
     remaining, stopped = iter(pending), Event()
 
     def run() -> None:
-        for item, future in remaining:
-            if stopped.is_set():
+        while not stopped.is_set():
+            try:
+                item, future = next(remaining)
+            except StopIteration:
                 return
             try:
                 future.set_result(work(item))
             except BaseException as error:  # noqa: BLE001  # raised again by future.result()
+                stopped.set()
                 future.set_exception(error)
 
     for _ in range(min(threads, len(pending))):
         Thread(target=run, daemon=True).start()
     try:
         for _, future in pending:
+            # Items that were never started come after the one with the error.
             yield future.result()
     finally:
         stopped.set()

@@ -72,7 +72,7 @@ class PublishedMeanwhile(Exception):
 
 
 class Stopped(BaseException):
-    """The transfer was stopped before this request; no failure of its own."""
+    """The transfer was stopped from outside before it was complete."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Transfer:
         """Yield each object once S3 has it; those under hashed names come first.
 
         After the first failure no object is started, and the running requests are waited for.
-        Raises `PublishFailed`, `LeaseLost`, `PublishedMeanwhile`.
+        Raises `PublishFailed`, `LeaseLost`, `PublishedMeanwhile`, `Stopped`.
         """
         total = len(plan.steps)
         self._planned = clocks()
@@ -145,6 +145,9 @@ class Transfer:
                     thread.join()
             raise
         self._raise(failures, total)
+        if self.stop.is_set():
+            # Some steps were never made, so nobody may commit the build.
+            raise Stopped
 
     def _work(
         self,
