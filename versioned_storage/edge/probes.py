@@ -109,27 +109,22 @@ def build_probes(
     assets: Iterable[Asset],
     paths: Mapping[str, str] = _NO_PATHS,
 ) -> Iterator[Probe]:
-    """Yield the probes of each of ``assets``: by each name, spelling and encoding.
+    """Yield the probes of each of ``assets`` by each of its names.
 
-    ``base_url`` is that of the build; ``paths`` names assets by their integrity.
+    Each URL is requested as a browser does and in each encoding, and in the other spelling that
+    references may have. ``base_url`` is that of the build; ``paths`` names assets by their
+    integrity.
     """
     for asset in assets:
         for path in _paths(manifest, asset):
             url = _url(base_url, asset, path)
-            yield from asset_probes(asset, url, path, paths=paths)
+            yield browser_probe(asset, url, path, paths=paths)
+            yield FileProbe(url, WholeAsset(asset, path, (None,), paths))
+            for name in asset.encodings:
+                expectation = WholeAsset(asset, path, codings_for(asset, {name}), paths)
+                yield FileProbe(url, expectation, {"Accept-Encoding": name})
             if (spelled_in_css := _url(base_url, asset, path, safe=_BARE_IN_PATH)) != url:
                 yield browser_probe(asset, spelled_in_css, path, paths=paths)
-
-
-def asset_probes(
-    asset: Asset, url: str, path: str, *, paths: Mapping[str, str] = _NO_PATHS
-) -> Iterator[Probe]:
-    """Yield the probes of one URL: as a browser requests it, then in each encoding."""
-    yield browser_probe(asset, url, path, paths=paths)
-    yield FileProbe(url, WholeAsset(asset, path, (None,), paths))
-    for name in asset.encodings:
-        expectation = WholeAsset(asset, path, codings_for(asset, {name}), paths)
-        yield FileProbe(url, expectation, {"Accept-Encoding": name})
 
 
 def browser_probe(
