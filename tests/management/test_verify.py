@@ -18,9 +18,8 @@ from tests.helpers import site
 from tests.s3 import Bucket, moto, nobody, options
 from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.edge.client import EdgeClient
-from versioned_storage.management.edge_target import NoEdge
 from versioned_storage.management.subcommands import verify as subcommand
-from versioned_storage.management.subcommands.verify import NothingToVerify
+from versioned_storage.management.subcommands.verify import NoEdge, NothingToVerify
 from versioned_storage.site import UnknownBuild
 
 OTHER = {**FILES, "css/app.css": "body { color: red }\n" * 20}
