@@ -133,8 +133,8 @@ def bucket(s3_server: str) -> Iterator[Bucket]:
     """A bucket with nothing in it."""
     from tests.s3 import Bucket
 
-    with Bucket.at(s3_server) as made:
-        yield made
+    with Bucket.at(s3_server) as empty:
+        yield empty
 
 
 @pytest.fixture
@@ -144,13 +144,13 @@ def moto_bucket(moto_server: str) -> Iterator[Bucket]:
     """
     from tests.s3 import Bucket
 
-    with Bucket.at(moto_server) as made:
-        yield made
+    with Bucket.at(moto_server) as empty:
+        yield empty
 
 
 @pytest.fixture
 def deployed(tmp_path: Path) -> Iterator[Site]:
     """A site with one build, served by the middleware."""
-    with site(tmp_path, FILES, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
-        one.collect()
-        yield one
+    with site(tmp_path, FILES, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect()
+        yield shop

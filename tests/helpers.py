@@ -70,9 +70,9 @@ class Site:
 
     def collect(self, **options: Any) -> str:
         """Run collectstatic and return what it says."""
-        said = StringIO()
-        call_command("collectstatic", interactive=False, stdout=said, stderr=said, **options)
-        return said.getvalue()
+        output = StringIO()
+        call_command("collectstatic", interactive=False, stdout=output, stderr=output, **options)
+        return output.getvalue()
 
 
 @contextmanager

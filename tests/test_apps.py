@@ -148,10 +148,10 @@ class Project:
     def manage(self, *arguments, **environment):
         return self.run("-m", "django", *arguments, **environment)
 
-    def asked(self, script_name="", **environment):
-        done = self.run("ask.py", script_name, **environment)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+    def ask(self, script_name="", **environment):
+        process = self.run("ask.py", script_name, **environment)
+        assert process.returncode == 0, process.stderr
+        return json.loads(process.stdout)
 
     @property
     def collected(self):
@@ -163,11 +163,11 @@ WITHOUT_S3 = '\nSTORAGES["staticfiles"]["OPTIONS"].pop("origin")\n'
 ORIGIN_PULL = '\nSTORAGES["staticfiles"].pop("OPTIONS")\n'
 
 
-def refused(done):
+def refused(process):
     """What a command said that ended as a command that was used wrongly does."""
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    return done.stderr
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+    return process.stderr
 
 
 # Commands that need no build
@@ -182,25 +182,25 @@ def refused(done):
     ],
 )
 def test_commands_without_static_files_need_no_build_version(tmp_path, command):
-    done = Project(tmp_path).manage(*command)
+    process = Project(tmp_path).manage(*command)
 
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     assert not (tmp_path / "staticfiles").exists()
 
 
 @pytest.mark.deep
 def test_the_test_command_needs_no_build_version_and_no_manifest(tmp_path):
-    done = Project(tmp_path).manage("test")
+    process = Project(tmp_path).manage("test")
 
-    assert done.returncode == 0, done.stderr
-    assert "Ran 1 test" in done.stderr
+    assert process.returncode == 0, process.stderr
+    assert "Ran 1 test" in process.stderr
 
 
 @pytest.mark.deep
 def test_the_test_command_with_a_build_version_reaches_for_no_network(tmp_path):
-    done = Project(tmp_path).manage("test", BUILD_VERSION="b1")
+    process = Project(tmp_path).manage("test", BUILD_VERSION="b1")
 
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 def test_a_page_without_build_version_says_what_is_missing(tmp_path):
@@ -208,16 +208,16 @@ def test_a_page_without_build_version_says_what_is_missing(tmp_path):
         "import django; django.setup(); from django.templatetags.static import static; static('x')"
     )
 
-    done = Project(tmp_path).run("-c", ask)
+    process = Project(tmp_path).run("-c", ask)
 
-    assert "MissingBuildVersion: BUILD_VERSION is not set, and with cdn_domain or" in done.stderr
+    assert "MissingBuildVersion: BUILD_VERSION is not set, and with cdn_domain or" in process.stderr
 
 
 def test_debug_needs_nothing(tmp_path):
-    said = Project(tmp_path, "\nDEBUG = True\n").asked(BUILD_VERSION="b1")
+    answer = Project(tmp_path, "\nDEBUG = True\n").ask(BUILD_VERSION="b1")
 
-    assert said["page"] == ["/static/css/app.css", "/static/", "/static/"]
-    assert said["first"] == "/static/"
+    assert answer["page"] == ["/static/css/app.css", "/static/", "/static/"]
+    assert answer["first"] == "/static/"
 
 
 # collectstatic
@@ -226,10 +226,10 @@ def test_debug_needs_nothing(tmp_path):
 def test_collectstatic_without_build_version_writes_nothing_and_says_why(tmp_path):
     project = Project(tmp_path)
 
-    done = project.manage("collectstatic", "--noinput")
+    process = project.manage("collectstatic", "--noinput")
 
-    said = refused(done).rstrip()
-    assert said.endswith(
+    answer = refused(process).rstrip()
+    assert answer.endswith(
         "BUILD_VERSION is not set, and with cdn_domain or origin every file is in a build. Set it "
         "in the environment or the settings to what names this deploy, for example "
         "BUILD_VERSION=$(git rev-parse --short HEAD). Builds in STATIC_ROOT: none."
@@ -245,8 +245,8 @@ def test_collectstatic_without_build_version_names_the_builds_that_are_there(tmp
     before = project.collected
 
     for options in ([], ["--clear"], ["--dry-run"]):
-        done = project.manage("collectstatic", "--noinput", *options)
-        assert "Builds in STATIC_ROOT: b1, b2." in refused(done)
+        process = project.manage("collectstatic", "--noinput", *options)
+        assert "Builds in STATIC_ROOT: b1, b2." in refused(process)
     assert project.collected == before
 
 
@@ -263,13 +263,13 @@ def test_collectstatic_without_build_version_names_the_builds_that_are_there(tmp
 def test_collectstatic_with_a_slash_in_the_build_version_writes_nothing(tmp_path, options):
     project = Project(tmp_path)
 
-    done = project.manage("collectstatic", "--noinput", *options, BUILD_VERSION="feature/x")
+    process = project.manage("collectstatic", "--noinput", *options, BUILD_VERSION="feature/x")
 
     assert (
         "BUILD_VERSION is 'feature/x'. It takes 1 to 64 letters, digits, dots, hyphens and "
         "underscores, the first a letter or a digit (it becomes a directory and a part of each "
         "URL), for example '2f1c9ab'."
-    ) in refused(done)
+    ) in refused(process)
     assert project.collected == []
 
 
@@ -277,13 +277,13 @@ def test_collectstatic_with_an_unknown_option_lists_the_known_ones(tmp_path):
     more = '\nSTORAGES["staticfiles"]["OPTIONS"]["cdn_domian"] = "x"\n'
     project = Project(tmp_path, more)
 
-    done = project.manage("collectstatic", "--noinput", BUILD_VERSION="b1")
+    process = project.manage("collectstatic", "--noinput", BUILD_VERSION="b1")
 
     assert (
         "the unknown option 'cdn_domian'. The options are: allow_overwrite, base_build, "
         if django.VERSION >= (5, 1)
         else "the unknown option 'cdn_domian'. The options are: base_build, base_url, "
-    ) in refused(done)
+    ) in refused(process)
     assert project.collected == []
 
 
@@ -297,9 +297,9 @@ def test_collectstatic_with_an_unknown_option_lists_the_known_ones(tmp_path):
 def test_collectstatic_with_a_static_url_that_cannot_hold_builds(tmp_path, written, reason):
     project = Project(tmp_path, f"\nSTATIC_URL = '{written}'\n")
 
-    done = project.manage("collectstatic", "--noinput", BUILD_VERSION="b1")
+    process = project.manage("collectstatic", "--noinput", BUILD_VERSION="b1")
 
-    assert f"STATIC_URL is '{written}': {reason}." in refused(done)
+    assert f"STATIC_URL is '{written}': {reason}." in refused(process)
     assert project.collected == []
 
 
@@ -347,12 +347,12 @@ def test_every_way_to_ask_for_the_prefix_gives_that_of_the_build(
     project = Project(tmp_path, f"{ORIGIN_PULL}{more}\n")
     assert project.manage("collectstatic", "--noinput", BUILD_VERSION="b1").returncode == 0
 
-    said = project.asked(script_name, BUILD_VERSION="b1")
+    answer = project.ask(script_name, BUILD_VERSION="b1")
 
-    assert said["page"] == [prefix + hashed(project, "b1"), prefix, prefix]
-    assert said["written"] == written
-    assert said["again"] == prefix
-    assert said["location"] == str(tmp_path / "staticfiles" / "b1")
+    assert answer["page"] == [prefix + hashed(project, "b1"), prefix, prefix]
+    assert answer["written"] == written
+    assert answer["again"] == prefix
+    assert answer["location"] == str(tmp_path / "staticfiles" / "b1")
 
 
 @pytest.mark.parametrize(
@@ -369,11 +369,11 @@ def test_behind_a_cdn_the_prefix_is_that_of_the_cdn_wherever_the_site_is_mounted
     project = Project(tmp_path, f"{WITHOUT_S3}{more}\n")
     assert project.manage("collectstatic", "--noinput", BUILD_VERSION="b1").returncode == 0
 
-    said = project.asked("/mount", BUILD_VERSION="b1")
+    answer = project.ask("/mount", BUILD_VERSION="b1")
 
     prefix = f"https://{CDN}{path}b1/"
-    assert said["page"] == [prefix + hashed(project, "b1"), prefix, prefix]
-    assert said["first"] == said["again"] == prefix
+    assert answer["page"] == [prefix + hashed(project, "b1"), prefix, prefix]
+    assert answer["first"] == answer["again"] == prefix
 
 
 @pytest.mark.deep
@@ -381,10 +381,10 @@ def test_without_build_version_static_url_stays_as_it_is(tmp_path):
     project = Project(tmp_path, ORIGIN_PULL)
     assert project.manage("collectstatic", "--noinput").returncode == 0
 
-    said = project.asked()
+    answer = project.ask()
 
-    assert said["first"] == "/static/"
-    assert said["page"][0].startswith("/static/css/app.")
+    assert answer["first"] == "/static/"
+    assert answer["page"][0].startswith("/static/css/app.")
 
 
 # The parts
@@ -428,16 +428,16 @@ NOT_INSTALLED = "INSTALLED_APPS = ['django.contrib.staticfiles', 'pages']"
 def test_the_storage_says_once_that_its_app_is_not_installed(tmp_path, more, times):
     project = Project(tmp_path, f"{ORIGIN_PULL}{more}\n")
 
-    done = project.manage("collectstatic", "--noinput", BUILD_VERSION="b1")
+    process = project.manage("collectstatic", "--noinput", BUILD_VERSION="b1")
 
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("versioned_storage is not in INSTALLED_APPS") == times
-    assert done.stderr.count('INSTALLED_APPS = ["versioned_storage", ...]') == times
+    assert process.returncode == 0, process.stderr
+    assert process.stderr.count("versioned_storage is not in INSTALLED_APPS") == times
+    assert process.stderr.count('INSTALLED_APPS = ["versioned_storage", ...]') == times
 
 
 def test_another_storage_of_ours_does_not_say_it_again(tmp_path, caplog):
     startup._warn_not_installed.cache_clear()
-    with site(tmp_path) as one, override_settings(INSTALLED_APPS=["django.contrib.staticfiles"]):
-        assert type(one.storage)() is not type(one.storage)()
+    with site(tmp_path) as shop, override_settings(INSTALLED_APPS=["django.contrib.staticfiles"]):
+        assert type(shop.storage)() is not type(shop.storage)()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     startup._warn_not_installed.cache_clear()

@@ -72,7 +72,7 @@ def test_a_source_with_the_name_of_the_manifest_is_left_out(
             shop.collect(**options)
             assert manifest_of(directory)["paths"].keys() == STYLES.keys()  # type: ignore[attr-defined]
             assert not (directory / "staticfiles.json").is_symlink()
-            (line,) = [one for one in caplog.messages if "staticfiles.json" in one]
+            (line,) = [shop for shop in caplog.messages if "staticfiles.json" in shop]
             assert line.startswith(f"{shop.sources}/staticfiles.json is left out")
     assert (shop.sources / "staticfiles.json").read_text() == FOREIGN
 
@@ -276,14 +276,14 @@ def test_one_that_was_killed_leaves_nothing_that_the_next_one_does_not_remove(
 def test_a_build_has_each_file_under_both_names_with_its_encodings(tmp_path):
     with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
         it.collect()
-        found = tree(it.root)
+        files = tree(it.root)
         paths = it.storage.hashed_files
     names = {"staticfiles.json"} | {
         name + suffix for name in (*paths, *paths.values()) for suffix in ("", ".br", ".gz")
     }
-    assert found.keys() == {f"b1/{name}" for name in names}
-    assert paths["img/logo.svg"].encode() in b"img/" + found["b1/css/app.css"].partition(b"img/")[2]
-    assert found["b1/css/app.css"] == found[f"b1/{paths['css/app.css']}"]
+    assert files.keys() == {f"b1/{name}" for name in names}
+    assert paths["img/logo.svg"].encode() in b"img/" + files["b1/css/app.css"].partition(b"img/")[2]
+    assert files["b1/css/app.css"] == files[f"b1/{paths['css/app.css']}"]
 
 
 def test_the_neutral_layout_is_that_of_djangos_storage_with_encodings(tmp_path):
@@ -501,9 +501,9 @@ def test_a_broken_manifest_is_said_and_collectstatic_mends_it(tmp_path, build, t
         write(Path(it.storage.location), {"staticfiles.json": text})
         with pytest.raises(UnreadableManifest) as caught:
             VersionedStaticFilesStorage().url("css/app.css")
-        found = str(caught.value)
-        assert found.startswith("Couldn't load manifest 'staticfiles.json' (version 1.1): it")
-        assert found.endswith("Run collectstatic again, with --clear if it is there by mistake.")
+        files = str(caught.value)
+        assert files.startswith("Couldn't load manifest 'staticfiles.json' (version 1.1): it")
+        assert files.endswith("Run collectstatic again, with --clear if it is there by mistake.")
     with site(tmp_path, FILES, BUILD_VERSION=build) as it:
         it.collect()
         assert tree(it.root) == before
@@ -518,8 +518,8 @@ def test_a_build_that_failed_is_finished_by_the_next_run(tmp_path):
         write(it.sources, FILES)
         os.utime(it.sources / "css/app.css", (1, 1))
         it.collect()
-        found = (it.root / "b1/css/app.css").read_text()
-    assert re.fullmatch(rf'body {{ background: url\("\.\./img/logo\.{HASH}\.svg"\) }}', found)
+        files = (it.root / "b1/css/app.css").read_text()
+    assert re.fullmatch(rf'body {{ background: url\("\.\./img/logo\.{HASH}\.svg"\) }}', files)
 
 
 # Modes
@@ -594,64 +594,66 @@ def test_a_read_only_static_root_is_said_without_a_traceback():
         root.mkdir()
         write(directory / "sources", FILES)
         root.chmod(0o555)
-        done = run_python(READ_ONLY, str(directory / "sources"), str(root))
+        process = run_python(READ_ONLY, str(directory / "sources"), str(root))
         assert list(root.iterdir()) == []
         root.chmod(0o755)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert f": Cannot write {root}/b1" in done.stderr
-    assert "Permission denied. The build is not complete and nothing was published." in done.stderr
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+    assert f": Cannot write {root}/b1" in process.stderr
+    assert (
+        "Permission denied. The build is not complete and nothing was published." in process.stderr
+    )
 
 
 # What a complete build refuses
 
 
 def test_a_complete_build_loses_no_file_but_to_clear(tmp_path):
-    with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as one:
-        one.collect()
+    with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as shop:
+        shop.collect()
         with pytest.raises(BuildIsFrozen, match="Build b1 is complete and never changes"):
-            one.storage.delete("a.css")
+            shop.storage.delete("a.css")
         with pytest.raises(BuildIsFrozen):
-            one.collect(link=True)
-        assert (one.root / "b1" / "a.css").read_text() == "a{}"
-        one.collect(link=True, clear=True)
-        assert (one.root / "b1" / "a.css").is_symlink()
+            shop.collect(link=True)
+        assert (shop.root / "b1" / "a.css").read_text() == "a{}"
+        shop.collect(link=True, clear=True)
+        assert (shop.root / "b1" / "a.css").is_symlink()
 
 
 def test_an_empty_build_has_a_manifest_and_lacks_the_file(tmp_path):
-    with site(tmp_path, {}, BUILD_VERSION="b1") as one:
-        one.collect()
+    with site(tmp_path, {}, BUILD_VERSION="b1") as shop:
+        shop.collect()
         with pytest.raises(MissingEntry):
-            one.storage.url("a.css")
+            shop.storage.url("a.css")
 
 
 def test_a_source_from_the_future_is_no_change(tmp_path):
     """A clock that was wrong when a file was written, or another machine's."""
-    with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as one:
+    with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as shop:
         later = time.time() + 3600
-        os.utime(one.sources / "a.css", (later, later))
-        one.collect()
-        assert "0 static files copied" in one.collect()
+        os.utime(shop.sources / "a.css", (later, later))
+        shop.collect()
+        assert "0 static files copied" in shop.collect()
 
 
 # Regressions that only a second run in one process shows
 
 
 def test_a_source_that_changes_within_a_second_gets_a_new_hash(tmp_path):
-    with site(tmp_path, {"a.png": b"one"}) as one:
-        one.collect()
-        before = one.storage.hashed_files["a.png"]
-        (one.sources / "a.png").write_bytes(b"two")
-        one.collect()
-        assert one.storage.hashed_files["a.png"] != before
+    with site(tmp_path, {"a.png": b"one"}) as shop:
+        shop.collect()
+        before = shop.storage.hashed_files["a.png"]
+        (shop.sources / "a.png").write_bytes(b"two")
+        shop.collect()
+        assert shop.storage.hashed_files["a.png"] != before
 
 
 def test_the_latest_other_build_gives_its_encodings(tmp_path, capsys):
     files = {"a.css": "a{color:red}" * 100, "b.css": "b{color:blue}" * 100}
-    with site(tmp_path, files, BUILD_VERSION="b1") as one:
-        one.collect()
-        encoded = (one.root / "b1" / "a.css.br").read_bytes()
-        (one.sources / "b.css").write_text("b{}")
+    with site(tmp_path, files, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        encoded = (shop.root / "b1" / "a.css.br").read_bytes()
+        (shop.sources / "b.css").write_text("b{}")
     capsys.readouterr()
     with site(tmp_path, BUILD_VERSION="b2") as two:
         two.collect()
@@ -660,20 +662,20 @@ def test_the_latest_other_build_gives_its_encodings(tmp_path, capsys):
 
 
 def test_a_damaged_encoding_of_another_build_is_made_anew(tmp_path):
-    with site(tmp_path, {"a.css": "a{color:red}" * 100}, BUILD_VERSION="b1") as one:
-        one.collect()
-        whole = (one.root / "b1" / "a.css.br").read_bytes()
-        for path in (one.root / "b1").glob("*.br"):
+    with site(tmp_path, {"a.css": "a{color:red}" * 100}, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        encoded = (shop.root / "b1" / "a.css.br").read_bytes()
+        for path in (shop.root / "b1").glob("*.br"):
             path.write_bytes(b"damaged")
     with site(tmp_path, BUILD_VERSION="b2") as two:
         two.collect()
-        assert (two.root / "b2" / "a.css.br").read_bytes() == whole
+        assert (two.root / "b2" / "a.css.br").read_bytes() == encoded
 
 
 def test_text_is_saved_once_and_as_it_is(tmp_path):
-    with site(tmp_path, BUILD_VERSION="b1") as one:
-        one.storage.save("note.txt", ContentFile("first\nsecond\n"))
-        assert (one.root / "b1" / "note.txt").read_text() == "first\nsecond\n"
+    with site(tmp_path, BUILD_VERSION="b1") as shop:
+        shop.storage.save("note.txt", ContentFile("first\nsecond\n"))
+        assert (shop.root / "b1" / "note.txt").read_text() == "first\nsecond\n"
 
 
 def test_dotfiles_that_nobody_will_serve_are_named(tmp_path, caplog):

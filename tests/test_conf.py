@@ -25,9 +25,9 @@ from versioned_storage.validators import InvalidOption
 BUCKET = {"bucket_name": "my-site-static"}
 
 
-def refusal(**given):
+def refusal(**value):
     with pytest.raises(InvalidOption) as caught:
-        Options.load(given)
+        Options.load(value)
     return str(caught.value)
 
 
@@ -59,9 +59,9 @@ def test_options_cannot_be_changed_once_they_are_loaded():
         Options.load().connections = 1
 
 
-@pytest.mark.parametrize("given", [{"cdn_domain": "cdn.test"}, {"origin": BUCKET}])
-def test_a_cdn_or_an_origin_makes_no_sense_without_a_build(given):
-    assert Options.load(given).wants_build is True
+@pytest.mark.parametrize("value", [{"cdn_domain": "cdn.test"}, {"origin": BUCKET}])
+def test_a_cdn_or_an_origin_makes_no_sense_without_a_build(value):
+    assert Options.load(value).wants_build is True
 
 
 # Where an option comes from
@@ -89,10 +89,10 @@ def test_the_build_version_is_looked_for_in_four_places_in_order(monkeypatch):
 def test_an_environment_variable_that_is_not_set_leaves_an_option_as_it_is(unset, monkeypatch):
     """``os.environ.get()`` in a settings file gives None, an empty variable gives ''."""
     monkeypatch.setenv("BUILD_VERSION", "environment")
-    given = {"build_version": unset, "cdn_domain": unset, "origin": unset, "encodings": unset}
+    value = {"build_version": unset, "cdn_domain": unset, "origin": unset, "encodings": unset}
 
     with override_settings(BUILD_VERSION=unset, VERSIONED_STORAGE={"connections": 3}):
-        options = Options.load({**given, "connections": unset})
+        options = Options.load({**value, "connections": unset})
 
     assert options.build_version == "environment"
     assert options.cdn_domain is None
@@ -151,10 +151,10 @@ def test_an_unknown_option_of_the_setting_lists_the_known_ones():
     )
 
 
-@pytest.mark.parametrize("given", [{"nonsense": 1}, {"connections": 0}])
-def test_what_is_wrong_with_an_option_is_an_error_of_the_settings_and_of_the_command(given):
+@pytest.mark.parametrize("value", [{"nonsense": 1}, {"connections": 0}])
+def test_what_is_wrong_with_an_option_is_an_error_of_the_settings_and_of_the_command(value):
     with pytest.raises(ImproperlyConfigured) as caught:
-        Options.load(given)
+        Options.load(value)
     assert isinstance(caught.value, CommandError)
 
 

@@ -78,7 +78,7 @@ call_command("collectstatic", interactive=False, verbosity=0)
 """
 
 
-def known(root):
+def identity_of(root):
     """What a build is known by, from its manifest."""
     manifest = json.loads((root / "staticfiles.json").read_text())
     integrity = {name: asset["integrity"] for name, asset in manifest["assets"].items()}
@@ -96,9 +96,9 @@ def identity(root):
 
 def build(directory, files=None):
     directory.mkdir(parents=True, exist_ok=True)
-    with site(directory, files, options=OPTIONS, BUILD_VERSION="b1") as made:
-        made.collect()
-        return Path(made.storage.location)
+    with site(directory, files, options=OPTIONS, BUILD_VERSION="b1") as build:
+        build.collect()
+        return Path(build.storage.location)
 
 
 def build_by(interpreter, directory, static_root, **environment):
@@ -123,7 +123,7 @@ def first(tmp_path):
 
 
 def test_the_names_and_the_content_digest_are_what_they_are_everywhere(first):
-    paths, _, content, _ = known(first)
+    paths, _, content, _ = identity_of(first)
     assert {name: paths[name] for name in NAMES} == NAMES
     assert content == CONTENT
 
@@ -132,7 +132,7 @@ def test_the_same_sources_in_another_directory_are_the_same_build(tmp_path, firs
     (tmp_path / "else where").mkdir()
     shutil.copytree(tmp_path / "first" / "sources", tmp_path / "else where" / "sources")
     second = build(tmp_path / "else where")
-    assert known(second) == known(first)
+    assert identity_of(second) == identity_of(first)
     assert identity(second) == identity(first)
 
 
@@ -142,7 +142,7 @@ def test_the_order_in_which_files_were_made_does_not_matter(tmp_path, first, see
     if seed is not None:
         random.Random(seed).shuffle(order)
     second = build(tmp_path / "second", {name: FILES[name] for name in order})
-    assert known(second) == known(first)
+    assert identity_of(second) == identity_of(first)
     assert identity(second) == identity(first)
 
 
@@ -151,7 +151,7 @@ def test_the_times_of_the_sources_do_not_matter(tmp_path, first):
     for path in (tmp_path / "second" / "sources").rglob("*.*"):
         os.utime(path, (1_000_000_000, 1_000_000_000))
     second = build(tmp_path / "second")
-    assert known(second) == known(first)
+    assert identity_of(second) == identity_of(first)
     assert (second / "staticfiles.json").read_bytes() == (first / "staticfiles.json").read_bytes()
 
 
@@ -159,5 +159,5 @@ def test_the_times_of_the_sources_do_not_matter(tmp_path, first):
 def test_the_order_of_python_s_sets_does_not_matter(tmp_path, first, seed):
     sources = tmp_path / "first" / "sources"
     second = build_by(sys.executable, sources, tmp_path / "second", PYTHONHASHSEED=seed)
-    assert known(second) == known(first)
+    assert identity_of(second) == identity_of(first)
     assert identity(second) == identity(first)

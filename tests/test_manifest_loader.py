@@ -24,9 +24,9 @@ FILES = {
 }
 
 
-def origin(given, **more):
+def origin(storage_options, **more):
     """The storage's options: that origin, and few connections."""
-    return {"origin": given, "connections": 4, **more}
+    return {"origin": storage_options, "connections": 4, **more}
 
 
 def elsewhere(tmp_path):
@@ -76,8 +76,8 @@ def published(bucket, tmp_path):
 
 
 def app_server(tmp_path, s3, bucket, **more):
-    given = origin(bucket.options(endpoint_url=s3.url), **more)
-    return site(elsewhere(tmp_path), options=given, BUILD_VERSION="b1")
+    storage_options = origin(bucket.options(endpoint_url=s3.url), **more)
+    return site(elsewhere(tmp_path), options=storage_options, BUILD_VERSION="b1")
 
 
 def test_an_app_server_asks_the_origin_once(published, tmp_path):
@@ -88,7 +88,7 @@ def test_an_app_server_asks_the_origin_once(published, tmp_path):
         with pytest.raises(ValueError, match=r"Missing staticfiles manifest entry for 'no\.css'"):
             shop.storage.url("no.css")
     assert urls == {f"/static/b1/img/logo.{hashed_name}.png"}
-    assert [(one.method, one.path) for one in s3.requests] == [
+    assert [(request.method, request.path) for request in s3.requests] == [
         ("GET", f"/{published.name}/builds/b1.json")
     ]
 
@@ -126,8 +126,8 @@ def test_a_machine_with_the_build_asks_nothing(bucket, tmp_path):
     with site(tmp_path, FILES, options=origin(bucket.options()), BUILD_VERSION="b1") as shop:
         shop.collect()
     with front(bucket.endpoint) as s3:
-        given = origin(bucket.options(endpoint_url=s3.url))
-        with site(tmp_path, options=given, BUILD_VERSION="b1") as shop:
+        storage_options = origin(bucket.options(endpoint_url=s3.url))
+        with site(tmp_path, options=storage_options, BUILD_VERSION="b1") as shop:
             assert shop.storage.url("css/app.css").startswith("/static/b1/css/app.")
     assert s3.requests == []
 

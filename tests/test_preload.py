@@ -52,8 +52,8 @@ def s3_server():
 
 @pytest.fixture
 def bucket(s3_server):
-    with Bucket.at(s3_server) as made:
-        yield made
+    with Bucket.at(s3_server) as empty:
+        yield empty
 
 
 @pytest.fixture
@@ -68,10 +68,10 @@ def published(bucket, tmp_path):
 
 def server(tmp_path, s3=None, build="b1", **options):
     """A site that serves pages and never ran collectstatic."""
-    given = {"origin": s3} if s3 else {}
+    origin_options = {"origin": s3} if s3 else {}
     return site(
         tmp_path,
-        options={**given, "preload_manifest": True, **options},
+        options={**origin_options, "preload_manifest": True, **options},
         BUILD_VERSION=build,
         MIDDLEWARE=[MIDDLEWARE],
     )
@@ -162,7 +162,7 @@ def test_what_may_pass_is_logged_and_the_process_starts(bucket, tmp_path, caplog
     with front(bucket.endpoint, lambda _: answer) as s3:
         with server(tmp_path, bucket.options(endpoint_url=s3.url)):
             WSGIHandler()
-    (line,) = [one for one in caplog.records if one.name == "versioned_storage"]
+    (line,) = [record for record in caplog.records if record.name == "versioned_storage"]
     assert line.levelname == "ERROR"
     assert code in line.getMessage()
 
@@ -175,9 +175,9 @@ def test_an_origin_that_is_down_is_logged_and_asked_again_by_a_page(
     with front(published.endpoint, lambda _: sorry) as s3:
         with server(tmp_path, published.options(endpoint_url=s3.url)) as shop:
             WSGIHandler()
-            assert [one.levelname for one in caplog.records if one.name == "versioned_storage"] == [
-                "ERROR"
-            ]
+            assert [
+                record.levelname for record in caplog.records if record.name == "versioned_storage"
+            ] == ["ERROR"]
             assert "The manifest could not be preloaded, pages will ask for it: Get" in caplog.text
             s3.answer = lambda _: None
             assert shop.storage.url("css/app.css").startswith("/static/b1/css/app.")
@@ -269,7 +269,7 @@ def test_commands_start_without_a_manifest_and_servers_do_not(tmp_path):
         assert "This process is to serve pages, and there is no manifest for them" in refused.stderr
     for command in ("check", "migrate", "collectstatic"):
         noinput = ["--noinput"] if command == "collectstatic" else []
-        done = run("-m", "django", command, *noinput)
-        assert done.returncode == 0, done.stderr
+        process = run("-m", "django", command, *noinput)
+        assert process.returncode == 0, process.stderr
     for server in (wsgi, asgi):
         assert run(*server).returncode == 0

@@ -37,13 +37,15 @@ CONTENT_TYPES = {
 ENCODINGS = {".br": "br", ".gz": "gzip"}
 
 
-def origin(given, **more):
+def origin(origin_options, **more):
     """The storage's options: that origin, and few connections."""
-    return {"origin": given, "connections": 4, **more}
+    return {"origin": origin_options, "connections": 4, **more}
 
 
-def publish(tmp_path, given, files=FILES, build="b1", **settings):
-    with site(tmp_path, files, options=origin(given), BUILD_VERSION=build, **settings) as shop:
+def publish(tmp_path, origin_options, files=FILES, build="b1", **settings):
+    with site(
+        tmp_path, files, options=origin(origin_options), BUILD_VERSION=build, **settings
+    ) as shop:
         return shop.collect()
 
 
@@ -110,15 +112,15 @@ def test_the_record_comes_after_every_object(bucket, tmp_path):
 
 
 def test_collectstatic_says_what_was_published(bucket, tmp_path, capsys):
-    said = publish(tmp_path, bucket.options()) + capsys.readouterr().err
+    output = publish(tmp_path, bucket.options()) + capsys.readouterr().err
     uploaded = len(bucket.listed()) - 1
-    assert f"Published build b1 to s3://{bucket.name}/static/b1/: {uploaded} objects upl" in said
+    assert f"Published build b1 to s3://{bucket.name}/static/b1/: {uploaded} objects upl" in output
 
 
 def test_a_dry_run_asks_nothing_of_s3(bucket, tmp_path):
     with front(bucket.endpoint) as s3:
-        given = origin(bucket.options(endpoint_url=s3.url))
-        with site(tmp_path, FILES, options=given, BUILD_VERSION="b1") as shop:
+        origin_options = origin(bucket.options(endpoint_url=s3.url))
+        with site(tmp_path, FILES, options=origin_options, BUILD_VERSION="b1") as shop:
             shop.collect(dry_run=True)
     assert s3.requests == []
 
@@ -134,8 +136,8 @@ def test_object_parameters_are_on_every_object(bucket, tmp_path):
 
 @pytest.mark.parametrize("name", ["CacheControl", "ContentEncoding", "ContentType"])
 def test_a_header_that_the_build_decides_is_refused(tmp_path, name):
-    given = origin({"bucket_name": "bucket", "object_parameters": {name: "x"}})
-    with site(tmp_path, FILES, options=given, BUILD_VERSION="b1") as shop:
+    origin_options = origin({"bucket_name": "bucket", "object_parameters": {name: "x"}})
+    with site(tmp_path, FILES, options=origin_options, BUILD_VERSION="b1") as shop:
         with pytest.raises(ImproperlyConfigured) as refused:
             _ = shop.storage
     assert (
@@ -183,9 +185,9 @@ def test_the_media_storages_settings_connect_and_no_more(bucket, tmp_path):
 )
 def test_each_url_is_the_key_of_an_object(bucket, tmp_path, static_url, script_name, cdn, location):
     files = {"css/app.css": "a { color: red }", "data/a b.json": "{}"}
-    given = origin(bucket.options(location=location), cdn_domain=cdn)
+    origin_options = origin(bucket.options(location=location), cdn_domain=cdn)
     settings = {"STATIC_URL": static_url, "FORCE_SCRIPT_NAME": script_name, "BUILD_VERSION": "b1"}
-    with site(tmp_path, files, options=given, **settings) as shop:
+    with site(tmp_path, files, options=origin_options, **settings) as shop:
         shop.collect()
         urls = [shop.storage.url(name) for name in files]
     keys = bucket.listed()
@@ -197,8 +199,10 @@ def test_each_url_is_the_key_of_an_object(bucket, tmp_path, static_url, script_n
 
 def test_a_relative_static_url_behind_a_cdn_is_the_same_under_any_mount(bucket, tmp_path):
     """collectstatic makes the keys where there is no server to ask for its mount."""
-    given = origin(bucket.options(), cdn_domain="cdn.example.com")
-    with site(tmp_path, FILES, options=given, STATIC_URL="static/", BUILD_VERSION="b1") as shop:
+    origin_options = origin(bucket.options(), cdn_domain="cdn.example.com")
+    with site(
+        tmp_path, FILES, options=origin_options, STATIC_URL="static/", BUILD_VERSION="b1"
+    ) as shop:
         shop.collect()
         before = get_script_prefix()
         set_script_prefix("/mounted/")
@@ -215,10 +219,11 @@ def test_a_relative_static_url_behind_a_cdn_is_the_same_under_any_mount(bucket, 
 def test_collecting_again_uploads_nothing(bucket, tmp_path, capsys):
     publish(tmp_path, bucket.options())
     with front(bucket.endpoint) as s3:
-        said = publish(tmp_path, bucket.options(endpoint_url=s3.url)) + capsys.readouterr().err
+        output = publish(tmp_path, bucket.options(endpoint_url=s3.url)) + capsys.readouterr().err
     assert s3.asked("PUT") == [f"/{bucket.name}/builds/b1.json"]
     assert (
-        f"Build b1 is published at s3://{bucket.name}/static/b1/ already: nothing to upload" in said
+        f"Build b1 is published at s3://{bucket.name}/static/b1/ already: nothing to upload"
+        in output
     )
 
 
@@ -227,7 +232,10 @@ def test_the_same_sources_on_another_machine_upload_nothing(bucket, tmp_path):
     with front(bucket.endpoint) as s3:
         publish(elsewhere(tmp_path), bucket.options(endpoint_url=s3.url))
     record = f"/{bucket.name}/builds/b1.json"
-    assert [(one.method, one.path) for one in s3.requests] == [("GET", record), ("PUT", record)]
+    assert [(request.method, request.path) for request in s3.requests] == [
+        ("GET", record),
+        ("PUT", record),
+    ]
 
 
 def test_other_content_under_the_same_build_version_is_refused(bucket, tmp_path):
@@ -363,12 +371,12 @@ def test_running_again_completes_what_a_server_that_died_midway_left(bucket, tmp
 
 def test_no_secret_is_in_anything_that_is_written_said_or_shown(bucket, tmp_path, capsys):
     token = "the-token-of-a-test"
-    given = origin(bucket.options(security_token=token))
-    with site(tmp_path, FILES, options=given, BUILD_VERSION="b1") as shop:
-        said = shop.collect(verbosity=2)
+    origin_options = origin(bucket.options(security_token=token))
+    with site(tmp_path, FILES, options=origin_options, BUILD_VERSION="b1") as shop:
+        output = shop.collect(verbosity=2)
         shown = [repr(shop.storage), repr(shop.storage.options)]
     captured = capsys.readouterr()
-    texts = [said, captured.out, captured.err, *shown]
+    texts = [output, captured.out, captured.err, *shown]
     texts.append((tmp_path / "static_root/b1/staticfiles.json").read_text())
     texts.append(bucket.get("builds/b1.json")["Body"].decode())
     for text in texts:

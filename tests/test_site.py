@@ -24,9 +24,9 @@ ANOTHER = "django.contrib.staticfiles.storage.StaticFilesStorage"
 
 
 def test_the_options_are_those_of_a_storage_that_is_ours(tmp_path):
-    given = {"connections": 3, "location": "there"}
-    with site(tmp_path, options=given):
-        assert configured_options() == given
+    storage_options = {"connections": 3, "location": "there"}
+    with site(tmp_path, options=storage_options):
+        assert configured_options() == storage_options
     with site(tmp_path, backend="django.contrib.staticfiles.storage.StaticFilesStorage"):
         assert configured_options() is None
     with override_settings(STORAGES={}):

@@ -106,11 +106,11 @@ class Project:
         return self.run("-m", "django", *arguments, **environment)
 
 
-def options(**given: Any) -> str:
-    if "origin" in given:
+def options(**values: Any) -> str:
+    if "origin" in values:
         # Its repr is no Python.
-        given["origin"].pop("client_config", None)
-    return f'STORAGES["staticfiles"]["OPTIONS"].update({given!r})\n'
+        values["origin"].pop("client_config", None)
+    return f'STORAGES["staticfiles"]["OPTIONS"].update({values!r})\n'
 
 
 def lines_of(process: subprocess.CompletedProcess[str]) -> list[str]:
@@ -243,7 +243,7 @@ def test_without_the_app_a_missing_manifest_is_always_an_error(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("given", "environment", "reason"),
+    ("values", "environment", "reason"),
     [
         ({"cdn_domain": "cdn.example.net"}, {}, "BUILD_VERSION is not set"),
         ({}, {"BUILD_VERSION": "b2"}, "there is no manifest for them"),
@@ -252,9 +252,9 @@ def test_without_the_app_a_missing_manifest_is_always_an_error(tmp_path: Path) -
     ids=["no build version", "no build", "no build behind a CDN"],
 )
 def test_it_does_not_start_without_a_build_and_says_why_on_stderr(
-    tmp_path: Path, given: dict[str, Any], environment: dict[str, str], reason: str
+    tmp_path: Path, values: dict[str, Any], environment: dict[str, str], reason: str
 ) -> None:
-    ran = Project(tmp_path, options(**given)).run("serve.py", **environment)
+    ran = Project(tmp_path, options(**values)).run("serve.py", **environment)
     assert ran.returncode == 1
     assert "started" not in ran.stdout
     assert reason in ran.stderr
@@ -273,13 +273,13 @@ def test_it_does_not_start_when_the_build_is_not_published(
     tmp_path: Path, moto_bucket: Bucket
 ) -> None:
     (tmp_path / "another").mkdir()
-    given = {"origin": moto_bucket.options()}
-    with site(tmp_path / "another", {"a.css": "a{}"}, options=given, BUILD_VERSION="b1") as shop:
+    values = {"origin": moto_bucket.options()}
+    with site(tmp_path / "another", {"a.css": "a{}"}, options=values, BUILD_VERSION="b1") as shop:
         shop.collect()
     stored = moto_bucket.client.get_object(Bucket=moto_bucket.name, Key="builds/b1.json")
     record = stored["Body"].read().replace(b'"published"', b'"pruning"', 1)
     moto_bucket.client.put_object(Bucket=moto_bucket.name, Key="builds/b1.json", Body=record)
-    ran = Project(tmp_path, options(**given)).run("serve.py", BUILD_VERSION="b1")
+    ran = Project(tmp_path, options(**values)).run("serve.py", BUILD_VERSION="b1")
     assert ran.returncode == 1
     assert "there is no manifest for them" in ran.stderr
 
@@ -306,8 +306,8 @@ def test_it_starts_when_s3_refuses_and_each_failing_page_is_a_line_on_stderr(
 @pytest.mark.deep
 def test_it_starts_when_s3_cannot_be_reached(tmp_path: Path) -> None:
     with nobody() as url:
-        given = {"bucket_name": "b", "endpoint_url": url, "access_key": "a", "secret_key": "s"}
-        ran = Project(tmp_path, options(origin=given)).run("serve.py", BUILD_VERSION="b1")
+        values = {"bucket_name": "b", "endpoint_url": url, "access_key": "a", "secret_key": "s"}
+        ran = Project(tmp_path, options(origin=values)).run("serve.py", BUILD_VERSION="b1")
     assert ran.returncode == 0, ran.stderr
     assert len(lines_of(ran)) == 2
 

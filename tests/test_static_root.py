@@ -66,8 +66,8 @@ NAME = "staticfiles.json"
 def root(tmp_path):
     """A STATIC_ROOT with two builds in it."""
     for build in ("b1", "b2"):
-        with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION=build) as one:
-            one.collect()
+        with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION=build) as shop:
+            shop.collect()
     return tmp_path / "static_root"
 
 

@@ -86,14 +86,14 @@ ADVICE = (
 
 
 @pytest.mark.parametrize(
-    ("written", "found"),
+    ("written", "static_url"),
     [("/", "/"), ("https://static.test", "https://static.test/"), ("https://a.test/", None)],
 )
-def test_the_whole_site_cannot_hold_builds(written, found):
+def test_the_whole_site_cannot_hold_builds(written, static_url):
     with pytest.raises(InvalidStaticURL) as caught:
         StaticURL.parse(written).check_holds_builds(None)
     assert str(caught.value) == (
-        f"STATIC_URL is {found or written!r}: its path is the whole site. {ADVICE}"
+        f"STATIC_URL is {static_url or written!r}: its path is the whole site. {ADVICE}"
     )
 
 

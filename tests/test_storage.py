@@ -249,8 +249,8 @@ def test_names_become_urls_that_a_browser_takes_apart_as_they_were_meant(
     names = ["img/logo.svg", "img/a b.svg", "img/a+b.svg", "img/a#b.svg", "img/größe.svg"]
     with site(tmp_path, dict.fromkeys(names, svg), BUILD_VERSION=build) as it:
         it.collect()
-        found = hashed(it.storage.url(name))
-    assert found == f"/static/{'b1/' if build else ''}{url}"
+        files = hashed(it.storage.url(name))
+    assert files == f"/static/{'b1/' if build else ''}{url}"
 
 
 # What is missing
@@ -406,28 +406,28 @@ def collected(tmp_path, backend, files=FILES, build="b1"):
 
 @pytest.mark.parametrize("build", [None, "b1"])
 def test_a_subclass_computes_the_hash(tmp_path, build):
-    storage, found = collected(tmp_path, "Sha1", build=build)
+    storage, files = collected(tmp_path, "Sha1", build=build)
     name = f"js/app.{sum(FILES['js/app.js'].encode()):05d}.js"
     assert storage.hashed_files["js/app.js"] == name
-    assert {name, f"{name}.br", f"{name}.gz"} <= found.keys()
+    assert {name, f"{name}.br", f"{name}.gz"} <= files.keys()
     svg = storage.hashed_files["img/logo.svg"]
-    assert f'url("../{svg}")'.encode() in found[storage.hashed_files["css/app.css"]]
+    assert f'url("../{svg}")'.encode() in files[storage.hashed_files["css/app.css"]]
 
 
 @pytest.mark.parametrize("build", [None, "b1"])
 def test_a_subclass_that_computes_no_hash_leaves_the_names_as_they_are(tmp_path, build):
-    storage, found = collected(tmp_path, "NoHash", build=build)
+    storage, files = collected(tmp_path, "NoHash", build=build)
     assert storage.hashed_files == {name: name for name in FILES}
-    assert found["js/app.js"] == FILES["js/app.js"].encode()
+    assert files["js/app.js"] == FILES["js/app.js"].encode()
     assert storage.url("js/app.js") == f"/static/{'b1/' if build else ''}js/app.js"
 
 
 def test_a_subclass_makes_the_hashed_name(tmp_path):
-    storage, found = collected(tmp_path, "OtherName")
+    storage, files = collected(tmp_path, "OtherName")
     name = storage.hashed_files["img/logo.svg"]
     assert re.fullmatch(rf"img/logo\.{HASH}-mine\.svg", name)
-    assert name in found
-    assert f'url("../{name}")'.encode() in found["css/app.css"]
+    assert name in files
+    assert f'url("../{name}")'.encode() in files["css/app.css"]
 
 
 def test_a_subclass_adds_patterns(tmp_path):
@@ -436,16 +436,16 @@ def test_a_subclass_adds_patterns(tmp_path):
         "a.html": "<img data-src='img/logo.svg'>",
         "b.tpl": "load(img/logo.svg) load(js/app.js)",
     }
-    storage, found = collected(tmp_path, "MorePatterns", files)
+    storage, files = collected(tmp_path, "MorePatterns", files)
     svg, script = (storage.hashed_files[name] for name in ("img/logo.svg", "js/app.js"))
-    assert found["a.html"] == f'<img url("{svg}")>'.encode()
-    assert found["b.tpl"] == f"load({svg}) load({script})".encode()
+    assert files["a.html"] == f'<img url("{svg}")>'.encode()
+    assert files["b.tpl"] == f"load({svg}) load({script})".encode()
 
 
 def test_a_subclass_names_the_manifest(tmp_path):
-    storage, found = collected(tmp_path, "NamedManifest")
-    assert "assets.json" in found
-    assert "staticfiles.json" not in found
+    storage, files = collected(tmp_path, "NamedManifest")
+    assert "assets.json" in files
+    assert "staticfiles.json" not in files
     with site(tmp_path, BUILD_VERSION="b1"):
         assert NamedManifest().url("js/app.js") == storage.url("js/app.js")
 
@@ -483,8 +483,8 @@ def test_one_manifest_storage_serves_one_build_after_the_other(tmp_path):
 def test_modules_are_rewritten_where_the_subclass_says_so(tmp_path):
     pytest.importorskip("tree_sitter_javascript")
     files = {"a.js": 'import { b } from "./b.js";\n', "b.js": "export const b = 1;\n"}
-    storage, found = collected(tmp_path, "Modules", files)
-    assert found["a.js"] == f'import {{ b }} from "./{storage.hashed_files["b.js"]}";\n'.encode()
+    storage, files = collected(tmp_path, "Modules", files)
+    assert files["a.js"] == f'import {{ b }} from "./{storage.hashed_files["b.js"]}";\n'.encode()
 
 
 class Modules(VersionedStaticFilesStorage):
@@ -558,8 +558,8 @@ def test_options_come_from_versioned_storage_where_the_storage_is_given_none(tmp
 
 
 def test_hashed_files_can_be_deleted_and_are_looked_for_again(tmp_path):
-    with site(tmp_path, {"a.png": b"one"}) as one:
-        one.collect()
-        found = dict(one.storage.hashed_files)
-        del one.storage.hashed_files
-        assert one.storage.hashed_files == found
+    with site(tmp_path, {"a.png": b"one"}) as shop:
+        shop.collect()
+        files = dict(shop.storage.hashed_files)
+        del shop.storage.hashed_files
+        assert shop.storage.hashed_files == files

@@ -13,9 +13,9 @@ from versioned_storage.validators import InvalidOption
 BUCKET = {"bucket_name": "my-site-static"}
 
 
-def refusal(**given):
+def refusal(**value):
     with pytest.raises(InvalidOption) as caught:
-        Options.load(given)
+        Options.load(value)
     return str(caught.value)
 
 
@@ -50,15 +50,15 @@ def test_the_refusal_of_a_build_version_names_the_place_that_it_came_from(monkey
         pytest.raises(InvalidOption, match=r"^VERSIONED_STORAGE\[\"build_version\"\] is 'c/d'\."),
     ):
         Options.load()
-    found = refusal(build_version="e/f")
-    assert found.startswith('STORAGES["staticfiles"]["OPTIONS"]["build_version"] is \'e/f\'.')
+    described = refusal(build_version="e/f")
+    assert described.startswith('STORAGES["staticfiles"]["OPTIONS"]["build_version"] is \'e/f\'.')
 
 
 # The CDN
 
 
 @pytest.mark.parametrize(
-    ("given", "base"),
+    ("value", "base"),
     [
         ("d111111abcdef8.cloudfront.net", "https://d111111abcdef8.cloudfront.net"),
         ("https://cdn.example.com/", "https://cdn.example.com"),
@@ -68,12 +68,12 @@ def test_the_refusal_of_a_build_version_names_the_place_that_it_came_from(monkey
         ("https://cdn.example.com:8443/site/a-b%20c/", "https://cdn.example.com:8443/site/a-b%20c"),
     ],
 )
-def test_a_cdn_is_a_bare_domain_or_a_url_with_scheme_port_and_path(given, base):
-    assert Options.load({"cdn_domain": given}).cdn_domain == base
+def test_a_cdn_is_a_bare_domain_or_a_url_with_scheme_port_and_path(value, base):
+    assert Options.load({"cdn_domain": value}).cdn_domain == base
 
 
 @pytest.mark.parametrize(
-    "given",
+    "value",
     [
         "ftp://cdn.example.com",
         "//cdn.example.com",
@@ -90,38 +90,38 @@ def test_a_cdn_is_a_bare_domain_or_a_url_with_scheme_port_and_path(given, base):
         ["cdn.example.com"],
     ],
 )
-def test_a_cdn_that_is_no_base_of_urls_is_refused(given):
-    assert refusal(cdn_domain=given) == (
-        f'STORAGES["staticfiles"]["OPTIONS"]["cdn_domain"] is {given!r}. It takes the domain of '
+def test_a_cdn_that_is_no_base_of_urls_is_refused(value):
+    assert refusal(cdn_domain=value) == (
+        f'STORAGES["staticfiles"]["OPTIONS"]["cdn_domain"] is {value!r}. It takes the domain of '
         "the CDN, or its URL with http or https, a port and a path that stands before the path of "
         "STATIC_URL; no user, no query, no fragment, no '.' or '..', for example "
         "'d111111abcdef8.cloudfront.net'."
     )
 
 
-@pytest.mark.parametrize("given", ["https://[", "https://cdn.example.com:x", "https://[::1"])
-def test_a_cdn_that_is_no_url_at_all_is_refused_and_not_a_traceback(given):
-    assert repr(given) in refusal(cdn_domain=given)
+@pytest.mark.parametrize("value", ["https://[", "https://cdn.example.com:x", "https://[::1"])
+def test_a_cdn_that_is_no_url_at_all_is_refused_and_not_a_traceback(value):
+    assert repr(value) in refusal(cdn_domain=value)
 
 
 def test_the_password_in_a_url_is_not_repeated():
-    found = refusal(cdn_domain="https://user:hunter2@cdn.example.com")
-    assert "is a URL with a user in it. It takes the domain of the CDN" in found
-    assert "hunter2" not in found
+    described = refusal(cdn_domain="https://user:hunter2@cdn.example.com")
+    assert "is a URL with a user in it. It takes the domain of the CDN" in described
+    assert "hunter2" not in described
 
 
 # The origin
 
 
 def test_an_origin_is_kept_as_it_was_given_and_not_shared():
-    given = dict(BUCKET, region_name="eu-west-1")
-    origin = Options.load({"origin": given}).origin
-    assert origin == given
-    assert origin is not given
+    value = dict(BUCKET, region_name="eu-west-1")
+    origin = Options.load({"origin": value}).origin
+    assert origin == value
+    assert origin is not value
 
 
 @pytest.mark.parametrize(
-    ("given", "found"),
+    ("value", "described"),
     [
         ({"region_name": "x", "access_key": "k"}, "a dict with access_key, region_name"),
         ({}, "a dict with nothing in it"),
@@ -130,9 +130,9 @@ def test_an_origin_is_kept_as_it_was_given_and_not_shared():
         ("my-site-static", "of type str"),
     ],
 )
-def test_an_origin_without_a_bucket_is_refused(given, found):
-    assert refusal(origin=given) == (
-        f'STORAGES["staticfiles"]["OPTIONS"]["origin"] is {found}. It takes a dict of '
+def test_an_origin_without_a_bucket_is_refused(value, described):
+    assert refusal(origin=value) == (
+        f'STORAGES["staticfiles"]["OPTIONS"]["origin"] is {described}. It takes a dict of '
         "django-storages' S3Storage options with a bucket_name, for example "
         "{'bucket_name': 'my-site-static', 'region_name': 'eu-west-1'}."
     )
@@ -140,16 +140,16 @@ def test_an_origin_without_a_bucket_is_refused(given, found):
 
 @pytest.mark.parametrize("header", ["CacheControl", "ContentEncoding", "ContentType"])
 def test_headers_that_each_object_gets_from_its_build_are_refused(header):
-    found = refusal(origin={**BUCKET, "object_parameters": {header: "x"}})
+    described = refusal(origin={**BUCKET, "object_parameters": {header: "x"}})
     assert (
         f"is a dict that sets {header}. It takes object_parameters without {header}, which each "
         "object gets from its build, for example"
-    ) in found
+    ) in described
 
 
 def test_other_object_parameters_are_for_the_site_to_choose():
-    given = {**BUCKET, "object_parameters": {"StorageClass": "STANDARD_IA"}}
-    assert Options.load({"origin": given}).origin == given
+    value = {**BUCKET, "object_parameters": {"StorageClass": "STANDARD_IA"}}
+    assert Options.load({"origin": value}).origin == value
 
 
 def test_credentials_are_neither_in_the_repr_nor_in_a_refusal():
@@ -167,25 +167,25 @@ def test_encodings_have_the_order_of_preference_whatever_order_they_are_given_in
     assert Options.load({"encodings": []}).encodings == ()
 
 
-@pytest.mark.parametrize("given", ["br", ["zstd"], [None], 7])
-def test_encodings_that_nobody_makes_are_refused(given):
-    assert refusal(encodings=given) == (
-        f'STORAGES["staticfiles"]["OPTIONS"]["encodings"] is {given!r}. It takes a list of '
+@pytest.mark.parametrize("value", ["br", ["zstd"], [None], 7])
+def test_encodings_that_nobody_makes_are_refused(value):
+    assert refusal(encodings=value) == (
+        f'STORAGES["staticfiles"]["OPTIONS"]["encodings"] is {value!r}. It takes a list of '
         "encodings, known are br, gzip; an empty one is for none, for example ['br', 'gzip']."
     )
 
 
 def test_extensions_are_compared_without_dot_and_case():
-    given = [".PNG", "woff2", "png"]
-    options = Options.load({"skip_compress_extensions": given})
+    value = [".PNG", "woff2", "png"]
+    options = Options.load({"skip_compress_extensions": value})
     assert options.skip_compress_extensions == ("png", "woff2")
     assert Options.load({"skip_compress_extensions": []}).skip_compress_extensions == ()
 
 
-@pytest.mark.parametrize("given", ["png", [1], 1, [""]])
-def test_extensions_that_are_no_list_of_strings_are_refused(given):
-    assert refusal(skip_compress_extensions=given).endswith(
-        f"is {given!r}. It takes a list of file extensions, for example ['png', 'woff2']."
+@pytest.mark.parametrize("value", ["png", [1], 1, [""]])
+def test_extensions_that_are_no_list_of_strings_are_refused(value):
+    assert refusal(skip_compress_extensions=value).endswith(
+        f"is {value!r}. It takes a list of file extensions, for example ['png', 'woff2']."
     )
 
 
@@ -202,34 +202,34 @@ def test_a_switch_is_true_or_false_and_not_a_word(name):
         )
 
 
-@pytest.mark.parametrize("given", [0, -1, 1001, "64", 1.5, True])
-def test_connections_are_a_whole_number_in_bounds(given):
-    assert refusal(connections=given).endswith(
-        f"is {given!r}. It takes a whole number from 1 to 1000, for example 64."
+@pytest.mark.parametrize("value", [0, -1, 1001, "64", 1.5, True])
+def test_connections_are_a_whole_number_in_bounds(value):
+    assert refusal(connections=value).endswith(
+        f"is {value!r}. It takes a whole number from 1 to 1000, for example 64."
     )
 
 
-@pytest.mark.parametrize("given", [1, 1000])
-def test_the_bounds_of_connections_are_allowed(given):
-    assert Options.load({"connections": given}).connections == given
+@pytest.mark.parametrize("value", [1, 1000])
+def test_the_bounds_of_connections_are_allowed(value):
+    assert Options.load({"connections": value}).connections == value
 
 
 def test_what_may_be_missing_is_a_list_of_pairs():
-    given = ["vendor/*.css:*.htc", "*:https*"]
-    assert Options.load({"ignore_missing": given}).ignore_missing == tuple(given)
+    value = ["vendor/*.css:*.htc", "*:https*"]
+    assert Options.load({"ignore_missing": value}).ignore_missing == tuple(value)
 
 
-@pytest.mark.parametrize("given", ["a:b", ["a"], [":b"], ["a:"], [":"], [("a", "b")], 1])
-def test_what_may_be_missing_and_is_no_pair_is_refused(given):
-    assert refusal(ignore_missing=given).endswith(
-        f"is {given!r}. It takes a list of 'file-glob:reference-glob', for example "
+@pytest.mark.parametrize("value", ["a:b", ["a"], [":b"], ["a:"], [":"], [("a", "b")], 1])
+def test_what_may_be_missing_and_is_no_pair_is_refused(value):
+    assert refusal(ignore_missing=value).endswith(
+        f"is {value!r}. It takes a list of 'file-glob:reference-glob', for example "
         "['vendor/*.css:*.htc']."
     )
 
 
-@pytest.mark.parametrize("given", [r"-[\w-]{8}\.\w+$", re.compile(r"-[\w-]{8}\.\w+$")])
-def test_prehashed_names_are_found_by_a_regular_expression(given):
-    prehashed = Options.load({"prehashed": given}).prehashed
+@pytest.mark.parametrize("value", [r"-[\w-]{8}\.\w+$", re.compile(r"-[\w-]{8}\.\w+$")])
+def test_prehashed_names_are_found_by_a_regular_expression(value):
+    prehashed = Options.load({"prehashed": value}).prehashed
     assert prehashed("assets/index-BWz4x_9Q.js") is True
     assert prehashed("assets/index.js") is False
 
@@ -240,19 +240,21 @@ def test_prehashed_names_are_found_by_a_callable():
 
 
 def test_a_regular_expression_that_is_none_is_refused_with_the_reason():
-    found = refusal(prehashed="(")
-    assert "is ( (missing ), unterminated subpattern at position 0). It takes a regular " in found
-    assert "expression or a callable that takes a file's name, for example r'" in found
+    described = refusal(prehashed="(")
+    assert (
+        "is ( (missing ), unterminated subpattern at position 0). It takes a regular " in described
+    )
+    assert "expression or a callable that takes a file's name, for example r'" in described
 
 
-@pytest.mark.parametrize("given", [1, ["a"]])
-def test_prehashed_is_nothing_else(given):
-    assert f"is {given!r}. It takes a regular expression or a callable" in refusal(prehashed=given)
+@pytest.mark.parametrize("value", [1, ["a"]])
+def test_prehashed_is_nothing_else(value):
+    assert f"is {value!r}. It takes a regular expression or a callable" in refusal(prehashed=value)
 
 
 def test_a_response_header_is_added_or_replaced_and_none_takes_one_away():
-    given = {"timing-allow-origin": None, "X-Content-Type-Options": "other", "X-Own": "1"}
-    assert Options.load({"response_headers": given}).response_headers == {
+    value = {"timing-allow-origin": None, "X-Content-Type-Options": "other", "X-Own": "1"}
+    assert Options.load({"response_headers": value}).response_headers == {
         "Cross-Origin-Resource-Policy": "cross-origin",
         "X-Content-Type-Options": "other",
         "X-Own": "1",
@@ -260,7 +262,7 @@ def test_a_response_header_is_added_or_replaced_and_none_takes_one_away():
 
 
 @pytest.mark.parametrize(
-    "given",
+    "value",
     [
         "nosniff",
         ["X-Own"],
@@ -272,8 +274,8 @@ def test_a_response_header_is_added_or_replaced_and_none_takes_one_away():
         {1: "1"},
     ],
 )
-def test_response_headers_that_are_none_are_refused(given):
-    assert refusal(response_headers=given).endswith(
-        f"is {given!r}. It takes a dict of header names and values, None for one that is not to "
+def test_response_headers_that_are_none_are_refused(value):
+    assert refusal(response_headers=value).endswith(
+        f"is {value!r}. It takes a dict of header names and values, None for one that is not to "
         "be sent, for example {'Timing-Allow-Origin': None}."
     )

@@ -104,7 +104,7 @@ class Verdict:
         ]
 
     def named(self, outcome: str) -> list[str]:
-        return sorted(name for name, found in self.outcomes.items() if found == outcome)
+        return sorted(name for name, result in self.outcomes.items() if result == outcome)
 
     def __str__(self) -> str:
         failed = self.named("failed")
@@ -165,17 +165,17 @@ def run_suite(tests: Path, run: Run) -> Verdict:
         options = json.dumps(run.versioned_storage)
         command = [sys.executable, str(SUBSTITUTED), str(tests), str(results), options]
         try:
-            done = finish(command, env=environment())
+            process = finish(command, env=environment())
         except subprocess.TimeoutExpired as error:
             raise NoResultsError(f"still running after {TIMEOUT} seconds", "") from error
         if not results.exists():
-            raise NoResultsError(f"exit code {done.returncode}", done.stdout)
-        found = json.loads(results.read_text())
-    if not found["substituted"] or not found["outcomes"]:
-        raise NoResultsError("our storage was not in its place", done.stdout)
-    verdict = Verdict(run, found["outcomes"])
+            raise NoResultsError(f"exit code {process.returncode}", process.stdout)
+        results_json = json.loads(results.read_text())
+    if not results_json["substituted"] or not results_json["outcomes"]:
+        raise NoResultsError("our storage was not in its place", process.stdout)
+    verdict = Verdict(run, results_json["outcomes"])
     if verdict.faults:
-        print(done.stdout)
+        print(process.stdout)
     return verdict
 
 
@@ -189,22 +189,22 @@ def environment() -> dict[str, str]:
 
 
 def _sdist_in(directory: Path) -> Path | None:
-    wanted = f"django-{django.__version__}.tar.gz"
-    return next((path for path in directory.iterdir() if path.name.lower() == wanted), None)
+    name = f"django-{django.__version__}.tar.gz"
+    return next((path for path in directory.iterdir() if path.name.lower() == name), None)
 
 
 def _download(cache: Path) -> Path:
     print(f"Downloading the sdist of Django {django.__version__} ...", flush=True)
-    wanted = f"django=={django.__version__}"
+    name = f"django=={django.__version__}"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps"]
     with TemporaryDirectory(dir=cache) as temporary:
         try:
-            done = finish([*pip, "--no-binary", ":all:", "--dest", temporary, wanted])
+            process = finish([*pip, "--no-binary", ":all:", "--dest", temporary, name])
         except subprocess.TimeoutExpired as error:
             raise NoSdistError(cache, f"still busy after {TIMEOUT} seconds") from error
         sdist = _sdist_in(Path(temporary))
-        if done.returncode != 0 or sdist is None:
-            last = done.stdout.strip().splitlines()[-1:] or ["pip says nothing"]
+        if process.returncode != 0 or sdist is None:
+            last = process.stdout.strip().splitlines()[-1:] or ["pip says nothing"]
             raise NoSdistError(cache, last[0].strip())
         return Path(shutil.move(sdist, cache))
 
@@ -212,7 +212,7 @@ def _download(cache: Path) -> Path:
 def _unpack(sdist: Path, directory: Path) -> Path:
     """The tests in ``sdist``, unpacked below ``directory``."""
     with tarfile.open(sdist) as archive:
-        members = [one for one in archive if one.name.split("/")[1:2] == ["tests"]]
+        members = [member for member in archive if member.name.split("/")[1:2] == ["tests"]]
         if hasattr(tarfile, "data_filter"):
             archive.extractall(directory, members, filter="data")
         else:

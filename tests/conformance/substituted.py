@@ -77,8 +77,8 @@ def main(tests: Path, results: Path, versioned_storage: dict[str, object]) -> No
     finally:
         theirs = sys.modules.get(f"{LABEL}.storage")
         used = theirs and issubclass(theirs.SimpleStorage, VersionedStaticFilesStorage)
-        found = {"substituted": bool(used), "outcomes": RecordingResult.outcomes}
-        results.write_text(json.dumps(found, indent=1, sort_keys=True))
+        outcomes_json = {"substituted": bool(used), "outcomes": RecordingResult.outcomes}
+        results.write_text(json.dumps(outcomes_json, indent=1, sort_keys=True))
 
 
 if __name__ == "__main__":

@@ -20,14 +20,14 @@ class Outcomes:
     """A plugin that remembers how each test went."""
 
     def __init__(self) -> None:
-        self.found: dict[str, str] = {}
+        self.by_name: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         name = report.nodeid.rpartition("/")[2]
         if report.failed or report.skipped:
-            self.found[name] = report.outcome
+            self.by_name[name] = report.outcome
         else:
-            self.found.setdefault(name, report.outcome)
+            self.by_name.setdefault(name, report.outcome)
 
 
 def substitute(what: str) -> None:
@@ -53,7 +53,7 @@ def main(directory: Path, results: Path, what: str) -> None:
     outcomes = Outcomes()
     options = ["-q", "--tb=short", "-c", os.devnull, "--rootdir=.", "-p", "no:cacheprovider"]
     pytest.main([*options, "-p", "no:django", "tests"], plugins=[outcomes])
-    results.write_text(json.dumps(outcomes.found, indent=1, sort_keys=True))
+    results.write_text(json.dumps(outcomes.by_name, indent=1, sort_keys=True))
 
 
 if __name__ == "__main__":

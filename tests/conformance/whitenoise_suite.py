@@ -73,11 +73,11 @@ def archive_of_whitenoise(cache: Path) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps"]
         with TemporaryDirectory(dir=cache) as temporary:
-            wanted = f"whitenoise=={VERSION}"
-            done = finish([*pip, "--no-binary", ":all:", "--dest", temporary, wanted])
+            requirement = f"whitenoise=={VERSION}"
+            process = finish([*pip, "--no-binary", ":all:", "--dest", temporary, requirement])
             downloaded = Path(temporary, archive.name)
-            if done.returncode != 0 or not downloaded.exists():
-                last = done.stdout.strip().splitlines()[-1:] or ["pip says nothing"]
+            if process.returncode != 0 or not downloaded.exists():
+                last = process.stdout.strip().splitlines()[-1:] or ["pip says nothing"]
                 raise NoTestsError(cache, last[0].strip())
             shutil.move(downloaded, archive)
     return archive
@@ -103,17 +103,17 @@ def run_suite(archive: Path, what: str) -> Verdict:
     with TemporaryDirectory() as temporary:
         results = Path(temporary, "results.json")
         unpack_tests(archive, Path(temporary))
-        done = finish(
+        process = finish(
             [sys.executable, str(SUBSTITUTED), temporary, str(results), what], env=environment()
         )
         if not results.exists():
-            raise NoResultsError(f"exit code {done.returncode}", done.stdout)
+            raise NoResultsError(f"exit code {process.returncode}", process.stdout)
         outcomes = json.loads(results.read_text())
     if not outcomes:
-        raise NoResultsError("no test was found", done.stdout)
+        raise NoResultsError("no test was found", process.stdout)
     verdict = Verdict(RUNS[what], outcomes, f"WhiteNoise {VERSION}")
     if verdict.faults:
-        print(done.stdout)
+        print(process.stdout)
     return verdict
 
 
