@@ -50,6 +50,8 @@ class PageTest(SimpleTestCase):
         self.assertEqual(page, "/static/css/app.css")
 """
 
+MORE_COMMANDS = ("migrate", "showmigrations")
+
 Manage = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
