@@ -321,9 +321,7 @@ def test_a_bucket_that_is_not_there_stops_collectstatic_before_the_build(bucket,
     assert str(missing.value).startswith(
         "GetObject s3://no-such-bucket/builds/b1.json failed: 404 NoSuchBucket"
     )
-    assert str(missing.value).endswith(
-        " Create the bucket, or correct bucket_name in the origin option."
-    )
+    assert str(missing.value).endswith(" prints a stack that has it, beside the CDN.")
     assert not (tmp_path / "static_root/b1/staticfiles.json").exists()
 
 

@@ -67,7 +67,7 @@ def test_a_failure_exits_with_1_and_says_what_mends_it(shop, bucket):
         answer = staticbuilds("doctor")
     assert answer.code == 1
     assert answer.output.startswith("failure  bucket  ")
-    assert "Create the bucket, or correct bucket_name" in answer.output
+    assert "Correct bucket_name in the origin option, or create the bucket" in answer.output
     assert answer.output.endswith("2 checks: 1 failure\n")
 
 

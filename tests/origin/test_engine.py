@@ -10,6 +10,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from itertools import count
 
 import pytest
 from botocore.config import Config
@@ -199,11 +200,11 @@ def test_a_copy_names_its_source_and_its_etag():
 
 def test_the_credentials_are_those_of_the_moment(put, monkeypatch):
     """A role's are renewed while a build is published."""
-    names = iter("ABCD")
+    numbers = count()
 
     def refresh():
         expiry = datetime.now(timezone.utc) + timedelta(seconds=1)
-        name = next(names)
+        name = next(numbers)
         return {
             "access_key": f"AKID{name}",
             "secret_key": "secret",

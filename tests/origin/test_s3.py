@@ -4,7 +4,9 @@
 import hashlib
 import os
 from base64 import b64encode
+from datetime import datetime, timedelta, timezone
 from functools import partial
+from urllib.parse import unquote
 
 import pytest
 from botocore.config import Config
@@ -14,7 +16,7 @@ from django.test import override_settings
 
 from tests.s3 import ACCESS_KEY, HANGS_UP, ONCE, SECRET_KEY, Answer, front, nobody, options, refusal
 from versioned_storage.conf import Options
-from versioned_storage.origin.body import IN_MEMORY, UploadBody
+from versioned_storage.origin.body import IN_MEMORY, FileChanged, UploadBody
 from versioned_storage.origin.connection import LENT, UnusableOrigin
 from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.s3_errors import PERMISSIONS, OriginError
@@ -23,6 +25,10 @@ from versioned_storage.static_url import StaticURL
 UNREACHABLE = (
     "Nothing was lost: see that the server can be reached (endpoint_url, network, proxy) and run "
     "the same command again."
+)
+NO_BUCKET = (
+    "Correct bucket_name in the origin option, or create the bucket: 'python manage.py "
+    "staticbuilds cloudformation' prints a stack that has it, beside the CDN."
 )
 REFUSED = (
     "The same again would be refused too: see what it says, and the docs on other stores than AWS "
@@ -176,7 +182,7 @@ def test_making_an_origin_talks_to_nobody(echo):
             404,
             "NoSuchBucket",
             "The specified bucket does not exist.",
-            "Create the bucket, or correct bucket_name in the origin option.",
+            NO_BUCKET,
         ),
         (500, "InternalError", "We encountered an internal error.", UNREACHABLE),
         (503, "SlowDown", "Please reduce your request rate.", UNREACHABLE),
@@ -263,9 +269,7 @@ def test_the_bucket_that_is_not_there_is_named(bucket):
     assert str(missing.value).startswith(
         "GetObject s3://no-such-bucket/builds/b1.json failed: 404 NoSuchBucket"
     )
-    assert str(missing.value).endswith(
-        " Create the bucket, or correct bucket_name in the origin option."
-    )
+    assert str(missing.value).endswith(f" {NO_BUCKET}")
 
 
 def test_a_copy_has_the_etag_that_a_look_at_it_finds(bucket, tmp_path):
@@ -287,8 +291,7 @@ def test_a_refusal_without_a_message_says_its_code_once():
         with pytest.raises(OriginError) as missing:
             S3Origin(options(s3.url, "no-such-bucket")).get("a")
     assert str(missing.value) == (
-        "GetObject s3://no-such-bucket/a failed: 404 NoSuchBucket. "
-        "Create the bucket, or correct bucket_name in the origin option."
+        f"GetObject s3://no-such-bucket/a failed: 404 NoSuchBucket. {NO_BUCKET}"
     )
 
 
@@ -585,19 +588,85 @@ def test_no_secret_is_in_the_error_of_a_header_that_cannot_be(echo):
         assert "the-token" not in str(failed.value)
 
 
-@pytest.mark.parametrize("size", [1000, IN_MEMORY + 1000])
-def test_a_file_that_was_cut_after_it_was_read_is_not_waited_for(echo, tmp_path, size):
-    (tmp_path / "a.js").write_bytes(b"x" * 2 * size)
+def test_a_small_file_is_sent_as_it_was_read(echo, tmp_path):
+    (tmp_path / "a.js").write_bytes(b"x" * 2000)
     body = UploadBody.of(tmp_path / "a.js")
-    os.truncate(tmp_path / "a.js", size)
+    os.truncate(tmp_path / "a.js", 1000)
     S3Origin(options(echo.url, "static")).put_file("a.js", body)
     (sent,) = echo.requests
-    # Either the bytes that were read, or fewer with the digest of all, which S3 refuses.
-    assert len(sent.body) == (2 * size if body.data else size)
+    assert sent.body == b"x" * 2000
     assert sent.headers["X-Amz-Content-SHA256"] == body.sha256
+
+
+def test_a_large_file_that_has_changed_since_it_was_read_is_not_sent(echo, tmp_path):
+    (tmp_path / "a.js").write_bytes(b"x" * 2 * IN_MEMORY)
+    body = UploadBody.of(tmp_path / "a.js")
+    os.truncate(tmp_path / "a.js", IN_MEMORY + 1)
+    with pytest.raises(FileChanged, match="has changed since"):
+        S3Origin(options(echo.url, "static")).put_file("a.js", body)
+    assert echo.requests == []
 
 
 def test_the_origin_of_a_site_has_the_prefix_of_its_builds():
     given = Options(origin={"bucket_name": "bucket", "location": "shop"}, connections=7)
     origin = S3Origin.from_options(given, StaticURL.parse("https://cdn.example.com/s/static/"))
     assert (origin.prefix, origin.connections, origin.location) == ("s/static/", 7, "shop")
+
+
+@pytest.mark.parametrize(
+    "date", ["", "yesterday", "Wed, 99 Nov 2026 12:00:00 GMT", "Wed, 25 Nov 99999 12:00:00 GMT"]
+)
+def test_an_odd_date_does_not_set_the_clock(date):
+    response = {"ETag": '"0"', "Date": date}
+    with front(answer=lambda _: Answer(200, b"", response)) as s3:
+        origin = S3Origin(options(s3.url, "bucket"))
+        origin.get("a")
+    assert abs(origin.now() - datetime.now(timezone.utc)) < timedelta(seconds=2)
+
+
+@pytest.mark.parametrize("zone", ["GMT", "+0000", "-0000", ""])
+def test_the_clock_is_that_of_s3_however_it_writes_the_zone(zone):
+    ahead = datetime.now(timezone.utc) + timedelta(hours=1)
+    response = {"ETag": '"0"', "Date": f"{ahead:%a, %d %b %Y %H:%M:%S} {zone}"}
+    with front(answer=lambda _: Answer(200, b"", response)) as s3:
+        origin = S3Origin(options(s3.url, "bucket"))
+        origin.get("a")
+    assert abs(origin.now() - ahead) < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (400, "MissingContentMD5", "Missing"),
+        (400, "InvalidRequest", "Missing required header for this request: Content-MD5"),
+    ],
+)
+def test_a_deletion_has_the_md5_of_its_body_where_a_store_asks_for_it(status, code, message):
+    """boto3 sends another checksum since version 1.36."""
+    deleted = Answer(200, b"<DeleteResult></DeleteResult>")
+
+    def answer(request):
+        digest = b64encode(hashlib.md5(request.body).digest()).decode()
+        return deleted if request.headers.get("Content-MD5") == digest else refused
+
+    refused = refusal(status, code, message)
+    with front(answer=answer) as s3:
+        origin = S3Origin(options(s3.url, "bucket"))
+        assert list(origin.delete(["a", "b"])) == [2]
+        assert list(origin.delete(["c"])) == [1]
+    assert len(s3.requests) == 3
+
+
+def test_an_access_point_is_a_bucket_too():
+    """Its ARN; in the source of a copy, S3 wants "/object/" between it and the key."""
+    arn = "arn:aws:s3:eu-west-1:111122223333:accesspoint/static"
+    copied = Answer(200, b'<CopyObjectResult><ETag>"0"</ETag></CopyObjectResult>')
+    with front(answer=lambda _: copied) as proxy:
+        option = options("", arn, proxies={"http": proxy.url}, use_ssl=False)
+        del option["endpoint_url"], option["client_config"]
+        origin = S3Origin(option)
+        assert origin.copy("b1/a b.css", "b2/a.css", etag='"1"', sha256="00").etag == '"0"'
+    (request,) = proxy.requests
+    assert request.headers["Host"] == "static-111122223333.s3-accesspoint.eu-west-1.amazonaws.com"
+    source = unquote(request.headers["x-amz-copy-source"])
+    assert source == f"{arn}/object/b1/a b.css"

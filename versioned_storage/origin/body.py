@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import VersionedStorageError
 
 #: Files up to this size, in bytes, are held in memory; larger ones are read again to be sent.
 IN_MEMORY = 1 << 18
+
+_CHUNK = 1 << 20
+
+
+class FileChanged(VersionedStorageError):
+    """A file has other bytes than when its sha256 was computed."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        super().__init__(
+            f"{file} has changed since it was read. Run collectstatic again, and let no other "
+            "process write to STATIC_ROOT meanwhile."
+        )
 
 
 @dataclass(frozen=True)
@@ -23,13 +41,32 @@ class UploadBody:
     @classmethod
     def of(cls, file: Path, sha256: str | None = None) -> UploadBody:
         """Read a file, whose ``sha256`` may be known already. Raises OSError."""
-        digest = hashlib.sha256()
         with file.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             if size <= IN_MEMORY:
                 data = stream.read()
-                digest.update(data)
-                return cls(file, len(data), sha256 or digest.hexdigest(), data)
-            while sha256 is None and (chunk := stream.read(1 << 20)):
-                digest.update(chunk)
-        return cls(file, size, sha256 or digest.hexdigest())
+                return cls(file, len(data), sha256 or hashlib.sha256(data).hexdigest(), data)
+            return cls(file, size, sha256 or _sha256(stream))
+
+    @contextmanager
+    def open(self) -> Iterator[bytes | BinaryIO]:
+        """Yield the bytes, or the file at its beginning. Raises `FileChanged`.
+
+        boto3 signs the bytes that a file has when it is sent, so these are checked here: stores
+        without checksums would accept others.
+        """
+        if self.data is not None:
+            yield self.data
+            return
+        with self.file.open("rb") as stream:
+            if _sha256(stream) != self.sha256:
+                raise FileChanged(self.file)
+            stream.seek(0)
+            yield stream
+
+
+def _sha256(stream: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while chunk := stream.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()

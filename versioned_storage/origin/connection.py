@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import parse_timestamp
 from django.core.exceptions import ImproperlyConfigured
 from storages.backends.s3 import S3Storage
 
 from ..errors import ConfigurationError
+from .s3_errors import CredentialsError, sentence
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -149,7 +151,8 @@ class Connection:
 
     @cached_property
     def client(self) -> S3Client:
-        """One client for all threads. Raises `UnusableOrigin`."""
+        """One client for all threads. Raises `UnusableOrigin` and `CredentialsError`."""
+        self.check_credentials()
         try:
             client: S3Client = self._storage.connection.meta.client
         except (BotoCoreError, ValueError) as error:
@@ -165,19 +168,26 @@ class Connection:
             raise UnusableOrigin(str(error)) from error
         return session
 
+    def check_credentials(self) -> None:
+        """Load the credentials, or renew them if they expire. Raises `CredentialsError`.
+
+        Without any credentials nothing is raised: the request itself will say so.
+        """
+        session = self.session
+        try:
+            credentials = session.get_credentials()
+            if credentials is not None:
+                credentials.get_frozen_credentials()
+        except (BotoCoreError, ClientError, OSError, ValueError) as error:
+            raise CredentialsError(error) from error
+
     @property
     def ca_bundle(self) -> str | None:
         """The certificates to trust if the site or the environment names any."""
-        if isinstance(self.verify, str):
-            return self.verify
+        if self.verify is not None:
+            return self.verify if isinstance(self.verify, str) else None
         bundle: str | None = self.session._session.get_config_variable("ca_bundle")
-        return bundle
-
-
-def sentence(text: str) -> str:
-    """End what somebody else said with a full stop."""
-    # S3 ends most of what it says with a full stop, botocore little.
-    return text if text.endswith((".", "!")) else f"{text}."
+        return bundle or os.environ.get("REQUESTS_CA_BUNDLE")
 
 
 def _timestamp(value: Any) -> datetime:

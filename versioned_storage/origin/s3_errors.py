@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, SSOError, TokenRetrievalError
 from urllib3.exceptions import HTTPError
 
 from ..errors import VersionedStorageError
 from ..text import lines_text
-from .connection import sentence
 
 #: The IAM actions that each operation needs; the operations on a bucket need them on the bucket.
 PERMISSIONS = {
@@ -40,7 +40,9 @@ _ADVICE = {
     "AWS_ACCESS_KEY_ID.",
     "InvalidHeader": "Look for it in the credentials and in object_parameters.",
     "InvalidAccessPoint": "Correct bucket_name.",
-    "NoSuchBucket": "Create the bucket, or correct bucket_name in the origin option.",
+    "NoSuchBucket": "Correct bucket_name in the origin option, or create the bucket: "
+    "'python manage.py staticbuilds cloudformation' prints a stack that has it, beside the CDN.",
+    "EntityTooLarge": "S3 takes up to 5 GB in one request: serve this file from elsewhere.",
     "NotImplemented": "This store lacks what that takes: see the docs on other stores than AWS.",
     "PermanentRedirect": _OTHER_REGION,
     "ParamValidationError": "Correct bucket_name or object_parameters in the origin option.",
@@ -49,6 +51,16 @@ _ADVICE = {
     "SignatureDoesNotMatch": "Correct secret_key, or AWS_SECRET_ACCESS_KEY.",
     "NoCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key and "
     "secret_key in the origin option, or give the machine a role.",
+}
+_OF_SSO = ("CreateToken", "GetRoleCredentials")
+_CREDENTIALS_ADVICE = "Correct the AWS configuration and run the same command again."
+_STS_ADVICE = {
+    "AccessDenied": "Allow it in the trust policy of the role.",
+    "ExpiredToken": "Get new credentials.",
+    "ExpiredTokenException": "Get a new token.",
+    "InvalidClientTokenId": "Correct access_key, or AWS_ACCESS_KEY_ID.",
+    "InvalidIdentityToken": "Get a new token, and see the identity provider in IAM.",
+    "SignatureDoesNotMatch": "Correct secret_key, or AWS_SECRET_ACCESS_KEY.",
 }
 _REFUSED = (
     "The same again would be refused too: see what it says, and the docs on other stores than AWS "
@@ -103,6 +115,41 @@ class OriginError(VersionedStorageError):
         super().__init__(f"{operation} {url} failed{tried}:{status} {said} {advice}")
 
 
+class CredentialsError(OriginError):
+    """The AWS credentials could not be loaded or renewed, so no request was sent to S3.
+
+    ``code`` is the error code of AWS STS or IAM Identity Center, or the name of the exception.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.operation = getattr(error, "operation_name", "GetCredentials")
+        self.url = ""
+        self.status = None
+        self.code = type(error).__name__
+        self.attempts = 1
+        reason, remedy = f"{self.code}, {error}", _CREDENTIALS_ADVICE
+        if isinstance(error, ClientError):
+            self.code = error.response.get("Error", {}).get("Code", "Unknown")
+            text = error.response.get("Error", {}).get("Message", "")
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+            service = "IAM Identity Center (SSO)" if self.operation in _OF_SSO else "AWS STS"
+            reason = f"{service}, not S3, refused {self.operation}: {status} {self.code}, {text}"
+            remedy = _STS_ADVICE.get(self.code, _CREDENTIALS_ADVICE)
+        elif isinstance(error, OSError) and error.filename:
+            reason = f"{error.filename}: {error.strerror}"
+            remedy = "Correct the file that the AWS configuration names."
+            if error.filename == os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
+                remedy = (
+                    "AWS_WEB_IDENTITY_TOKEN_FILE names it: mount the token there, or unset the "
+                    "variable."
+                )
+        if self.operation in _OF_SSO or isinstance(error, (SSOError, TokenRetrievalError)):
+            remedy = "Run 'aws sso login' again."
+        VersionedStorageError.__init__(
+            self, f"The AWS credentials cannot be loaded: {sentence(reason)} {remedy}"
+        )
+
+
 class NotDeleted(VersionedStorageError):
     """S3 answered a deletion and did not delete some of the objects.
 
@@ -118,6 +165,18 @@ class NotDeleted(VersionedStorageError):
             f"S3 did not delete {len(self.errors):,} objects:\n{listed}\n{remedy} the same command "
             "again: it goes on with what is left."
         )
+
+
+def is_of_credentials(error: Exception) -> bool:
+    """Return True if AWS STS or IAM Identity Center refused to renew the credentials."""
+    if isinstance(error, ClientError):
+        return error.operation_name in _OF_SSO or error.operation_name.startswith("AssumeRole")
+    return isinstance(error, (SSOError, TokenRetrievalError))
+
+
+def sentence(text: str) -> str:
+    """Return a text that somebody else wrote with a full stop at its end."""
+    return text if text.endswith((".", "!")) else f"{text}."
 
 
 def permission_text(operation: str) -> str:
