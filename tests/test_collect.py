@@ -687,3 +687,14 @@ def test_dotfiles_that_nobody_will_serve_are_named(tmp_path, caplog):
     assert "begin with a dot: .well-known/00, .well-known/01" in caplog.text
     assert ".well-known/09 and 1 more. collectstatic leaves them out" in caplog.text
     assert "b.x.css" not in caplog.text
+
+
+def test_in_the_neutral_layout_only_old_leftovers_go(tmp_path):
+    """A run for a build version may be writing below the same STATIC_ROOT."""
+    old, new = ".1.partial", "b1/.2.partial"
+    with site(tmp_path, FILES) as shop:
+        write(shop.root, {old: "", new: ""})
+        os.utime(shop.root / old, (1, 1))
+        shop.collect()
+        assert not (shop.root / old).exists()
+        assert (shop.root / new).exists()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .origin.publisher import Preflight, Publisher
     from .storage import VersionedStaticFilesStorage
 
+# Seconds after which no run still writes to a partial file.
+_ABANDONED_AFTER = 3600
 #: What collectstatic expects of each file: its name, its hashed name, and whether it was processed
 #: or the error.
 PostProcessed = tuple[str, str | None, bool | Exception]
@@ -153,7 +155,9 @@ class Collector:
         digests, self._digests = self._digests, {}
         directory = storage.build_directory()
         if not dry_run:
-            directory.remove_partial_files()
+            # The neutral layout is not locked, and other runs may write to builds in it.
+            seconds = 0 if storage.build_version is not None else _ABANDONED_AFTER
+            directory.remove_partial_files(older_than=seconds)
         recipe = Recipe(
             build=storage.build_version,
             encodings=storage.options.encodings,

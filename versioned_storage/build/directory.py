@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import stat
+import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -191,11 +192,15 @@ class BuildDirectory:
         with writing(self.root):
             self._make_parents(self.root)
 
-    def remove_partial_files(self) -> None:
-        """Remove what runs that were killed left behind; only while no other run writes."""
+    def remove_partial_files(self, *, older_than: float = 0) -> None:
+        """Remove the files that killed runs left behind, if they are older than some seconds.
+
+        Only while no other run writes such files, or with an age that none of those reaches.
+        """
         for path in self.root.rglob(f".*{_PARTIAL}"):
-            with writing(path):
-                path.unlink(missing_ok=True)
+            with writing(path), suppress(FileNotFoundError):
+                if time.time() - path.lstat().st_mtime >= older_than:
+                    path.unlink()
 
     def _at(self, name: str) -> str:
         # Of each file, several times: what is only asked needs no Path.
