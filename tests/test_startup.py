@@ -320,3 +320,17 @@ def test_without_preload_each_failing_page_is_a_line_on_stderr(
     ran = Project(tmp_path, more).run("serve.py", **build)
     assert ran.stdout.count("500 Internal Server Error") == 2
     assert len(lines_of(ran)) == 2
+
+
+def test_a_token_file_that_is_missing_is_the_reason_that_every_page_gives(tmp_path: Path) -> None:
+    given = {"bucket_name": "b", "region_name": "eu-west-1"}
+    ran = Project(tmp_path, options(origin=given)).run(
+        "serve.py",
+        BUILD_VERSION="b1",
+        AWS_WEB_IDENTITY_TOKEN_FILE=str(tmp_path / "no-such-token"),
+        AWS_ROLE_ARN="arn:aws:iam::123456789012:role/site",
+    )
+    assert ran.returncode == 0, ran.stderr
+    lines = lines_of(ran)
+    assert len(lines) == 2
+    assert all("no-such-token" in line for line in lines)
