@@ -430,8 +430,8 @@ def test_other_content_is_refused_and_leaves_a_complete_build_as_it_was(tmp_path
                 it.collect()
             assert tree(it.root) == before
     assert str(caught.value) == (
-        f"Build b1 is complete in {it.root}/b1, and what was collected now is another build. "
-        "Against the one that is there it has\n"
+        f"Build b1 is complete in {it.root}/b1, and the collected files have other content. "
+        "Compared with the build they have\n"
         "  added (1): js/new.js\n"
         "  removed (1): js/app.js\n"
         "  changed (1): css/app.css\n"
@@ -501,9 +501,11 @@ def test_a_broken_manifest_is_said_and_collectstatic_mends_it(tmp_path, build, t
         write(Path(it.storage.location), {"staticfiles.json": text})
         with pytest.raises(UnreadableManifest) as caught:
             VersionedStaticFilesStorage().url("css/app.css")
-        files = str(caught.value)
-        assert files.startswith("Couldn't load manifest 'staticfiles.json' (version 1.1): it")
-        assert files.endswith("Run collectstatic again, with --clear if it is there by mistake.")
+        message = str(caught.value)
+        assert message.startswith("Couldn't load manifest 'staticfiles.json' (version 1.1): it")
+        assert message.endswith(
+            "Run collectstatic again, with --clear if the file does not belong there."
+        )
     with site(tmp_path, FILES, BUILD_VERSION=build) as it:
         it.collect()
         assert tree(it.root) == before
@@ -557,7 +559,7 @@ def test_a_file_where_a_directory_has_to_be_is_said_with_its_path(tmp_path, buil
     assert isinstance(caught.value, CannotWrite)
     assert str(caught.value).startswith(f"Cannot write {it.root}/")
     assert str(caught.value).endswith(
-        "The build is not complete and nothing was published. See to the space and the permissions "
+        "The build is not complete and nothing was published. Check the space and the permissions "
         "below STATIC_ROOT and run the same command again."
     )
 

@@ -195,15 +195,15 @@ class Collector:
     def _resolver(self, sources: Sources) -> Resolver:
         storage, static_url = self._storage, self._storage.static_url
         versioned = storage.build_version is not None
-        own_urls = set()
+        site_urls = set()
         if static_url is not None and versioned:
-            own_urls = {storage.base_url, static_url.plain()}
+            site_urls = {storage.base_url, static_url.plain()}
             if storage.options.cdn_domain is not None:
-                own_urls.add(storage.options.cdn_domain + static_url.path)
+                site_urls.add(storage.options.cdn_domain + static_url.path)
         return Resolver(
             names=sources.keys(),
             static_path=static_url.path if static_url else "/",
-            own_urls=tuple(sorted(own_urls, key=len, reverse=True)),
+            site_urls=tuple(sorted(site_urls, key=len, reverse=True)),
             versioned=versioned,
         )
 

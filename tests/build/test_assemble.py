@@ -2,7 +2,6 @@ import gzip
 import os
 import re
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import brotli
@@ -215,8 +214,8 @@ def test_other_content_into_a_complete_build_is_an_error_that_names_what_differs
     (tmp_path / "sources" / "a.css").unlink()
     error = failure(BuildIsComplete, tmp_path, {"b.css": "b{color:red}", "new.css": "n{}"})
     assert str(error) == (
-        f"Build b1 is complete in {root}, and what was collected now is another build. Against the "
-        "one that is there it has\n"
+        f"Build b1 is complete in {root}, and the collected files have other content. Compared "
+        "with the build they have\n"
         "  added (1): new.css\n"
         "  removed (1): a.css\n"
         "  changed (1): b.css\n"
@@ -334,8 +333,8 @@ def test_a_file_beside_another_that_does_not_decode_to_it_has_its_hashed_name_al
         assert decode((root / f"{name}{suffix}").read_bytes()) == PLAIN
     (warning,) = (record for record in caplog.records if record.levelname == "WARNING")
     assert warning.getMessage() == (
-        "Files with the name of an encoding of the file beside them that do not decode to it; each "
-        f"has a URL by its hashed name alone:\n  d.csv{suffix}"
+        "Files named as an encoding of the file beside them that do not decode to it; each is "
+        f"served by its hashed name only:\n  d.csv{suffix}"
     )
     before = files_of(root)
     collected(tmp_path, version=version)
@@ -417,17 +416,6 @@ def test_an_archive_that_is_nobody_s_encoding_is_an_asset(tmp_path, files, encod
     assert manifest.paths.keys() == files.keys()
     (archive,) = [name for name in files if name.endswith(".gz")]
     assert (root / manifest.paths[archive]).read_bytes() == b"any"
-
-
-def test_a_recipe_tells_what_a_bundler_encoded_of_another_file(tmp_path):
-    storage = FileSystemStorage(location=str(tmp_path))
-    names = ["a.css", "a.css.br", "a.css.gz", "b.css.gz", "l.png", "l.png.gz"]
-    sources = {name: (storage, name) for name in names}
-    recipe = replace(RECIPE, prehashed=lambda name: name in ("a.css.br", "b.css.gz"))
-    assert recipe.encodings_only(sources) == {"a.css.br"}
-    assert recipe.prebuilt(sources) == {
-        "a.css": {"br": (storage, "a.css.br"), "gzip": (storage, "a.css.gz")}
-    }
 
 
 # Hashed copies among the sources

@@ -301,7 +301,7 @@ def test_a_file_in_the_place_of_a_directory_is_named_with_what_to_do(directory):
         directory.write("css/app.css", [b""])
     assert str(caught.value) == (
         f"Cannot write {directory.root / 'css' / 'app.css'}: Not a directory. The build is not "
-        "complete and nothing was published. See to the space and the permissions below "
+        "complete and nothing was published. Check the space and the permissions below "
         "STATIC_ROOT and run the same command again."
     )
     assert isinstance(caught.value, VersionedStorageError)

@@ -259,7 +259,7 @@ def test_what_is_no_manifest_is_said_with_the_reason(text, reason):
         Manifest.from_json(text)
     assert str(caught.value) == (
         f"Couldn't load manifest 'staticfiles.json' (version 1.1): {reason}. "
-        "Run collectstatic again, with --clear if it is there by mistake."
+        "Run collectstatic again, with --clear if the file does not belong there."
     )
     assert caught.value.reason == reason
     assert isinstance(caught.value, VersionedStorageError)
@@ -460,5 +460,5 @@ def test_what_is_nested_or_long_beyond_reason_is_no_manifest(text):
 @pytest.mark.parametrize("is_hashed", [True, False])
 def test_a_name_that_is_of_no_file_below_a_build_is_no_manifest(name, is_hashed):
     paths = {"a.css": name} if is_hashed else {name: "a.css"}
-    with pytest.raises(UnreadableManifest, match="is no name of a file"):
+    with pytest.raises(UnreadableManifest, match="is not the name of a file"):
         Manifest.from_json(json.dumps({"version": "1.1", "paths": paths}))

@@ -42,8 +42,8 @@ def written(storage, files):
     return {name: (storage, name) for name in files}
 
 
-def read(sources, *, whole=(), digests=None):
-    return read_all(sources, sorted(sources), whole=whole, digests=digests or {})
+def read(sources, *, in_memory=(), digests=None):
+    return read_all(sources, sorted(sources), in_memory=in_memory, digests=digests or {})
 
 
 def of_size(size):
@@ -55,7 +55,7 @@ def of_size(size):
 def test_a_source_has_the_digest_and_the_bytes_of_its_file(storage, size, whole):
     data = of_size(size)
     sources = written(storage, {"f": data})
-    with closing(read(sources, whole=sources if whole else ())) as found:
+    with closing(read(sources, in_memory=sources if whole else ())) as found:
         (source,) = found
     assert source.digest() == digest_of([data])
     assert b"".join(source.chunks()) == b"".join(source.chunks()) == data
@@ -66,7 +66,7 @@ def test_a_source_has_the_digest_and_the_bytes_of_its_file(storage, size, whole)
 
 def test_a_large_file_is_kept_only_where_it_is_wanted_whole(storage):
     sources = written(storage, {"app.js": of_size(CHUNK + 1), "video.mp4": of_size(CHUNK + 1)})
-    script, video = read(sources, whole={"app.js"})
+    script, video = read(sources, in_memory={"app.js"})
     assert script.data is not None
     assert video.data is None
 
@@ -95,7 +95,7 @@ def test_a_small_file_is_opened_once(storage):
 
 def test_only_so_much_is_read_before_it_is_asked_for(storage):
     sources = written(storage, {f"{n:03}": of_size(CHUNK) for n in range(100)})
-    with closing(read(sources, whole=sources)) as found:
+    with closing(read(sources, in_memory=sources)) as found:
         next(found)
         assert len(storage.opened) < 30
 
@@ -174,7 +174,7 @@ def test_collectstatic_does_not_wait_for_a_named_pipe(tmp_path, version, option)
             made.collect(**option)
     assert str(caught.value) == (
         f"1 path cannot be collected:\n  {made.sources / 'a.css'} is a named pipe\n"
-        "Delete or move it. collectstatic collects regular files, and follows links that end."
+        "Delete or move it. collectstatic collects regular files and the targets of links."
     )
 
 

@@ -253,12 +253,12 @@ def test_files_that_changed_or_went_since_the_build_stop_it(built, bucket):
     with pytest.raises(DamagedBuild) as damaged:
         staticbuilds("publish")
     assert str(damaged.value) == (
-        f"Build b1 in {build} is not as it was built:\n"
+        f"Build b1 in {build} does not match its manifest:\n"
         f"  {hashed['css/app.css']}.br does not decode to {hashed['css/app.css']}\n"
-        f"  {hashed['img/logo.png']} has other bytes\n"
+        f"  {hashed['img/logo.png']} has changed\n"
         f"  {hashed['js/app.js']} is missing\n"
-        "Bring the whole directory here again, or run collectstatic with BUILD_VERSION=b1, which "
-        "mends it."
+        "Copy the whole directory again, or run collectstatic with BUILD_VERSION=b1, which "
+        "restores the files."
     )
     assert bucket.listed() == set()
 

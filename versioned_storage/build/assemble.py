@@ -25,29 +25,29 @@ RemoteEncodings = Mapping[str, Mapping[str, int]]
 
 
 class BuildIsComplete(VersionedStorageError):
-    """Other content was collected into a build that is complete."""
+    """Other content was collected into a complete build."""
 
     def __init__(self, build: str, place: str, differ: Differences) -> None:
         self.build = build
         self.place = place
         self.differences = differ
         super().__init__(
-            f"Build {build} is complete in {place}, and what was collected now is another build. "
-            f"Against the one that is there it has\n{differ}\nA build never changes: set a new "
+            f"Build {build} is complete in {place}, and the collected files have other content. "
+            f"Compared with the build they have\n{differ}\nA build never changes: set a new "
             "BUILD_VERSION, or run collectstatic --clear if this one was never deployed."
         )
 
 
 class BuildIsFrozen(VersionedStorageError):
-    """A file of a complete build was to be deleted."""
+    """collectstatic tried to delete a file of a complete build."""
 
     def __init__(self, build: str, name: str) -> None:
         self.build = build
         self.name = name
         super().__init__(
-            f"Build {build} is complete and never changes, so {name} stays. To collect it in "
-            "another way, with --link or without, set a new BUILD_VERSION, or run collectstatic "
-            "--clear if this one was never deployed."
+            f"Build {build} is complete and never changes, so {name} was not deleted. To collect "
+            "the files in another way, with --link or without, set a new BUILD_VERSION, or run "
+            "collectstatic --clear if this build was never deployed."
         )
 
 

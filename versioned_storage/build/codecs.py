@@ -1,4 +1,4 @@
-"""How each encoding is made and read: incremental compressors and decompressors."""
+"""Incremental compressors and decompressors of each encoding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DECODING_ERRORS = (brotli.error, zlib.error)
 
 
 class Compressor(Protocol):
-    """Takes chunks of bytes, gives chunks of the encoded form."""
+    """Turns chunks of bytes into chunks of the encoded form."""
 
     def compress(self, data: bytes, /) -> bytes: ...
 
@@ -28,9 +28,9 @@ class Compressor(Protocol):
 
 
 class Decompressor(Protocol):
-    """Takes chunks of the encoded form, yields pieces of bytes; raises on what it cannot decode.
+    """Turns chunks of the encoded form into pieces of bytes, or raises one of `DECODING_ERRORS`.
 
-    A piece is never much larger than `PIECE`, however far the encoded form expands.
+    A piece is never much larger than `PIECE`, however much the encoded form expands.
     """
 
     def decompress(self, data: bytes, /) -> Iterator[bytes]: ...
@@ -58,7 +58,7 @@ class _Unbrotli:
     def decompress(self, data: bytes, /) -> Iterator[bytes]:
         piece = self._decoder.process(data, output_buffer_limit=PIECE)
         yield piece
-        # A full piece may be a part of what the decoder has read already.
+        # After a full piece the decoder may have more of what it has read.
         while not self._decoder.is_finished() and (
             len(piece) >= PIECE or not self._decoder.can_accept_more_data()
         ):
@@ -66,8 +66,7 @@ class _Unbrotli:
             yield piece
 
     def finished(self) -> bool:
-        done: bool = self._decoder.is_finished()
-        return done
+        return bool(self._decoder.is_finished())
 
 
 class _Gunzip:
@@ -79,7 +78,7 @@ class _Gunzip:
             piece = self._decoder.decompress(data, PIECE)
             yield piece
             data = self._decoder.unconsumed_tail
-            # A full piece may be a part of what zlib has read already.
+            # After a full piece zlib may have more of what it has read.
             if not data and (len(piece) < PIECE or self._decoder.eof):
                 return
 
@@ -87,12 +86,12 @@ class _Gunzip:
         return self._decoder.eof and not self._decoder.unused_data
 
 
-# zlib writes the gzip header itself then: no time, and an OS byte that does not depend on Python.
+# With this zlib writes the gzip header: without a time, and with the same OS byte in each Python.
 _GZIP = zlib.MAX_WBITS | 16
 
 
 def compressor(encoding: str) -> Compressor:
-    """A new compressor of that encoding, with the settings that the manifest records."""
+    """Return a new compressor with the settings that manifests record."""
     settings = ENCODINGS[encoding].settings
     if encoding == "br":
         return _Brotli(settings["quality"], settings["window"])
@@ -100,12 +99,12 @@ def compressor(encoding: str) -> Compressor:
 
 
 def decompressor(encoding: str) -> Decompressor:
-    """A new decompressor of that encoding."""
+    """Return a new decompressor."""
     return _Unbrotli() if encoding == "br" else _Gunzip()
 
 
 class Decoding:
-    """Decodes bytes as they come, None is identity, and digests what they decode to."""
+    """Decodes chunks and digests the result; the encoding None changes nothing."""
 
     def __init__(self, encoding: str | None) -> None:
         self._decoder = decompressor(encoding) if encoding else None
@@ -113,7 +112,7 @@ class Decoding:
         self._broken = False
 
     def take(self, chunk: bytes) -> bytes:
-        """The bytes that ``chunk`` adds; none any more after what cannot be decoded."""
+        """Return the bytes that ``chunk`` adds; empty after the first decoding error."""
         if self._broken:
             return b""
         try:
@@ -126,7 +125,7 @@ class Decoding:
 
     @property
     def integrity(self) -> str | None:
-        """The sha384 in SRI form of all that was taken; None where that is not whole."""
+        """The sha384 in SRI form of all bytes; None if the encoded form is not complete."""
         if self._broken or (self._decoder is not None and not self._decoder.finished()):
             return None
         return f"sha384-{b64encode(self._sha384.digest()).decode()}"

@@ -108,18 +108,18 @@ def available_cores() -> int:
 
 def _run(job: EncodingJob, directory: BuildDirectory, table: list[Encoding]) -> EncodingJob:
     for encoding in table:
-        first, *others = [name + encoding.suffix for name in job.names]
+        first, *links = [name + encoding.suffix for name in job.names]
         if _is_intact(job, directory, encoding, first) or _reuse(job, directory, encoding, first):
             job.reused.add(encoding.name)
         elif encoding.name in job.remote_sizes:
-            for name in filter(directory.exists, (first, *others)):
+            for name in filter(directory.exists, (first, *links)):
                 directory.remove(name)
             job.sizes[encoding.name] = job.remote_sizes[encoding.name]
             job.reused.add(encoding.name)
             continue
         else:
             encode(directory, job.names[0], encoding)
-        for name in others:
+        for name in links:
             if not directory.same_file(name, first):
                 directory.link(first, name)
         job.sizes[encoding.name] = directory.path(first).stat().st_size

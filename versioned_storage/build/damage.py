@@ -1,4 +1,4 @@
-"""Whether a build on disk still is what its manifest says."""
+"""Check that a build on disk matches its manifest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .manifest import Asset, Manifest
 
 @dataclass(frozen=True)
 class Damage:
-    """A file of a build that is not as it was built; ``name`` is that in the build directory."""
+    """A missing or changed file of a build, by its name in the build directory."""
 
     name: str
     reason: str
@@ -35,21 +35,21 @@ class DamagedBuild(VersionedStorageError):
         self.place = place
         self.damages = tuple(damages)
         super().__init__(
-            f"Build {build} in {place} is not as it was built:\n"
-            f"{lines_text(self.damages)}\nBring the whole directory here again, or run "
-            f"collectstatic with BUILD_VERSION={build}, which mends it."
+            f"Build {build} in {place} does not match its manifest:\n"
+            f"{lines_text(self.damages)}\nCopy the whole directory again, or run collectstatic "
+            f"with BUILD_VERSION={build}, which restores the files."
         )
 
 
 def damages(manifest: Manifest, directory: BuildDirectory) -> Iterator[Damage]:
-    """What is wrong with a build, every file under its hashed name read and digested.
+    """Read every file under its hashed name and yield the damaged ones.
 
-    An encoding that is not there is no damage: S3 may have it, and it can be made.
+    A missing encoding is not damage: S3 may have it, and it can be made.
     """
     assets = manifest.assets.values()
     with ThreadPoolExecutor(available_cores()) as pool:
-        for found in pool.map(partial(_damages, directory), assets):
-            yield from found
+        for damages_of_asset in pool.map(partial(_damages, directory), assets):
+            yield from damages_of_asset
 
 
 def _damages(directory: BuildDirectory, asset: Asset) -> list[Damage]:
@@ -59,17 +59,13 @@ def _damages(directory: BuildDirectory, asset: Asset) -> list[Damage]:
     except (FileNotFoundError, NotADirectoryError):
         return [Damage(asset.hashed_name, "is missing")]
     if digest.integrity != asset.integrity:
-        return [Damage(asset.hashed_name, "has other bytes")]
-    return list(_of_encodings(directory, asset, digest))
+        return [Damage(asset.hashed_name, "has changed")]
+    return [
+        Damage(file.source, f"does not decode to {asset.hashed_name}")
+        for file in asset.variants()
+        if file.encoding and not _is_intact(directory.path(file.source), file.encoding, digest)
+    ]
 
 
-def _of_encodings(directory: BuildDirectory, asset: Asset, digest: Digest) -> Iterator[Damage]:
-    for variant in asset.variants():
-        name = asset.hashed_name + variant.suffix
-        path = directory.path(name)
-        if variant.encoding and path.exists() and not _is(path, variant.encoding, digest):
-            yield Damage(name, f"does not decode to {asset.hashed_name}")
-
-
-def _is(path: Path, encoding: str, digest: Digest) -> bool:
-    return decodes_to(lambda: path.open("rb"), ENCODINGS[encoding], digest)
+def _is_intact(path: Path, encoding: str, digest: Digest) -> bool:
+    return not path.exists() or decodes_to(lambda: path.open("rb"), ENCODINGS[encoding], digest)

@@ -1,4 +1,4 @@
-"""The directory of a build: how files get there, whole or not at all."""
+"""The directory of a build, whose files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ _PARTIAL = ".partial"
 
 
 class CannotWrite(VersionedStorageError):
-    """The build directory refused a file."""
+    """The file system refused a file of the build."""
 
     def __init__(self, path: str | os.PathLike[str], error: OSError) -> None:
         self.path = os.fspath(path)
         self.error = error
         super().__init__(
             f"Cannot write {self.path}: {error.strerror or error}. The build is not complete and "
-            "nothing was published. See to the space and the permissions below STATIC_ROOT and "
+            "nothing was published. Check the space and the permissions below STATIC_ROOT and "
             "run the same command again."
         )
 
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn an OSError into `CannotWrite`, which says where and what to do."""
+    """Turn an OSError into `CannotWrite`."""
     try:
         yield
     except OSError as error:
         at = error.filename or path
-        # A file that was being written is known to people by the name that it was to have.
+        # A temporary file is reported by the name that it was to have.
         raise CannotWrite(path if str(at).endswith(_PARTIAL) else at, error) from error
 
 
 @dataclass(frozen=True)
 class Digest:
-    """What a sequence of bytes is known by: its size, its md5 in hex, its sha384 in SRI form."""
+    """The size, the md5 in hex and the sha384 in SRI form of a sequence of bytes."""
 
     size: int
     md5: str
@@ -61,7 +61,7 @@ class Digester:
 
     def __init__(self) -> None:
         self.size = 0
-        # Django names files by it; nothing here relies on it for security.
+        # Django puts it into hashed names; it is not used for security.
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha384 = hashlib.sha384()
 
@@ -82,7 +82,7 @@ class Digester:
 
 
 def digest_of(chunks: Iterable[bytes]) -> Digest:
-    """Digest chunks that nobody else wants."""
+    """Return the digest of all chunks."""
     digester = Digester()
     for chunk in chunks:
         digester.update(chunk)
@@ -90,16 +90,16 @@ def digest_of(chunks: Iterable[bytes]) -> Digest:
 
 
 def chunks_of(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of an open file in chunks."""
+    """Yield the rest of an open file in chunks."""
     while chunk := file.read(CHUNK):
         yield chunk
 
 
 class BuildDirectory:
-    """Names below one directory, each ``/``-separated.
+    """Files below one directory, by their names with ``/``.
 
-    ``file_mode`` and ``directory_mode`` are what Django's FILE_UPLOAD_PERMISSIONS and
-    FILE_UPLOAD_DIRECTORY_PERMISSIONS say; None leaves it to the umask.
+    ``file_mode`` and ``directory_mode`` are Django's FILE_UPLOAD_PERMISSIONS and
+    FILE_UPLOAD_DIRECTORY_PERMISSIONS; None means the umask.
     """
 
     def __init__(
@@ -115,21 +115,21 @@ class BuildDirectory:
         self._directory_mode = directory_mode
 
     def untouched(self) -> UntouchedDirectory:
-        """The same directory for a dry run."""
+        """Return the same directory for a dry run."""
         return UntouchedDirectory(self.root)
 
     def path(self, name: str) -> Path:
         return self.root / name
 
     def holds(self, name: str, size: int, chunks: Iterable[bytes]) -> bool:
-        """Say whether ``name`` is a regular file, not a link to one, with these very bytes.
+        """Return True if ``name`` is a regular file with these bytes.
 
-        Comparing is cheaper than digesting, and ``chunks`` are not asked for where the size tells.
+        Comparing is cheaper than digesting. ``chunks`` are not read if the size differs.
         """
         status = self._status(name)
         if status is None or not stat.S_ISREG(status.st_mode) or status.st_size != size:
             return False
-        # Unbuffered: the chunks are as large as a buffer can be, and most files are one of them.
+        # Unbuffered, because the chunks are large and most files are a single chunk.
         try:
             with open(self._at(name), "rb", buffering=0) as file:  # noqa: PTH123 - a str path
                 return all(file.read(len(chunk)) == chunk for chunk in chunks)
@@ -137,7 +137,7 @@ class BuildDirectory:
             return False
 
     def exists(self, name: str) -> bool:
-        """Say whether there is anything of that name, a symbolic link to nowhere included."""
+        """Return True if the name exists, also as a dangling symbolic link."""
         return self._status(name) is not None
 
     def is_symlink(self, name: str) -> bool:
@@ -145,7 +145,7 @@ class BuildDirectory:
         return status is not None and stat.S_ISLNK(status.st_mode)
 
     def write(self, name: str, chunks: Iterable[bytes]) -> None:
-        """Write a file; whoever looks sees the old one or the new one, never a part."""
+        """Write a file atomically: readers see the old file or the new one."""
 
         def fill(temporary: Path) -> None:
             with temporary.open("xb") as file:
@@ -155,22 +155,22 @@ class BuildDirectory:
         self._put(name, fill)
 
     def link(self, existing: str, name: str) -> None:
-        """Give ``existing`` a second name: a hard link, or a copy where links cannot be."""
+        """Make ``name`` a hard link to ``existing``, or a copy if links are not possible."""
         target = self.path(existing)
 
         def fill(temporary: Path) -> None:
             try:
                 temporary.hardlink_to(target)
             except OSError:
-                # No links on this file system, or too many of them already. A real fault (no
-                # space, no permission) comes up again in the copy.
+                # The file system has no links, or the file too many. Other failures (no space,
+                # no permission) happen again in the copy.
                 shutil.copyfile(target, temporary)
                 self._set_mode(temporary)
 
         self._put(name, fill)
 
     def copy(self, existing: str, name: str) -> None:
-        """Write the bytes of ``existing`` once more, as ``name``."""
+        """Copy ``existing`` to ``name``."""
 
         def fill(temporary: Path) -> None:
             shutil.copyfile(self.path(existing), temporary)
@@ -179,9 +179,9 @@ class BuildDirectory:
         self._put(name, fill)
 
     def same_file(self, name: str, other: str) -> bool:
-        """Say whether two names are one file on disk; a symbolic link is a file of its own."""
-        status, others = self._status(name), self._status(other)
-        return status is not None and others is not None and os.path.samestat(status, others)
+        """Return True if two names are one file on disk; symbolic links are not followed."""
+        status, other_status = self._status(name), self._status(other)
+        return bool(status and other_status and os.path.samestat(status, other_status))
 
     def remove(self, name: str) -> None:
         with writing(self.path(name)):
@@ -193,9 +193,9 @@ class BuildDirectory:
             self._make_parents(self.root)
 
     def remove_partial_files(self, *, older_than: float = 0) -> None:
-        """Remove the files that killed runs left behind, if they are older than some seconds.
+        """Remove the temporary files of killed runs that are older than some seconds.
 
-        Only while no other run writes such files, or with an age that none of those reaches.
+        No other run may be writing, unless none takes that long for a file.
         """
         for path in self.root.rglob(f".*{_PARTIAL}"):
             with writing(path), suppress(FileNotFoundError):
@@ -203,7 +203,7 @@ class BuildDirectory:
                     path.unlink()
 
     def _at(self, name: str) -> str:
-        # Of each file, several times: what is only asked needs no Path.
+        # Faster than a Path, for what is called several times for each file.
         return f"{self._root}{name}"
 
     def _status(self, name: str) -> os.stat_result | None:
@@ -214,7 +214,7 @@ class BuildDirectory:
 
     def _put(self, name: str, fill: Callable[[Path], None]) -> None:
         path = self.path(name)
-        # Hidden, because no server of static files serves a dotfile.
+        # A dotfile, because servers of static files do not serve those.
         temporary = path.with_name(f".{uuid4().hex}{_PARTIAL}")
         with writing(path):
             self._make_parents(path.parent)
@@ -222,8 +222,8 @@ class BuildDirectory:
                 fill(temporary)
                 temporary.replace(path)
             finally:
-                # Still there after a failure, and where both were links to one file: rename(2)
-                # does nothing then.
+                # It exists after a failure, and if both are links to one file: rename(2) does
+                # nothing then.
                 temporary.unlink(missing_ok=True)
 
     def _set_mode(self, path: Path) -> None:
@@ -241,7 +241,7 @@ class BuildDirectory:
 
 
 class UntouchedDirectory(BuildDirectory):
-    """A build directory that can be asked everything and changes nothing: the dry run's."""
+    """A build directory that can be read and never changes, for dry runs."""
 
     def link(self, existing: str, name: str) -> None:
         pass

@@ -112,7 +112,8 @@ class _Run:
         # Files without references first: then most documents need not wait for anything.
         names.sort(key=lambda name: (name in scanned, name))
         digests = self._fingerprinter.digests
-        with closing(read_all(sources, names, whole=scanned | scripts, digests=digests)) as files:
+        files = read_all(sources, names, in_memory=scanned | scripts, digests=digests)
+        with closing(files):
             for source in files:
                 if source.name in scripts:
                     self._documents.note_computed_paths(source)

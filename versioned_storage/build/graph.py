@@ -1,4 +1,4 @@
-"""The order in which files that refer to each other can be hashed."""
+"""The order in which files that refer to each other are hashed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping
 
 
 def groups(dependencies: Mapping[str, Collection[str]]) -> Iterator[list[str]]:
-    """Yield the files in groups, each after all the groups that it depends on.
+    """Yield the files in groups, each after all groups that it depends on.
 
-    A group is one file, or all the files of one cycle, sorted. Names that are no key of
-    ``dependencies`` are no part of the graph. This is Tarjan's algorithm for the strongly
-    connected components, with a stack of its own: imports nest deeper than Python recurses.
+    A group is a single file or all files of a cycle, sorted. Names that are not a key of
+    ``dependencies`` are ignored. This is Tarjan's algorithm for strongly connected components, with
+    an explicit stack, because imports can be nested deeper than Python's recursion limit.
     """
     index: dict[str, int] = {}
     low: dict[str, int] = {}

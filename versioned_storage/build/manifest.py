@@ -1,7 +1,6 @@
-"""The record of one build: what ``staticfiles.json`` says.
+"""The manifest of a build, ``staticfiles.json``.
 
-Django's own 1.1 format with more keys beside it, so that every tool that reads a staticfiles.json
-reads ours, and ours reads Django's.
+It is in Django's 1.1 format with additional keys, so tools that read Django's manifests read ours.
 """
 
 from __future__ import annotations
@@ -22,28 +21,28 @@ from ..text import names_text
 
 T = TypeVar("T")
 
-#: Of Django's format, as `ManifestFilesMixin.manifest_version`.
+#: The version of Django's format, `ManifestFilesMixin.manifest_version`.
 VERSION = "1.1"
 READABLE_VERSIONS = ("1.0", "1.1")
-#: Of what this package adds and of how it makes builds; a part of the content digest.
+#: The format of what this package adds and the way it makes builds; part of the content digest.
 FORMAT = 2
 
-# Not the system's table: a build's types are the same wherever it is made.
+# Not the system's table, so that a build has the same types on each machine.
 _KNOWN_TYPES = MediaTypes(extra_types=MEDIA_TYPES)
-# What leads out of a directory, or into no file at all.
-_NO_NAME = re.compile(r"\0|(?:\A|/)\.\.(?:/|\Z)|\A/|[\ud800-\udfff]")
+# Names that lead out of the build directory or cannot be the name of a file.
+_INVALID_NAME = re.compile(r"\0|(?:\A|/)\.\.(?:/|\Z)|\A/|[\ud800-\udfff]")
 _TEXT_TYPES = ("text/", "application/javascript", "application/xml")
 
 
 class UnreadableManifest(VersionedStorageError, ValueError):
-    """A staticfiles.json that is no manifest, or one of another format."""
+    """A staticfiles.json that is not a manifest, or has another format."""
 
     def __init__(self, name: str, reason: str) -> None:
         self.name = name
         self.reason = reason
         super().__init__(
             f"Couldn't load manifest '{name}' (version {VERSION}): {reason}. "
-            "Run collectstatic again, with --clear if it is there by mistake."
+            "Run collectstatic again, with --clear if the file does not belong there."
         )
 
 
@@ -128,7 +127,7 @@ class BuildFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All of one build. A manifest that Django wrote has ``paths`` and ``hash`` alone."""
+    """What a build contains. A manifest that Django wrote has only ``paths`` and ``hash``."""
 
     paths: Mapping[str, str]
     hash: str = ""
@@ -140,14 +139,14 @@ class Manifest:
     assets: Mapping[str, Asset] = field(default_factory=dict)
 
     def asset(self, name: str) -> Asset | None:
-        """The asset of that original name."""
+        """Return the asset with that original name."""
         return self.assets.get(self.paths.get(name, ""))
 
     def has_original(self, asset: Asset) -> bool:
-        """Whether the build serves that asset of its own under its original name too.
+        """Return True if the build serves the asset under its original name too.
 
-        It does not where originals are not kept, and where the name is that of an encoding of
-        another asset: ``app.css.gz`` beside ``app.css`` is served by its hashed name alone.
+        It does not if originals are not kept, or if the name is that of another asset's encoding:
+        ``app.css.gz`` beside ``app.css`` is served by its hashed name only.
         """
         return self.keep_originals and asset.name not in self._names_of_encodings
 
@@ -160,14 +159,14 @@ class Manifest:
         )
 
     def files(self) -> Iterator[BuildFile]:
-        """Every file that the build serves, each under each of its names."""
+        """Yield every file that the build serves, under each of its names."""
         for asset in self.assets.values():
             yield from asset.variants()
             if self.has_original(asset) and asset.original_path != asset.path:
                 yield from asset.variants(asset.original_path)
 
     def to_json(self) -> str:
-        """Sorted, so that the same build gives the same text; spaced as Django's is."""
+        """Return the manifest as JSON, sorted and spaced like Django's."""
         return json.dumps(
             {
                 "version": VERSION,
@@ -176,7 +175,7 @@ class Manifest:
                 "format": FORMAT,
                 "build": self.build,
                 "content": self.content,
-                "encoders": {name: dict(made) for name, made in self.encoders.items()},
+                "encoders": {name: dict(settings) for name, settings in self.encoders.items()},
                 "skip_compress_extensions": list(self.skip_compress_extensions),
                 "keep_originals": self.keep_originals,
                 "assets": {
@@ -204,10 +203,10 @@ class Manifest:
 
     @classmethod
     def from_stored(cls, stored: Any, *, name: str = MANIFEST_NAME) -> Manifest:
-        """Read a manifest out of what its JSON says. Raises `UnreadableManifest`."""
+        """Read a manifest from decoded JSON. Raises `UnreadableManifest`."""
         version = stored.get("version") if isinstance(stored, dict) else None
         if version not in READABLE_VERSIONS:
-            shown = repr(version) if isinstance(version, str | float | None) else "something else"
+            shown = repr(version) if isinstance(version, str | float | None) else "of another type"
             reason = f"its version is {shown}, known are {', '.join(READABLE_VERSIONS)}"
             raise UnreadableManifest(name, reason)
         try:
@@ -253,7 +252,7 @@ class Manifest:
 
 
 def _checked(value: Any, kind: type[T]) -> T:
-    """The value, which is of that type. Raises TypeError."""
+    """Return the value if it has that type. Raises TypeError."""
     if not isinstance(value, kind):
         message = f"a {type(value).__name__} in the place of a {kind.__name__}"
         raise TypeError(message)
@@ -276,7 +275,7 @@ def _texts(value: Any) -> dict[str, str]:
 
 
 def _line(value: Any) -> str:
-    """The text, which can be the value of a header. Raises TypeError and ValueError."""
+    """Return a text that can be the value of a header. Raises TypeError and ValueError."""
     if not _checked(value, str).isprintable():
         message = f"{value[:100]!r} in the place of one line"
         raise ValueError(message)
@@ -284,22 +283,22 @@ def _line(value: Any) -> str:
 
 
 def _check_name(name: str) -> None:
-    """Raise ValueError for what is no name of a file below a directory."""
-    if _NO_NAME.search(name):
-        message = f"{name[:100]!r} is no name of a file"
+    """Raise ValueError if this cannot be the name of a file below a directory."""
+    if _INVALID_NAME.search(name):
+        message = f"{name[:100]!r} is not the name of a file"
         raise ValueError(message)
 
 
 @dataclass(frozen=True)
 class Differences:
-    """What one build has and another has not; names of assets, sorted."""
+    """How a build differs from another one; names of assets, sorted."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
 
     def __str__(self) -> str:
-        """The first ten of each kind, and how many there are."""
+        """Return the first ten of each kind and their number."""
         lines = []
         for kind in ("added", "removed", "changed"):
             names = getattr(self, kind)
@@ -309,43 +308,45 @@ class Differences:
 
 
 def differences(old: Manifest, new: Manifest) -> Differences:
-    """What has to happen to ``old`` to be ``new``."""
-    was, now = _contents(old), _contents(new)
+    """Return what changes from ``old`` to ``new``."""
+    before, after = _contents(old), _contents(new)
+    common = before.keys() & after.keys()
     return Differences(
-        added=tuple(sorted(now.keys() - was.keys())),
-        removed=tuple(sorted(was.keys() - now.keys())),
-        changed=tuple(sorted(name for name in now.keys() & was.keys() if now[name] != was[name])),
+        added=tuple(sorted(after.keys() - before.keys())),
+        removed=tuple(sorted(before.keys() - after.keys())),
+        changed=tuple(sorted(name for name in common if before[name] != after[name])),
     )
 
 
 def names_of_encodings(
     names: Iterable[str], encodings: Iterable[str], skip: tuple[str, ...]
 ) -> frozenset[str]:
-    """The names that the encodings of files of these names have."""
+    """Return the names of these encodings of all files that are eligible."""
     suffixes = [ENCODINGS[encoding].suffix for encoding in encodings]
     return frozenset(
         name + suffix for name in names if is_eligible(name, skip) for suffix in suffixes
     )
 
 
-def content_digest(assets: Iterable[Asset], shaped_by: Mapping[str, object]) -> str:
-    """The sha256, in hex, of every asset's name and identity bytes and of what shaped them.
+def content_digest(assets: Iterable[Asset], options: Mapping[str, object]) -> str:
+    """Return a sha256, in hex, of every asset's names and bytes and of ``options``.
 
-    ``shaped_by`` holds the options that decide which files a build has; the encoded bytes are not
-    a part of it, because two versions of zlib encode the same file differently.
+    ``options`` are those that decide which files a build has. Encoded bytes are not included,
+    because versions of zlib encode differently.
     """
     identity = sorted((asset.name, asset.hashed_name, asset.integrity) for asset in assets)
-    whole = json.dumps([FORMAT, dict(shaped_by), identity], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(whole.encode()).hexdigest()
+    content = [FORMAT, dict(options), identity]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def content_type(name: str) -> str:
-    """The Content-Type of a file of this name, with the charset for text."""
+    """Return the Content-Type of a file, with a charset for text; the extension decides."""
     return with_charset(_KNOWN_TYPES.get_type(name))
 
 
 def with_charset(media_type: str, charset: str = "utf-8") -> str:
-    """The Content-Type of that media type: text has a charset."""
+    """Return the media type, with the charset if it is text."""
     return f"{media_type}; charset={charset}" if media_type.startswith(_TEXT_TYPES) else media_type
 
 

@@ -1,4 +1,4 @@
-"""Which asset a reference means, and how it is spelled once that asset has a hashed name."""
+"""The asset that a reference means, and its URL once the asset has a hashed name."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from urllib.parse import unquote
 from django.utils.encoding import filepath_to_uri
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
+_ORIGIN = re.compile(r"\A[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
 _TAIL = re.compile(r"[?#]")
 #: What bundlers add to the name of a module, and browsers do not.
 MODULE_ENDINGS = (".js", ".mjs", "/index.js")
-# What is left out of a name by mistake.
+# Endings that references lack by mistake.
 _LEFT_OUT = (*MODULE_ENDINGS, ".css", ".png", ".svg", ".jpg", ".woff2", ".json")
-# URL Standard, 4.4: a URL parser drops these wherever they are.
-_DROPPED = dict.fromkeys(map(ord, "\t\n\r"))
+# URL Standard, 4.4: a URL parser removes these everywhere.
+_REMOVED = dict.fromkeys(map(ord, "\t\n\r"))
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a reference resolved to.
+    """What a reference means.
 
-    ``name`` is the asset's name, or the path out of the tree (``"../x.png"``) that it leads to.
-    ``directory`` is the author's way to its directory, spelled as a URL, ends with a slash unless
-    it is empty, and is None where only a way of our own leads there. ``rooted`` says that the way
-    starts at STATIC_URL. ``tail`` is the query and the fragment.
+    ``name`` is the name of an asset, or a path that leads out of the static files
+    (``"../x.png"``). ``directory`` is the part of the reference before the last name, escaped and
+    with its slash, or None if it has to be spelled anew. ``rooted`` is True if the reference starts
+    with STATIC_URL. ``tail`` is the query and the fragment.
     """
 
     name: str
@@ -45,23 +45,23 @@ class Target:
 
 @dataclass(frozen=True)
 class Resolver:
-    """The assets of a build and the URLs that mean them.
+    """Resolves and spells the references of a build.
 
-    ``names`` are the names of all assets. ``static_path`` is the path of STATIC_URL as written.
-    ``own_urls`` are the absolute URLs under which the build will be, the longest first.
-    ``versioned`` says that references must stay inside the build, whatever URL leads to it.
+    ``names`` are the names of all assets, ``static_path`` is the path of STATIC_URL as written,
+    ``site_urls`` are the absolute URLs of the build and of STATIC_URL, the longest first.
+    With ``versioned`` rooted references become relative, so that they stay inside the build.
     """
 
     names: Collection[str]
     static_path: str
-    own_urls: tuple[str, ...] = ()
+    site_urls: tuple[str, ...] = ()
     versioned: bool = False
 
     def find(self, source: str, url: str) -> Target | None:
-        """The target of ``url`` in the file ``source``; None for what is not ours to rewrite.
+        """Return the target of ``url`` in the file ``source``, or None if it is not an asset's URL.
 
-        The path is resolved as the URL Standard says: a backslash is a slash, and dots count after
-        percent-decoding. Then it is a path of files, where empty segments mean nothing.
+        The path is resolved by the URL Standard: a backslash is a slash, and escaped dots are dots.
+        The result is a path of files, so empty segments are removed.
         """
         path, tail = _split(url)
         below_root = self._below_root(path)
@@ -80,24 +80,24 @@ class Resolver:
         return None if is_directory and not target.leads_out else target
 
     def spell(self, source: str, target: Target, hashed_name: str) -> str:
-        """The URL of the asset's hashed name, as a reference in ``source``.
+        """Return the URL of the asset's hashed name for the file ``source``.
 
-        The author's own way there with another name at its end, where that is a way of the URL
-        Standard and of a file system alike. All of it is escaped as by ``{% static %}``.
+        It keeps the author's directory where that means the same in a URL and in a file system, and
+        is escaped like ``{% static %}`` does it.
         """
         if target.directory is not None and not (target.rooted and self.versioned):
             path = target.directory + _quoted(posixpath.basename(hashed_name))
         elif target.rooted and not self.versioned:
             path = _quoted(hashed_name)
         else:
-            # With its "./", because a module specifier without it is a package's name.
-            way = posixpath.relpath(hashed_name, posixpath.dirname(source) or ".")
-            path = _quoted(way if way.startswith("../") else f"./{way}")
+            # A module specifier without "./" would be the name of a package.
+            path = posixpath.relpath(hashed_name, posixpath.dirname(source) or ".")
+            path = _quoted(path if path.startswith("../") else f"./{path}")
         root = self.static_path if target.rooted and not self.versioned else ""
         return root + path + target.tail
 
     def near(self, name: str, source: str = "") -> tuple[str, ...]:
-        """Up to three names that exist and may have been meant in the file ``source``."""
+        """Return up to three existing names that the file ``source`` may have meant."""
         from difflib import get_close_matches
 
         exact = [name + ending for ending in _LEFT_OUT if name + ending in self.names]
@@ -115,19 +115,19 @@ class Resolver:
         return tuple(other for other in close if other != source)[:3]
 
     def module_meant(self, name: str) -> str | None:
-        """The module that a bundler would take for ``name``, which has no extension."""
+        """Return the module that a bundler would take for a name without extension."""
         for ending in MODULE_ENDINGS:
             if name + ending in self.names:
                 return name + ending
         return None
 
     def _below_root(self, path: str) -> str | None:
-        """What follows STATIC_URL in a path that starts with it; None for other paths."""
-        if self.versioned and (origin := _ORIGIN.match(path)):
-            path = origin[0].lower() + path[origin.end() :]
-        for own in self._own_urls:
-            if path.startswith(own):
-                return path[len(own) :]
+        """Return what follows STATIC_URL in a path, or None if it starts with something else."""
+        if self.versioned:
+            path = _ORIGIN.sub(lambda origin: origin[0].lower(), path, count=1)
+        for site_url in self._site_urls:
+            if path.startswith(site_url):
+                return path[len(site_url) :]
         if not path.startswith("/") or path.startswith("//"):
             return None
         if path.startswith(self.static_path):
@@ -139,12 +139,11 @@ class Resolver:
         return _quoted(absolute[len(root) :]) if absolute.startswith(root) else None
 
     @cached_property
-    def _own_urls(self) -> tuple[str, ...]:
+    def _site_urls(self) -> tuple[str, ...]:
         if not self.versioned:
             return ()
-        origins = [(_ORIGIN.match(own), own) for own in self.own_urls]
         return tuple(
-            origin[0].lower() + own[origin.end() :] if origin else own for origin, own in origins
+            _ORIGIN.sub(lambda origin: origin[0].lower(), url, count=1) for url in self.site_urls
         )
 
     @cached_property
@@ -159,15 +158,15 @@ class Resolver:
 
 
 def _split(url: str) -> tuple[str, str]:
-    """The path of a URL, with whatever is before it, and its query and fragment."""
-    url = url.translate(_DROPPED)
+    """Split a URL before its query or fragment."""
+    url = url.translate(_REMOVED)
     tail = _TAIL.search(url)
     end = tail.start() if tail else len(url)
     return url[:end].replace("\\", "/"), url[end:]
 
 
 def _resolved(segments: Iterable[str]) -> list[str]:
-    """Decoded segments without dots and then without empty ones, which two dots take away too."""
+    """Remove dots from decoded segments, and then empty segments, which ``..`` also removes."""
     resolved: list[str] = []
     for segment in segments:
         if segment == ".." and resolved and resolved[-1] != "..":
@@ -178,7 +177,7 @@ def _resolved(segments: Iterable[str]) -> list[str]:
 
 
 def _absolute(path: str) -> str:
-    """A path from the root, decoded and resolved; two dots lead nowhere above the root."""
+    """Decode and resolve a path from the root; ``..`` does not lead above the root."""
     segments = _resolved(map(unquote, path.split("/")[1:]))
     return "/" + "/".join(segment for segment in segments if segment != "..")
 

@@ -1,4 +1,4 @@
-"""What can be wrong with the sources of a build, and what of it stops a build."""
+"""Errors of the source files of a build."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..text import count_text, lines_text
 
 @dataclass(frozen=True)
 class BrokenReference:
-    """A reference to something that is not there."""
+    """A reference to a file that does not exist."""
 
     file: str
     line: int
@@ -34,7 +34,7 @@ class BrokenReference:
 
 
 class BrokenReferences(SourceError, ValueError):
-    """All the references of a run that lead nowhere, in the order of files and lines."""
+    """All broken references of a run, in the order of files and lines."""
 
     def __init__(self, references: Iterable[BrokenReference]) -> None:
         self.references = tuple(references)
@@ -53,7 +53,7 @@ class BrokenReferences(SourceError, ValueError):
 
 
 def ignore_missing_entry(references: Sequence[BrokenReference]) -> str:
-    """The one entry of ``ignore_missing`` that lets most of these references be missing."""
+    """Return one entry of ``ignore_missing`` that covers most of these references."""
     first = references[0]
     if len(references) == 1:
         return f"{_file_glob(first.file)}:{escape(first.reference)}"
@@ -64,7 +64,7 @@ def ignore_missing_entry(references: Sequence[BrokenReference]) -> str:
 
 
 def _directory_of(files: Sequence[str]) -> str:
-    """The deepest directory that has all the files, or the one at the top with most of them."""
+    """Return the deepest common directory, or the top directory with the most files."""
     directory = posixpath.commonpath([posixpath.dirname(file) for file in files])
     if directory:
         return directory
@@ -104,7 +104,7 @@ class NotUTF8(SourceError, UnicodeDecodeError):
 
     def __init__(self, files: Sequence[NotDecoded]) -> None:
         self.files = tuple(files)
-        # What Django raises, for the first of them.
+        # Django raises UnicodeDecodeError; its arguments are those of the first file.
         super().__init__([file.file for file in self.files], *self.files[0].error.args)
 
     def __str__(self) -> str:
@@ -132,7 +132,7 @@ class NameTooLong(SourceError):
 
 
 class NameNotUTF8(SourceError):
-    """A name that cannot be part of a URL, because its bytes are not UTF-8."""
+    """A name that no URL can have, because its bytes are not UTF-8."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -145,30 +145,30 @@ class NameNotUTF8(SourceError):
 
 
 class TooMuchToParse(SourceError):
-    """A script would take the parser of ES modules longer than any that people write."""
+    """The parser of ES modules gave up a script."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(
             [name],
-            f"{name} takes the parser of ES modules too much work, and was given up. Let the file "
-            "pass as it is with the option prehashed, for example "
-            f"prehashed=r'^{re.escape(name)}$', or set js_modules=False.",
+            f"{name} needs more work to be parsed as an ES module than any normal script. Exempt "
+            f"it with the option prehashed, for example prehashed=r'^{re.escape(name)}$', which "
+            "leaves the file and its name unchanged, or set js_modules=False.",
         )
 
 
 class UnreadableSource(SourceError):
-    """A source file cannot be opened; most often a symbolic link to what is gone."""
+    """A source file cannot be opened; usually it is a dangling symbolic link."""
 
     def __init__(self, name: str, error: OSError) -> None:
         self.error = error
         path = error.filename or name
         why = error.strerror or str(error)
         if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114 - str paths
-            why = f"it is a symbolic link to {os.readlink(path)}, which is not there"  # noqa: PTH115
+            why = f"it is a symbolic link to {os.readlink(path)}, which does not exist"  # noqa: PTH115
         super().__init__(
             [name],
-            f"Cannot read {name} ({path}): {why}. Put the file there, or leave it out with "
+            f"Cannot read {name} ({path}): {why}. Restore the file, or leave it out with "
             f"collectstatic --ignore '{name}'.",
         )
 
@@ -197,10 +197,10 @@ class NameCollision(SourceError):
 
 
 def stale_encodings_text(names: Sequence[str]) -> str:
-    """What the log says of encodings that do not decode to the file beside them."""
+    """Return the warning about encodings that do not decode to the file beside them."""
     return (
-        "Files with the name of an encoding of the file beside them that do not decode to it; each "
-        f"has a URL by its hashed name alone:\n{lines_text(sorted(names))}"
+        "Files named as an encoding of the file beside them that do not decode to it; each is "
+        f"served by its hashed name only:\n{lines_text(sorted(names))}"
     )
 
 
@@ -216,7 +216,7 @@ class UnusableFile:
 
 
 class UnusableFiles(SourceError):
-    """There is something in the source directories that collectstatic cannot collect."""
+    """The source directories have something that collectstatic cannot collect."""
 
     def __init__(self, files: Sequence[UnusableFile]) -> None:
         self.files = tuple(files)
@@ -224,12 +224,12 @@ class UnusableFiles(SourceError):
             [file.path for file in self.files],
             f"{count_text(len(self.files), 'path')} cannot be collected:\n"
             f"{lines_text(self.files)}\n"
-            "Delete or move it. collectstatic collects regular files, and follows links that end.",
+            "Delete or move it. collectstatic collects regular files and the targets of links.",
         )
 
 
 class WrongEncoding(SourceError):
-    """A bundler's encoded copy of a file is not a copy of that file."""
+    """A bundler's encoding does not decode to its file, and has no other name."""
 
     def __init__(self, name: str, encoded: str) -> None:
         self.name = name

@@ -61,13 +61,13 @@ def read_all(
     sources: Sources,
     names: Iterable[str],
     *,
-    whole: Collection[str],
+    in_memory: Collection[str],
     digests: Mapping[str, Digest],
 ) -> Generator[SourceFile, None, None]:
     """Read the sources of these names, in this order. Raises `UnreadableSource`.
 
-    Files in ``whole`` have their ``data``, however large. Files in ``digests`` that are not in
-    ``whole`` are not opened.
+    Files in ``in_memory`` have their ``data``, however large. Files in ``digests`` that are not in
+    ``in_memory`` are not opened.
 
     One thread reads and another digests, because hashlib releases the GIL. Only the reading thread
     uses the storages.
@@ -76,9 +76,9 @@ def read_all(
 
         def read(name: str) -> SourceFile:
             opener = partial(open_source, name, *sources[name])
-            if name in digests and name not in whole:
+            if name in digests and name not in in_memory:
                 return SourceFile(name, None, partial(digests.__getitem__, name), opener)
-            return _read(name, opener, thread, whole=name in whole)
+            return _read(name, opener, thread, in_memory=name in in_memory)
 
         yield from _read_ahead(map(read, names))
 
@@ -102,12 +102,12 @@ def chunks_of_bytes(data: bytes) -> Iterator[bytes]:
 
 
 def _read(
-    name: str, opener: Callable[[], BinaryIO], thread: ThreadPoolExecutor, *, whole: bool
+    name: str, opener: Callable[[], BinaryIO], thread: ThreadPoolExecutor, *, in_memory: bool
 ) -> SourceFile:
     file = opener()
     try:
-        data = file.read(-1 if whole else CHUNK)
-        if len(data) == CHUNK and not whole:
+        data = file.read(-1 if in_memory else CHUNK)
+        if len(data) == CHUNK and not in_memory:
             chunks = chain((data,), _rest_of(file))
             return SourceFile(name, None, thread.submit(digest_of, chunks).result, opener)
     except BaseException:

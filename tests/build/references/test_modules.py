@@ -224,9 +224,9 @@ STARTS = ["import(", "import('./x', ", "new URL('x', ", "`${import(", "import '.
 
 @pytest.mark.parametrize("part", ["/*", "// import\n", "a.", *"([{", *STARTS])
 def test_the_time_is_linear(part):
-    text = "import './q';\n" + part * (200_000 // len(part))
+    text = "import './q';\n" + part * (50_000 // len(part))
     assert urls(text)[0] == "./q"
 
 
 def test_the_time_is_linear_where_comments_are_never_closed():
-    assert urls("import './q';\n" + "/* import" * 200_000) == ["./q"]
+    assert urls("import './q';\n" + "/* import" * 10_000) == ["./q"]

@@ -281,7 +281,7 @@ AT_STARTS = ["@import", "@import '", "@import/*", "@namespace ", "@namespace url
 def test_the_time_is_linear(part, separator):
     repeated = part + separator
     for start in ("a { b: url(c); d: e('", "a { b: url(c); "):
-        assert css_references(start + repeated * (300_000 // len(repeated)))[0].url == "c"
+        assert css_references(start + repeated * (100_000 // len(repeated)))[0].url == "c"
 
 
 _CHARACTERS = "(){};,\"'\\\n -#@aé\0\x01\ufeff"
@@ -367,4 +367,4 @@ def test_two_slashes_drop_the_declaration_or_the_rule_that_they_begin(text, expe
 
 @pytest.mark.parametrize("part", ["//", "// '", "a{//", "url(//", "@import 'a", "@layer ", "/* */"])
 def test_the_time_is_linear_where_browsers_drop_what_is_there(part):
-    css_references(part * (200_000 // len(part)) + "@import 'x.css'; a{b:url(y)}")
+    css_references(part * (100_000 // len(part)) + "@import 'x.css'; a{b:url(y)}")

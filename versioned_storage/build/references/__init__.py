@@ -1,7 +1,7 @@
 """Where style sheets, scripts and web app manifests refer to other files.
 
-Pure functions over text: each finds the references of one sort, in their order, in time linear in
-the text, whatever the text. What they find can be rewritten, and all else stays as it is.
+Pure functions over text. Each returns the references of one kind, in order, in time linear in the
+length of any text. `rewrite` replaces them and leaves everything else as it is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where ES modules refer to other modules, by the syntax tree that tree-sitter makes of them."""
+"""Where ES modules refer to other files, found in the syntax tree that tree-sitter makes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tree_sitter import Language, Node
 
 _WORD = re.compile(rb"\b(?:import|export)\b")
-# What the grammar lacks of the language, all of it ASCII and of no concern here.
+# Syntax that the grammar does not know: import attributes after an export, import phases, and line
+# breaks after `export` or before `from`.
 _BLANKED = re.compile(
     rb"""
     \bfrom\s*(?:"[^"\n]*"|'[^'\n]*')\s*(?P<attributes>(?:with|assert)\s*\{[^{}]*\})
@@ -26,19 +27,20 @@ _BLANKED = re.compile(
     """,
     re.VERBOSE,
 )
-# What an import that the parser does not understand looks like.
+# What an import looks like that the parser does not understand. The lookahead and the backreference
+# keep the engine from trying each shorter part.
 _LIKE_AN_IMPORT = re.compile(
-    rb"""(?:import|export)(?![\w$])[^;'"`()=]{,2000}(?:\(\s*)?['"`](?:\.{0,2}/)"""
+    rb"""(?:import|export)(?![\w$])(?=([^;'"`()=]{,1000}))\1(?:\(\s*)?['"`](?:\.{0,2}/)"""
 )
 _NO_CODE = frozenset(
     ("comment", "string", "string_fragment", "template_string", "regex_pattern", "jsx_text")
 )
-#: How often the parser may report its progress, which it does after a fixed amount of work: some
-#: 20 MB of minified source.
+# The parser reports its progress after a fixed amount of work. This many reports are enough for
+# about 20 MB of minified source.
 _MOST_STEPS = 500_000
 _GLOBALS = (b"globalThis", b"self", b"window")
 _READ = 64 * 1024
-# HTML Standard, "resolve a module specifier": all others are bare, and an import map's to resolve.
+# HTML Standard, "resolve a module specifier": import maps resolve all others.
 _RESOLVES_ALONE = re.compile(r"\.{0,2}/|[a-zA-Z][a-zA-Z0-9+.-]*:")
 _ESCAPE = re.compile(
     r"\\(?:u\{(?P<long>[0-9a-fA-F]+)\}|u(?P<short>[0-9a-fA-F]{4})|x(?P<byte>[0-9a-fA-F]{2})"
@@ -57,17 +59,16 @@ class _Token(NamedTuple):
 
 
 class TooMuchWork(Exception):
-    """A text would take the parser longer than any script that people write."""
+    """The parser gave up a text that needs more work than any normal script."""
 
 
 def js_module_references(text: str) -> list[Reference]:
-    """The modules that a module imports, and the URLs that it makes from ``import.meta.url``.
+    """Return the modules that a module imports and the URLs it makes from ``import.meta.url``.
 
-    Static imports and re-exports, ``import()`` of a literal, ``new URL("x", import.meta.url)``.
-    Bare specifiers and computed ones are none. What looks like an import in code that the parser
-    does not understand is there as `Syntax.UNPARSED`. Raises ImportError where tree-sitter or its
-    JavaScript grammar, the extra ``modules``, is not installed, `TooMuchWork` for a text that
-    takes the parser too long.
+    These are static imports and re-exports, ``import()`` of a literal, and
+    ``new URL("x", import.meta.url)``, but no bare or computed specifiers. What looks like an import
+    in code that cannot be parsed is returned as `Syntax.UNPARSED`. Raises ImportError without the
+    extra ``modules``, `TooMuchWork` for a text that needs too much work.
     """
     language = _language()
     source = text.encode("utf-8", "surrogatepass")
@@ -102,7 +103,7 @@ def _parse(language: Language, source: bytes) -> Node:
 
 
 def _blank(match: re.Match[bytes]) -> bytes:
-    """The match, of equal length, with spaces for its one group that took part."""
+    """Return the match with its one group replaced by as many spaces."""
     start, end = match.span(str(match.lastgroup))
     before, after = start - match.start(), end - match.start()
     return match[0][:before] + b" " * (end - start) + match[0][after:]
@@ -117,10 +118,10 @@ def _language() -> Language:
 
 
 def _without_open_comments(source: bytes) -> bytes:
-    """The source, of equal length, with no comment that is never closed.
+    """Return the source, of equal length, without comments that are never closed.
 
-    The parser looks for the end of each of those in all that is left of the text. What has no end
-    is no comment; in a literal, which is where most of what looks so is, one character matters not.
+    For each of those the parser would search the rest of the text. They are no comments, and in
+    literals, where most of them are, the character that is changed does not matter.
     """
     last_end = source.rfind(b"*/") + 2 if b"*/" in source else 0
     if source.find(b"/*", last_end) < 0:
@@ -129,7 +130,7 @@ def _without_open_comments(source: bytes) -> bytes:
 
 
 def _tokens(root: Node, source: bytes, words: Sequence[int]) -> Iterator[_Token]:
-    """Walk the part of the tree that holds one of the ``words``; the rest is most of it."""
+    """Walk the part of the tree that contains the ``words``, which is a small part."""
     waiting = [(root, False, root.has_error)]
     while waiting:
         node, in_statements, is_doubtful = waiting.pop()
@@ -148,11 +149,11 @@ def _tokens(root: Node, source: bytes, words: Sequence[int]) -> Iterator[_Token]
             token = _unparsed(node, source)
         if token:
             yield token
-        # Imports are statements of the module itself, or of what is left of it after an error.
+        # Imports are statements of the module, or of a part of it that has errors.
         is_module = node.type in ("program", "ERROR")
         children = node.children
         if token and children:
-            # Its own keyword is understood; what its arguments and its body have may not be.
+            # Not the keyword of what was parsed, but its arguments and its body.
             children = children[1:]
         waiting.extend((child, is_module, is_doubtful) for child in children)
 
@@ -181,7 +182,7 @@ def _statement(node: Node, source: bytes) -> _Token | None:
     if keyword.type == "import":
         return token._replace(start=keyword.start_byte, syntax=Syntax.BARE_IMPORT)
     before = source[node.start_byte : keyword.start_byte]
-    # The line break before `from` may be the end of a comment.
+    # The line break before `from` may end a comment.
     if b"//" in before or b"/*" in before:
         return token
     return token._replace(start=node.start_byte + len(before.rstrip()), syntax=Syntax.FROM)
@@ -197,7 +198,7 @@ def _import_call(node: Node, source: bytes) -> _Token | None:
     if url is None or not _RESOLVES_ALONE.match(url):
         return None
     start, end = values[0].start_byte, values[0].end_byte
-    # A comment, options or a comma stay where they are.
+    # Comments, options and commas are kept.
     if [child.type for child in arguments.children] == ["(", values[0].type, ")"] and (
         function.end_byte == arguments.start_byte
         or source[function.end_byte : arguments.start_byte].isspace()
@@ -221,7 +222,7 @@ def _new_url(node: Node, source: bytes) -> _Token | None:
 
 
 def _is_url_class(node: Node, source: bytes) -> bool:
-    """Whether it is ``URL``, of the global object too."""
+    """Return True for ``URL``, also as a property of the global object."""
     if node.type != "member_expression":
         return _is_name(node, b"URL", source)
     owner, name = node.child_by_field_name("object"), node.child_by_field_name("property")
@@ -238,7 +239,7 @@ def _values(arguments: Node) -> list[Node]:
 
 
 def _is_module_url(node: Node, source: bytes) -> bool:
-    """Whether it is ``import.meta.url``, the one meta property that has a URL."""
+    """Return True for ``import.meta.url``, the only meta property with a URL."""
     meta = node.child_by_field_name("object")
     name = node.child_by_field_name("property")
     return (
@@ -255,7 +256,7 @@ def _is_name(node: Node, name: bytes, source: bytes) -> bool:
 
 
 def _literal(node: Node, source: bytes) -> str | None:
-    """The value of a string, or of a template in which nothing is substituted."""
+    """Return the value of a string or of a template without substitutions."""
     if node.type not in ("string", "template_string"):
         return None
     if any(child.type == "template_substitution" for child in node.children):
@@ -264,18 +265,18 @@ def _literal(node: Node, source: bytes) -> str | None:
     return well_formed(_ESCAPE.sub(_escaped_character, raw))
 
 
-def _escaped_character(found: re.Match[str]) -> str:
+def _escaped_character(match: re.Match[str]) -> str:
     """ECMA-262, 12.9.4."""
-    if found["newline"]:
+    if match["newline"]:
         return ""
-    if found["character"]:
-        return _CONTROLS.get(found["character"], found["character"])
-    code_point = int(found["long"] or found["short"] or found["byte"], 16)
+    if match["character"]:
+        return _CONTROLS.get(match["character"], match["character"])
+    code_point = int(match["long"] or match["short"] or match["byte"], 16)
     return chr(code_point) if code_point < 0x110000 else "\ufffd"
 
 
 def _code_points(source: bytes, offsets: Iterable[int]) -> Iterator[int]:
-    """Code points for ascending offsets in bytes."""
+    """Convert ascending offsets in bytes to offsets in code points."""
     counted = code_points = 0
     for offset in offsets:
         code_points += len(source[counted:offset].decode("utf-8", "surrogatepass"))

@@ -1,7 +1,8 @@
-"""Which files are scanned for references, and by what.
+"""Which files are scanned for references, and how.
 
-`HashedFilesMixin.patterns` says it in Django. What Django itself has in there stands for the
-scanners of `references`; what a subclass has added is honoured as it is.
+Django says it in `HashedFilesMixin.patterns`. Django's own patterns are replaced by the scanners of
+this package, which find more exactly what they mean; patterns that a subclass adds are used as they
+are.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from . import (
 
 
 class MissingParser(ConfigurationError):
-    """ES modules are to be read, and their parser is not installed."""
+    """``js_modules`` is on and the parser of ES modules is not installed."""
 
     def __init__(self, error: ImportError) -> None:
         self.missing = error.name
@@ -41,12 +42,12 @@ Scanner = Callable[[str], Sequence[Reference]]
 _CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _WEB_MANIFESTS = ("*.webmanifest", "manifest.json", "*/manifest.json")
 
-# Private, and in Django since 4.2; the stubs leave it out.
+# Private, and in Django since 4.2; the stubs do not have it.
 _MODULE_PATTERNS: Sequence[Any] = vars(HashedFilesMixin)["_js_module_import_aggregation_patterns"][
     1
 ]
 
-# Django's own patterns, and what finds more exactly what they mean.
+# Django's patterns, and the scanner for each.
 _BUILT_IN: tuple[tuple[Sequence[Any], Scanner], ...] = (
     (dict(HashedFilesMixin.patterns)["*.css"], css_references),
     (dict(HashedFilesMixin.patterns)["*.js"], js_source_maps),
@@ -55,51 +56,53 @@ _BUILT_IN: tuple[tuple[Sequence[Any], Scanner], ...] = (
 
 
 class Scanners:
-    """Finds the references in a file, by its name."""
+    """Finds the references in a file; its name decides how."""
 
     def __init__(self, patterns: Iterable[tuple[str, Iterable[Any]]]) -> None:
         self._by_name: list[tuple[Callable[[str], object], Scanner]] = []
         for glob in _WEB_MANIFESTS:
             self._scan(glob, webmanifest_references)
-        for glob, wanted in patterns:
-            self._add(glob, list(wanted))
+        for glob, patterns_of_glob in patterns:
+            self._add(glob, list(patterns_of_glob))
 
     def read(self, name: str) -> bool:
-        """Say whether files of that name can have references at all."""
+        """Return True if a file of that name is scanned."""
         return any(matches(name) for matches, _ in self._by_name)
 
     def references(self, name: str, text: str) -> list[Reference]:
-        """Every reference in ``text``, in order; where two overlap, the first one found."""
-        found: list[Reference] = []
+        """Return the references in ``text`` in order; of two that overlap, the first."""
+        references: list[Reference] = []
         for scanner in dict.fromkeys(s for matches, s in self._by_name if matches(name)):
-            found.extend(scanner(text))
-        found.sort(key=lambda reference: reference.start)
+            references.extend(scanner(text))
+        references.sort(key=lambda reference: reference.start)
         apart: list[Reference] = []
-        for reference in found:
+        for reference in references:
             if not apart or reference.start >= apart[-1].end:
                 apart.append(reference)
         return apart
 
-    def _add(self, glob: str, wanted: list[Any]) -> None:
-        for patterns, scanner in _BUILT_IN:
-            if any(pattern in patterns for pattern in wanted):
+    def _add(self, glob: str, patterns: list[Any]) -> None:
+        for built_in, scanner in _BUILT_IN:
+            if any(pattern in built_in for pattern in patterns):
                 if scanner is js_module_references:
                     _require_parser()
                 self._scan(glob, scanner)
                 if glob == "*.js":
                     self._scan("*.mjs", scanner)
-        known = [pattern for patterns, _ in _BUILT_IN for pattern in patterns]
-        for pattern in wanted:
-            if pattern not in known:
-                self._scan(glob, _of_pattern(pattern))
+        built_in = [
+            pattern for patterns_of_django, _ in _BUILT_IN for pattern in patterns_of_django
+        ]
+        for pattern in patterns:
+            if pattern not in built_in:
+                self._scan(glob, _scanner_of(pattern))
 
     def _scan(self, glob: str, scanner: Scanner) -> None:
-        # As fnmatchcase, which looks the compiled glob up again for each name.
+        # fnmatchcase would look up the compiled glob for each name.
         self._by_name.append((re.compile(translate(glob)).match, scanner))
 
 
 def _require_parser() -> None:
-    """Raise `MissingParser` now, not after the first files were written."""
+    """Raise `MissingParser` before any file is written."""
     try:
         import tree_sitter
         import tree_sitter_javascript
@@ -108,8 +111,8 @@ def _require_parser() -> None:
     _ = tree_sitter, tree_sitter_javascript
 
 
-def _of_pattern(pattern: str | Sequence[Any]) -> Scanner:
-    """A scanner for a string, or a tuple of pattern, template and what to ignore."""
+def _scanner_of(pattern: str | Sequence[Any]) -> Scanner:
+    """Return a scanner for a pattern, or for a tuple of pattern, template and what to ignore."""
     template: str = HashedFilesMixin.default_template
     ignored: re.Pattern[str] = _CSS_COMMENT
     if not isinstance(pattern, str):

@@ -32,8 +32,8 @@ def js_source_maps(text: str) -> list[Reference]:
         return []
     maps = {
         source_map.start: source_map
-        for found in _AT_LINE_START.finditer(text)
-        if (source_map := _line_source_map(text, found.end()))
+        for match in _AT_LINE_START.finditer(text)
+        if (source_map := _line_source_map(text, match.end()))
     }
     last = _last_source_map(text)
     if last is not None:
@@ -71,6 +71,6 @@ def _source_map_of_line(text: str, start: int, end: int) -> tuple[Reference | No
 
 
 def _line_source_map(text: str, start: int) -> Reference | None:
-    found = _LINE_SOURCE_MAP.match(text, start)
+    match = _LINE_SOURCE_MAP.match(text, start)
     # To the end of the line, as Django has it.
-    return Reference(start, found.end(), found[1], Syntax.LINE_SOURCE_MAP) if found else None
+    return Reference(start, match.end(), match[1], Syntax.LINE_SOURCE_MAP) if match else None

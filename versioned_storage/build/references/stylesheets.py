@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 _KEYWORDS = ("url(", "@import", "image-set(", "src(")
 
-# Each search jumps to the next character that can matter. The class comes first, so that the
-# engine of `re` skips to it without trying each position; what stands around it is asked after.
+# Each search jumps to the next character that can matter. The character class comes first, because
+# `re` skips to it quickly; the characters around it are checked after.
 _AT_THE_TOP = re.compile(r"""["'(@/\\](?:(?<=["'@\\])|(?<=/)(?=\*)|(?<=[lLcCtT]\())""")
 _INSIDE = re.compile(r"""["'(@/\\);{}](?:(?<!/)|(?=\*))""")
 
 _FUNCTIONS = ("url", "src", "-webkit-image-set", "image-set")
 _LONGEST_FUNCTION = max(map(len, _FUNCTIONS))
-# All but the ASCII that is in no name: said the other way round, each takes re 3 ms to compile.
+# The complement of the ASCII characters that no name has; `re` compiles the opposite in 3 ms.
 _NAME_CHARACTER = r"[^\x01-,./:-@\[-^`{-\x7f]"
 _IN_A_NAME = re.compile(rf"[#@]|{_NAME_CHARACTER}")
 _AT_KEYWORD = re.compile(
@@ -54,13 +54,12 @@ _ESCAPED_NEWLINES = ("\\\n", "\\\r", "\\\f", "\\\r\n")
 
 
 def css_references(text: str) -> list[Reference]:
-    """Every reference of a style sheet, in its order.
+    """Return the references of a style sheet in order.
 
-    ``url()``, ``@import``, the strings of ``image-set()`` and ``src()``, and ``sourceMappingURL``
-    comments. An ``@import`` after a rule, and what is after two slashes that are meant to begin a
-    comment, is there with ``is_loaded`` False. Not ``@namespace``, which names but does not load;
-    not what is in strings, comments and bad-url tokens; not function names that are spelled with
-    escapes.
+    These are ``url()``, ``@import``, the strings of ``image-set()`` and ``src()``, and
+    ``sourceMappingURL`` comments. An ``@import`` after a rule, and what ``//`` was meant to comment
+    out, has ``is_loaded`` False. Not included are ``@namespace``, which loads nothing, strings,
+    comments, bad-url tokens, and function names spelled with escapes.
     """
     lowered = text.lower()
     if "sourceMappingURL=" not in text and not any(word in lowered for word in _KEYWORDS):
@@ -69,32 +68,32 @@ def css_references(text: str) -> list[Reference]:
 
 
 class _Scanner:
-    """One walk over a text, from construct to construct, never back."""
+    """Walks once over a text, from construct to construct."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._position = 1 if text.startswith("\ufeff") else 0
         self._start = self._position
         self._references: list[Reference] = []
-        # One byte for each parenthesis that is open from the first image-set() or src() on:
-        # whether strings right inside it are references.
+        # One byte for each open parenthesis from the first image-set() or src() on: 1 if strings
+        # directly inside it are references.
         self._open = bytearray()
-        # A bad-string or bad-url token makes its declaration invalid: nothing in it is loaded.
+        # True after a bad-string or bad-url token: browsers ignore the declaration.
         self._is_invalid = False
         self._escape_end = -1
-        # Up to here there is nothing but what may stand before an @import.
+        # Up to here the text has only what is allowed before an @import.
         self._end_of_imports = self._position
 
     def scan(self) -> list[Reference]:
         text = self._text
         while True:
             interesting = _INSIDE if self._open or self._is_invalid else _AT_THE_TOP
-            found = interesting.search(text, self._position)
-            if found is None:
+            match = interesting.search(text, self._position)
+            if match is None:
                 return self._references
-            start = found.start()
+            start = match.start()
             self._position = start + 1
-            character = found[0]
+            character = match[0]
             if character == "(":
                 self._parenthesis(start)
             elif character in "\"'":
@@ -136,7 +135,7 @@ class _Scanner:
     def _continues_name(self, start: int) -> bool:
         if start <= self._start:
             return False
-        # The white space that ends an escape belongs to it, and so to the name.
+        # The white space that ends an escape is a part of the name.
         return start == self._escape_end or _IN_A_NAME.match(self._text, start - 1) is not None
 
     def _string(self, start: int) -> None:
@@ -145,15 +144,15 @@ class _Scanner:
             self._add(Syntax.CSS_STRING, (start, end), (start + 1, end - 1))
 
     def _string_end(self, start: int) -> int | None:
-        """The end of the string, to which we move; None if a line break or the text ends it."""
+        """Move to the end of the string and return it; None if a line break or the text ends it."""
         text, position = self._text, start + 1
         quote = text[start]
         stop = _STRING_STOPS[quote]
-        while found := stop.search(text, position):
-            position = found.start()
-            if found[0] == "\\":
+        while match := stop.search(text, position):
+            position = match.start()
+            if match[0] == "\\":
                 position = _escape_end(text, position)
-            elif found[0] == quote:
+            elif match[0] == quote:
                 self._position = position + 1
                 return self._position
             else:
@@ -195,20 +194,20 @@ class _Scanner:
             self._add(Syntax.URL, (start, after + 1), content)
             return
         self._open_other()
-        if _AFTER_QUOTED_URL.match(self._text, after):  # a modifier or a comment, which stays
+        if _AFTER_QUOTED_URL.match(self._text, after):  # a modifier or a comment, which is kept
             self._add(Syntax.CSS_STRING, (inner, string_end), content)
 
     def _unquoted_url(self, start: int, inner: int) -> None:
         """CSS Syntax Level 3, 4.3.6."""
         text, position = self._text, inner
-        while found := _URL_STOP.search(text, position):
-            position = found.start()
+        while match := _URL_STOP.search(text, position):
+            position = match.start()
             after = _after_space(text, position)
             if text.startswith(")", after):
                 self._position = after + 1
                 self._add(Syntax.URL, (start, after + 1), (inner, position))
                 return
-            escape_end = _escape_end(text, position) if found[0] == "\\" else position
+            escape_end = _escape_end(text, position) if match[0] == "\\" else position
             if escape_end == position or text.endswith(_ESCAPED_NEWLINES, position, escape_end):
                 self._bad_url(position)
                 return
@@ -216,22 +215,22 @@ class _Scanner:
         self._position = len(text)
 
     def _bad_url(self, position: int) -> None:
-        """CSS Syntax Level 3, 4.3.14: up to the next parenthesis, whatever is before it."""
+        """CSS Syntax Level 3, 4.3.14: skip to the next parenthesis."""
         text = self._text
         self._is_invalid = True
-        while found := _BAD_URL_STOP.search(text, position):
-            if found[0] == ")":
-                self._position = found.end()
+        while match := _BAD_URL_STOP.search(text, position):
+            if match[0] == ")":
+                self._position = match.end()
                 return
-            position = _escape_end(text, found.start())
+            position = _escape_end(text, match.start())
         self._position = len(text)
 
     def _at_keyword(self, start: int) -> None:
-        found = _AT_KEYWORD.match(self._text, start)
-        if found is None or self._continues_name(start):
+        match = _AT_KEYWORD.match(self._text, start)
+        if match is None or self._continues_name(start):
             return
-        self._position = found.end()
-        if found["import"]:
+        self._position = match.end()
+        if match["import"]:
             self._import(start)
         else:
             self._namespace()
@@ -258,7 +257,7 @@ class _Scanner:
             self._add(Syntax.IMPORT, (start, end), (quote + 1, end - 1), loaded)
 
     def _is_before_rules(self, start: int) -> bool:
-        """Whether an @import may stand here (CSS Cascading and Inheritance, 2)."""
+        """Return True if an @import is allowed here (CSS Cascading and Inheritance, 2)."""
         text, position = self._text, self._end_of_imports
         while position < start and (part := _BEFORE_IMPORT.match(text, position)):
             position = part.end()
@@ -271,9 +270,9 @@ class _Scanner:
 
     def _namespace(self) -> None:
         prefix = self._after_space_and_comments()
-        found = _NAMESPACE_PREFIX.match(self._text, prefix)
-        if found:
-            self._position = found.end()
+        match = _NAMESPACE_PREFIX.match(self._text, prefix)
+        if match:
+            self._position = match.end()
         url = self._after_space_and_comments()
         function = _URL_FUNCTION.match(self._text, url)
         if function:
@@ -291,12 +290,12 @@ class _Scanner:
 
 
 def _after_space(text: str, position: int) -> int:
-    found = _SPACES.match(text, position)
-    return found.end() if found else position
+    match = _SPACES.match(text, position)
+    return match.end() if match else position
 
 
 def _escape_end(text: str, start: int) -> int:
-    """The end of the escape at ``start``; of several, where backslashes follow each other."""
+    """Return the end of the escape at ``start``, or of all escapes of consecutive backslashes."""
     run = _BACKSLASHES.match(text, start)
     end = run.end() if run else start
     if (end - start) % 2 == 0:
@@ -312,18 +311,18 @@ def _unescaped(raw: str) -> str:
     return raw.replace("\0", "\ufffd")
 
 
-def _escaped_character(found: re.Match[str]) -> str:
-    if found["newline"]:
+def _escaped_character(match: re.Match[str]) -> str:
+    if match["newline"]:
         return ""
-    if not found["hex"]:
-        return found[0][1:]
-    code_point = int(found["hex"], 16)
+    if not match["hex"]:
+        return match[0][1:]
+    code_point = int(match["hex"], 16)
     is_character = 0 < code_point < 0xD800 or 0xDFFF < code_point < 0x110000
     return chr(code_point) if is_character else "\ufffd"
 
 
 def _without_dropped(text: str, references: list[Reference]) -> list[Reference]:
-    """The references, those that two slashes take out of the style sheet marked as not loaded."""
+    """Mark the references in what browsers drop because of ``//`` as not loaded."""
     if not references or "//" not in text:
         return references
     dropped = list(_dropped(text))
@@ -340,13 +339,13 @@ def _without_dropped(text: str, references: list[Reference]) -> list[Reference]:
 
 
 def _dropped(text: str) -> Iterator[tuple[int, int]]:
-    """Where browsers drop a declaration or a rule because it begins with two slashes.
+    """Yield the declarations and rules that browsers drop because they begin with ``//``.
 
     CSS Syntax Level 3, 5.4: a declaration ends at a semicolon, a rule at the end of its block. A
-    semicolon between rules is a part of the next one, except after an at-rule.
+    semicolon between rules is a part of the next rule, except after an at-rule.
     """
     depth = 0
-    # Whether nothing but white space and comments has been read of a declaration or rule.
+    # True while only white space and comments of a declaration or rule have been read.
     at_begin, in_at_rule = True, False
     dropped: tuple[int, int] | None = None
     for start, mark, code in _marks(text):
@@ -366,12 +365,12 @@ def _dropped(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _marks(text: str) -> Iterator[tuple[int, str, str]]:
-    """Each mark of the structure, and what is before it since the last one or a comment."""
+    """Yield each mark of the structure, and the code since the last mark or comment."""
     position = 0
-    while found := _STRUCTURE.search(text, position):
-        start, mark = found.start(), found[0]
+    while match := _STRUCTURE.search(text, position):
+        start, mark = match.start(), match[0]
         code = text[position:start].strip()
-        position = found.end()
+        position = match.end()
         if mark == "/*":
             position = _end(text, "*/", position)
             if not code:

@@ -1,4 +1,4 @@
-"""A reference as a token of a text: where it stands, what it names, how another is spelled."""
+"""References as tokens of a text: where they are, what they name, how to replace them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Syntax(Enum):
-    """What a token is, and so how another URL is written in its place."""
+    """The syntax of a reference, which decides how another URL is written in its place."""
 
     URL = "url()"
     IMPORT = "@import of a string"
@@ -35,8 +35,8 @@ class Reference:
     """A place in a text that names another file.
 
     ``start`` and ``end`` are the code points of the token that `spell` replaces. ``url`` is what a
-    browser reads there: escapes resolved, surrounding white space gone, percent-escapes as written.
-    ``is_loaded`` is False where the file has it in a place that browsers drop.
+    browser reads: without escapes and surrounding white space, with percent-escapes as written.
+    ``is_loaded`` is False in a part of the file that browsers ignore.
     """
 
     start: int
@@ -47,12 +47,12 @@ class Reference:
 
     @property
     def is_source_map(self) -> bool:
-        """Whether only developer tools follow it."""
+        """True if only developer tools follow it."""
         return self.syntax in (Syntax.BLOCK_SOURCE_MAP, Syntax.LINE_SOURCE_MAP)
 
     @property
     def is_of_module(self) -> bool:
-        """Whether it is in an ES module, where bundlers complete what it names."""
+        """True in an ES module, where bundlers complete names."""
         return self.syntax in (
             Syntax.FROM,
             Syntax.BARE_IMPORT,
@@ -61,7 +61,7 @@ class Reference:
         )
 
     def spell(self, url: str) -> str:
-        """The token with ``url``, escaped for where it stands."""
+        """Return the token with ``url``, escaped for its syntax."""
         template, escaped = _SPELLINGS[self.syntax]
         return template % escaped(url)
 
@@ -74,12 +74,12 @@ class PatternReference(Reference):
     groups: Mapping[str, str | None] = field(hash=False)
 
     def spell(self, url: str) -> str:
-        """The template with ``url`` as it is: only its author knows what has to be escaped."""
+        """Return the template with ``url`` as it is: only its author knows what to escape."""
         return self.template % {**self.groups, "url": url}
 
 
 def rewrite(text: str, replacements: Iterable[tuple[Reference, str]]) -> str:
-    """The text with another URL in some of its references, which must not overlap."""
+    """Return the text with another URL in some of its references, which must not overlap."""
     parts: list[str] = []
     position = 0
     for reference, url in sorted(replacements, key=lambda replacement: replacement[0].start):
@@ -90,29 +90,29 @@ def rewrite(text: str, replacements: Iterable[tuple[Reference, str]]) -> str:
 
 
 def line_of(text: str, position: int) -> int:
-    """The line, counted from 1, in which the code point at ``position`` stands."""
+    """Return the line, counted from 1, of the code point at ``position``."""
     return text.count("\n", 0, position) + 1
 
 
 def trimmed(url: str) -> str:
-    """The URL without what a URL parser drops at its ends (URL Standard, 4.4)."""
+    """Return the URL without what a URL parser removes at its ends (URL Standard, 4.4)."""
     return url.strip(_C0_CONTROLS_AND_SPACE)
 
 
 def well_formed(string: str) -> str:
-    """The string as a URL parser takes it: surrogates paired, U+FFFD for one that is alone."""
+    """Return the string with surrogates paired, and U+FFFD for a lone one."""
     return string.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def block_source_map(text: str, start: int, end: int) -> Reference | None:
-    """The source map that the block comment from ``start`` to ``end`` names, if it does that alone.
+    """Return the source map of a block comment that contains nothing else.
 
-    ECMA-426, 11.1: ``#``, or ``@`` as in the first version, then the name, ``=`` and the URL.
+    ECMA-426, 11.1: ``#``, or the older ``@``, then ``sourceMappingURL=`` and the URL.
     """
     if not text.startswith(("#", "@"), start + 2):
         return None
-    found = _BLOCK_SOURCE_MAP.fullmatch(text, start + 2, end - 2)
-    return Reference(start, end, found[1], Syntax.BLOCK_SOURCE_MAP) if found else None
+    match = _BLOCK_SOURCE_MAP.fullmatch(text, start + 2, end - 2)
+    return Reference(start, end, match[1], Syntax.BLOCK_SOURCE_MAP) if match else None
 
 
 def _css_string(url: str) -> str:
@@ -120,9 +120,9 @@ def _css_string(url: str) -> str:
     return f'"{escaped}"'
 
 
-def _css_escape(found: re.Match[str]) -> str:
-    character = found[0]
-    # A backslash before a line break would be a continuation, so those are spelled by number; the
+def _css_escape(match: re.Match[str]) -> str:
+    character = match[0]
+    # Control characters by number, because a backslash and a line break continue the string; the
     # space ends the number.
     return f"\\{character}" if character in '"\\' else f"\\{ord(character):x} "
 
@@ -134,7 +134,7 @@ def _js_string(url: str) -> str:
 
 
 def _in_comment(url: str) -> str:
-    return _UNSAFE_IN_COMMENT.sub(lambda found: quote(found[0]), url)
+    return _UNSAFE_IN_COMMENT.sub(lambda match: quote(match[0]), url)
 
 
 _C0_CONTROLS_AND_SPACE = "".join(map(chr, range(0x21)))

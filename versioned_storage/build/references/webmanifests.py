@@ -21,10 +21,10 @@ _DECODER = json.JSONDecoder()
 
 
 def webmanifest_references(text: str) -> list[Reference]:
-    """The ``src`` of icons, screenshots and shortcuts' icons (W3C Web Application Manifest).
+    """Return the ``src`` of icons, screenshots and shortcuts' icons (W3C Web Application Manifest).
 
-    None where the text is no web app manifest: JSON, an object, with images and with something
-    that says how an app is called or started. ``manifest.json`` is a name for much else.
+    Returns nothing for other JSON, because much is called ``manifest.json``: a web app manifest is
+    an object with images and with a member that names or starts an app.
     """
     start = 1 if text.startswith("\ufeff") else 0
     try:
@@ -36,11 +36,11 @@ def webmanifest_references(text: str) -> list[Reference]:
     if _WITH_IMAGES.isdisjoint(manifest) or _OF_AN_APP.isdisjoint(manifest):
         return []
     urls = dict(_image_urls(manifest))
-    # Where a key is there twice its last value counts, here as in what json.loads made of it.
+    # Of a repeated key the last value counts, here as for json.loads.
     spans = {path: span for path, *span in _strings(text, start) if path in urls}
     return [
         Reference(begin, end, trimmed(well_formed(urls[path])), Syntax.JSON_STRING)
-        for path, (begin, end) in sorted(spans.items(), key=lambda found: found[1])
+        for path, (begin, end) in sorted(spans.items(), key=lambda span: span[1])
     ]
 
 
@@ -58,7 +58,7 @@ def _sources(parent: dict[str, Any], path: _Path) -> Iterator[tuple[_Path, str]]
 
 
 def _items(parent: dict[str, Any], path: _Path) -> Iterator[tuple[_Path, dict[str, Any]]]:
-    """The objects in the list that ``parent`` has under the last key of ``path``."""
+    """Yield the objects in the list that ``parent`` has under the last key of ``path``."""
     listed = parent.get(str(path[-1]))
     for index, item in enumerate(listed if isinstance(listed, list) else ()):
         if isinstance(item, dict):
@@ -66,12 +66,12 @@ def _items(parent: dict[str, Any], path: _Path) -> Iterator[tuple[_Path, dict[st
 
 
 def _strings(text: str, position: int) -> Iterator[tuple[_Path, int, int]]:
-    """Each string that is a value, with its path and where it stands. The text is valid JSON."""
+    """Yield each string value of valid JSON: its path, its start and its end."""
     path: list[str | int] = []
     awaits_key = False
-    while found := _PUNCTUATION.search(text, position):
-        start, position = found.span()
-        mark = found[0]
+    while match := _PUNCTUATION.search(text, position):
+        start, position = match.span()
+        mark = match[0]
         if mark == '"':
             string, position = _DECODER.raw_decode(text, start)
             if awaits_key:
