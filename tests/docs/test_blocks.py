@@ -47,6 +47,8 @@ def test_every_fence_of_a_page_is_closed_and_says_its_language(page: str) -> Non
     openings, closings = fences[::2], fences[1::2]
     assert len(openings) == len(closings)
     assert not [line for line in openings if line.strip() == "```"]
+    # In a list, GitHub takes two spaces and the site takes four.
+    assert not [line for line in openings if (len(line) - len(line.lstrip())) % 4]
 
 
 CALLS = sorted(
