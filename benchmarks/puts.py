@@ -195,7 +195,7 @@ def ours(url, ca, files, threads, engine="awscrt"):
 
     django.conf.settings.configure()
     from versioned_storage.origin import s3
-    from versioned_storage.origin.body import UploadBody
+    from versioned_storage.origin.objects import UploadBody
 
     if engine == "boto3":
         s3.best_engine = lambda connection: s3.boto_engine(connection.client)

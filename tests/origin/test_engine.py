@@ -19,9 +19,9 @@ from botocore.credentials import RefreshableCredentials
 from tests.origin.wire import authority, raw, signed_rightly, tunnel
 from tests.s3 import HANGS_UP, Answer, front, nobody, options, refusal
 from versioned_storage.origin import engine as module
-from versioned_storage.origin.body import IN_MEMORY, UploadBody
 from versioned_storage.origin.connection import Connection
 from versioned_storage.origin.engine import best_engine, boto_engine
+from versioned_storage.origin.objects import IN_MEMORY, UploadBody
 from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.s3_errors import OriginError
 

@@ -15,8 +15,8 @@ from tests.radosgw import arn
 from tests.s3 import ACCESS_KEY, Bucket
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.origin import record
-from versioned_storage.origin.body import UploadBody
 from versioned_storage.origin.diagnosis import Doctor, Level
+from versioned_storage.origin.objects import UploadBody
 from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.repair import Repairer

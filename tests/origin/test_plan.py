@@ -6,7 +6,7 @@ import pytest
 
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Asset, Manifest
-from versioned_storage.origin.body import Body
+from versioned_storage.origin.objects import Body
 from versioned_storage.origin.plan import (
     Action,
     CopySource,

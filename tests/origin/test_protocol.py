@@ -27,11 +27,11 @@ from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.origin import lease, publisher, record, transfer
+from versioned_storage.origin.objects import CopyResult, ListedObject, ObjectContent, StoredObject
 from versioned_storage.origin.plan import headers
 from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import Record
-from versioned_storage.origin.s3 import CopyResult, ListedObject, ObjectContent, StoredObject
 
 #: Schedules of each theme; the deep run tries many more.
 FEW = int(os.environ.get("PROTOCOL_EXAMPLES", "60"))

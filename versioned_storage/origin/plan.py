@@ -14,8 +14,7 @@ from ..build.directory import BuildDirectory
 from ..build.manifest import BuildFile, Manifest
 from ..constants import CACHE_CONTROL
 from ..text import bytes_text, count_text
-from .body import UploadBody
-from .s3 import LARGEST_COPY, ListedObject, StoredObject
+from .objects import LARGEST_COPY, ListedObject, StoredObject, UploadBody
 
 #: An asset's integrity and the name of an encoding, None for identity: what the bytes are.
 Content = tuple[str, "str | None"]

@@ -17,7 +17,8 @@ from uuid import uuid4
 
 from ..build.manifest import Manifest, UnreadableManifest
 from ..errors import VersionedStorageError
-from .s3 import ObjectContent, S3Origin
+from .objects import ObjectContent
+from .s3 import S3Origin
 from .threads import map_in_threads
 
 #: Records are private, and no cache may keep one either.

@@ -13,10 +13,9 @@ from ..build.directory import BuildDirectory
 from ..build.manifest import BuildFile, Manifest
 from ..errors import VersionedStorageError
 from ..progress import track
-from .body import UploadBody
+from .objects import LARGEST_COPY, StoredObject, UploadBody
 from .plan import headers, metadata
 from .record import NotPublished
-from .s3 import LARGEST_COPY, StoredObject
 from .threads import map_in_threads
 from .verification import FaultyObject, Repair, Verification, Verifier
 

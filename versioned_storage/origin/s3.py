@@ -1,6 +1,6 @@
-"""The bucket: what is asked of S3, and what S3 says.
+"""The bucket of a site: every request to S3 that is not about an account.
 
-Whatever is written is written on a condition, so that no writer undoes what it has not seen.
+Every write has a condition, so that no writer overwrites what it has not seen.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from itertools import islice
+from operator import itemgetter
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -21,9 +21,9 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from .body import UploadBody
 from .connection import Connection
 from .engine import Engine, Retries, best_engine, boto_engine, checked
+from .objects import CopyResult, ListedObject, ObjectContent, StoredObject, UploadBody
 from .s3_errors import CredentialsError, NotDeleted, OriginError, is_of_credentials
 
 if TYPE_CHECKING:
@@ -35,56 +35,14 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-#: What S3 copies in one request, in bytes.
-LARGEST_COPY = 5 * 1024**3
 #: What S3 deletes in one request.
 _DELETED_AT_ONCE = 1000
 
+# The parameters that we give to an object and a HEAD gives back.
+_HEADERS = ("ContentType", "ContentEncoding", "CacheControl")
 _MISSING = ("404", "NoSuchKey")
 # 412: it is not as expected. 409: somebody else is writing it in this very moment.
 _CONDITION_FAILED = (409, 412)
-
-
-@dataclass(frozen=True)
-class ObjectContent:
-    """The beginning or all of an object."""
-
-    data: bytes
-    etag: str
-
-
-@dataclass(frozen=True)
-class ListedObject:
-    """An object as a listing has it; ``path`` is below the location, ``size`` in bytes."""
-
-    path: str
-    size: int
-    etag: str
-    modified: datetime
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """What S3 says of an object without sending it.
-
-    ``sha256``, in hex, is what S3 itself computed where ``checked``, else what was said of the
-    object when it was stored. ``headers`` are the parameters that we give to an object.
-    """
-
-    size: int
-    etag: str
-    sha256: str | None
-    checked: bool
-    headers: Mapping[str, str]
-    metadata: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class CopyResult:
-    """A copy inside S3; ``sha256``, in hex, is what S3 computed of it, None where it says none."""
-
-    etag: str
-    sha256: str | None
 
 
 class S3Origin:
@@ -171,35 +129,18 @@ class S3Origin:
         Without permission to list the bucket, S3 answers 403 for a key that does not exist: that
         is an `OriginError` with ``status`` 403.
         """
-        part: Any = {} if first is None else {"Range": f"bytes=0-{first - 1}"}
+        part = {} if first is None else {"Range": f"bytes=0-{first - 1}"}
 
-        def get() -> ObjectContent | None:
-            try:
-                response = self.client.get_object(**self._at(path), **part)
-            except ClientError as error:
-                self._set_clock(error.response)
-                if _code(error) in _MISSING:
-                    return None
-                raise
-            self._set_clock(response)
+        def content(response: Any) -> ObjectContent:
             with closing(response["Body"]) as body:
                 return ObjectContent(body.read(), response["ETag"])
 
-        return self._request("GetObject", path, get)
+        return self._read("GetObject", path, content, **part)
 
     @contextmanager
     def open(self, path: str) -> Iterator[StreamingBody | None]:
         """Yield an object to read in pieces; None if it does not exist."""
-
-        def get() -> StreamingBody | None:
-            try:
-                return self.client.get_object(**self._at(path))["Body"]
-            except ClientError as error:
-                if _code(error) in _MISSING:
-                    return None
-                raise
-
-        body = self._request("GetObject", path, get)
+        body = self._read("GetObject", path, itemgetter("Body"))
         if body is None:
             yield None
             return
@@ -208,30 +149,7 @@ class S3Origin:
 
     def find(self, path: str) -> StoredObject | None:
         """Return what S3 says of an object without sending it; None if it does not exist."""
-
-        def head() -> Any:
-            try:
-                return self.client.head_object(**self._at(path), ChecksumMode="ENABLED")
-            except ClientError as error:
-                if _code(error) in _MISSING:
-                    return None
-                raise
-
-        response = self._request("HeadObject", path, head)
-        if response is None:
-            return None
-        names = ("ContentType", "ContentEncoding", "CacheControl")
-        headers = {name: str(value) for name, value in response.items() if name in names}
-        metadata = response.get("Metadata", {})
-        computed = _sha256(response)
-        return StoredObject(
-            size=response["ContentLength"],
-            etag=response["ETag"],
-            sha256=computed or metadata.get("sha256"),
-            checked=computed is not None,
-            headers=headers,
-            metadata=metadata,
-        )
+        return self._read("HeadObject", path, _stored_object, ChecksumMode="ENABLED")
 
     def of_bucket(self, operation: str) -> Mapping[str, Any]:
         """Return the response to an operation of S3's API that has only the bucket to name."""
@@ -350,6 +268,25 @@ class S3Origin:
                 )
             yield len(batch)
 
+    def _read(
+        self, operation: str, path: str, result: Callable[[Any], Result], **parameters: str
+    ) -> Result | None:
+        """Return ``result`` of the response; None if the object does not exist."""
+        call = getattr(self.client, xform_name(operation))
+
+        def read() -> Result | None:
+            try:
+                response = call(**self._at(path), **parameters)
+            except ClientError as error:
+                self._set_clock(error.response)
+                if _code(error) in _MISSING:
+                    return None
+                raise
+            self._set_clock(response)
+            return result(response)
+
+        return self._request(operation, path, read)
+
     def _delete_batch(self, paths: Sequence[str]) -> Mapping[str, Any]:
         objects: Any = [{"Key": self.key(path)} for path in paths]
         call = partial(
@@ -466,6 +403,19 @@ class S3Origin:
             if is_of_credentials(error):
                 raise CredentialsError(error) from error
             raise OriginError(operation, self.url(path), error) from error
+
+
+def _stored_object(response: Mapping[str, Any]) -> StoredObject:
+    metadata = response.get("Metadata", {})
+    computed = _sha256(response)
+    return StoredObject(
+        size=response["ContentLength"],
+        etag=response["ETag"],
+        sha256=computed or metadata.get("sha256"),
+        checked=computed is not None,
+        headers={name: str(response[name]) for name in _HEADERS if name in response},
+        metadata=metadata,
+    )
 
 
 def _add_md5(params: Any, **_: object) -> None:

@@ -14,10 +14,10 @@ from ..build.manifest import Manifest
 from ..errors import VersionedStorageError
 from ..progress import track
 from ..text import lines_text
-from .body import UploadBody
 from .lease import Lease, LeaseLost, clocks
+from .objects import CopyResult, StoredObject, UploadBody
 from .plan import Action, CopySource, PublishPlan, Step, headers, matches, metadata
-from .s3 import CopyResult, S3Origin, StoredObject
+from .s3 import S3Origin
 
 # Attempts to write an object that another process writes too.
 _ATTEMPTS = 5

@@ -14,8 +14,9 @@ from ..errors import Fault
 from ..progress import track
 from ..text import SHOWN, bytes_text, count_text
 from . import record
+from .objects import StoredObject
 from .plan import headers
-from .s3 import S3Origin, StoredObject
+from .s3 import S3Origin
 from .threads import map_in_threads
 
 #: Bytes that are read at once. They can decode to many more, so they are few.

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from versioned_storage.origin.body import IN_MEMORY, UploadBody
+from versioned_storage.origin.objects import IN_MEMORY, UploadBody
 
 
 @pytest.mark.parametrize("size", [0, 1, IN_MEMORY, IN_MEMORY + 1, 3 << 20])

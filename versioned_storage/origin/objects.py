@@ -1,12 +1,13 @@
-"""What becomes an object: a file, read once when it is small."""
+"""Objects: what is sent to become one, and what S3 says of one."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,8 @@ from ..errors import VersionedStorageError
 
 #: Files up to this size, in bytes, are held in memory; larger ones are read again to be sent.
 IN_MEMORY = 1 << 18
+#: The largest object that S3 copies in one request, in bytes.
+LARGEST_COPY = 5 * 1024**3
 
 _CHUNK = 1 << 20
 
@@ -63,6 +66,48 @@ class UploadBody:
                 raise FileChanged(self.file)
             stream.seek(0)
             yield stream
+
+
+@dataclass(frozen=True)
+class ObjectContent:
+    """The content of an object, or its first bytes."""
+
+    data: bytes
+    etag: str
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object in a listing; ``path`` is below the location, ``size`` in bytes."""
+
+    path: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What S3 says of an object; ``size`` in bytes.
+
+    ``sha256``, in hex, is what S3 computed if ``checked``, otherwise what the publisher put into
+    the metadata. ``headers`` are the parameters of the object that a publish sets.
+    """
+
+    size: int
+    etag: str
+    sha256: str | None
+    checked: bool
+    headers: Mapping[str, str]
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CopyResult:
+    """A copy inside S3; ``sha256``, in hex, is what S3 computed, None if the store does not."""
+
+    etag: str
+    sha256: str | None
 
 
 def _sha256(stream: BinaryIO) -> str:
