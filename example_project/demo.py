@@ -30,6 +30,8 @@ from walkthrough.errors import DemoError
 from walkthrough.fetch import fetch
 from walkthrough.site import HOME, Built, Server, Site
 
+from versioned_storage.text import bytes_text
+
 STATIC = HOME / "showcase" / "static"
 STYLES = Path("css/tokens.css")
 COLOUR = "#f2cf3b"
@@ -60,9 +62,9 @@ class Deploy:
         return [
             self.built.version,
             f"{len(assets):,}",
-            report.bytes_text(sum(asset.size for asset in assets)),
-            report.bytes_text(bytes_in("gzip")),
-            report.bytes_text(bytes_in("br")),
+            bytes_text(sum(asset.size for asset in assets)),
+            bytes_text(bytes_in("gzip")),
+            bytes_text(bytes_in("br")),
             *map(self.built.count, ("compressed", "reused", "objects uploaded", "copied")),
             f"{len(self.checked)}",
             f"{self.seconds:.1f}",
