@@ -165,34 +165,33 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         Links without a build are in mails, in pages that were cached before the move to builds, and
         in code that does not use {% static %}.
         """
-        url = self._current_url(name)
+        hashed_name = self._current_hashed_name(name)
         headers = self._common_headers()
-        if url is None:
+        if self._storage is None or hashed_name is None:
             return not_found(headers)
         if request.META.get("HTTP_SEC_FETCH_DEST") in WORKERS:
-            static_file = self._current_file(name)
+            static_file = self._current_file(self.static_prefix + name, hashed_name)
             if static_file is not None:
                 return static_file
         headers["Vary"] = SEC_FETCH_DEST
-        return redirect(url, headers)
+        return redirect(self._storage.base_url + (filepath_to_uri(hashed_name) or ""), headers)
 
-    def _current_file(self, name: str) -> StaticFile | None:
-        """The file of that name in the current build, for its URL without a build.
+    def _current_file(self, url: str, hashed_name: str) -> StaticFile | None:
+        """The file of the current build for a URL without a build, if the build is on this disk.
 
         The script of a worker must be of the page's origin, that of a service worker behind no
         redirect.
         """
-        version = self._storage.build_version if self._storage else None
-        build = self._builds.get(version) if version else None
-        asset = build.asset(name) if build else None
+        build = self._current_build()
+        asset = build.assets.get(hashed_name) if build else None
         if build is None or asset is None:
             return None
-        headers = self._headers(build.path(asset), self.static_prefix + name)
+        headers = self._headers(build.path(asset), url)
         headers["Vary"] = ", ".join(filter(None, (headers["Vary"], SEC_FETCH_DEST)))
         return build.static_file(asset, headers)
 
-    def _current_url(self, name: str) -> str | None:
-        """The URL of that name in the current build, if it has the name."""
+    def _current_hashed_name(self, name: str) -> str | None:
+        """The hashed name of an original or hashed name in the current build, if it has it."""
         storage = self._storage
         if storage is None or storage.build_version is None or conf.debug():
             return None
@@ -203,12 +202,14 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         except (OSError, VersionedStorageError) as error:
             logger.warning("No redirect for %s: %s", name, error)
             return None
-        build = self._builds.get(storage.build_version)
+        build = self._current_build()
         if hashed_name is None and build is not None and name in build.assets:
-            hashed_name = name
-        if hashed_name is None:
-            return None
-        return storage.base_url + (filepath_to_uri(hashed_name) or "")
+            return name
+        return hashed_name
+
+    def _current_build(self) -> ServedBuild | None:
+        version = self._storage.build_version if self._storage else None
+        return self._builds.get(version) if version else None
 
     def _build_of(self, url: str) -> ServedBuild | None:
         version, _, name = self._below_static(url).partition("/")

@@ -41,11 +41,6 @@ class ServedBuild:
     completed_at: int
     identity: tuple[int, ...]
     assets: Mapping[str, Asset]
-    paths: Mapping[str, str]
-
-    def asset(self, name: str) -> Asset | None:
-        """The asset of that original or hashed name, even if only the hashed file was kept."""
-        return self.assets.get(name) or self.assets.get(self.paths.get(name, ""))
 
     def lookup(self, name: str) -> tuple[Asset, str | None] | None:
         """The asset whose file has that name below the build, and the encoding that it names."""
@@ -152,7 +147,6 @@ class BuildIndex:
             completed_at=int(status.st_mtime),
             identity=_identity(status),
             assets=_assets_by_name(manifest, self.manifest_name),
-            paths=manifest.paths,
         )
 
 
