@@ -81,15 +81,18 @@ class CrtEngine:
             raise NotSupported
         if not (config.s3 or {}).get("payload_signing_enabled"):
             raise NotSupported
-        self._bucket = connection.bucket
         self._model = client.meta.service_model
         self._exceptions = client.exceptions
         self._user_agent: str = config.user_agent or ""
         self._read_timeout = float(config.read_timeout)
         # S3's protocol, whatever the version of botocore.
-        self._serializer: Any = create_serializer("rest-xml")
+        self._serializer: Any = create_serializer("rest-xml", include_validation=False)
+        self._validating_serializer: Any = create_serializer("rest-xml")
+        self._validated: set[tuple[str, ...]] = set()
         self._parser: Any = create_parser("rest-xml")
-        self._url, self._region = _address(client, self._bucket)
+        self._url, self._region = _address(client, connection.bucket)
+        address = urlsplit(self._url)
+        self._host, self._path = address.netloc, address.path
         if config.proxies or get_environ_proxies(self._url):
             raise NotSupported
         self._connections = _Connections(self._url, connection, float(config.connect_timeout))
@@ -108,26 +111,22 @@ class CrtEngine:
             # boto3 asks S3 whether to send a file that was too large to read at once.
             raise NotSupported
         status, headers, content = self._exchange(self._signed(operation, parameters, body))
+        if operation == "PutObject" and status < 300:
+            return {"ETag": headers.get("etag", "")}
         if status < 300 and b"<Error>" in content[:1000]:
             # S3 starts the response to a copy before it has the object.
             status = 500
         return self._parsed(operation, status, headers, content)
 
     def _signed(self, operation: str, parameters: Mapping[str, Any], body: bytes) -> HttpRequest:
-        given = {name: value for name, value in parameters.items() if name != "Body"}
-        if "CopySource" in given:
-            given["CopySource"] = quote(given["CopySource"], safe="/~")
-        serialized = self._serializer.serialize_to_request(
-            {**given, "Bucket": self._bucket}, self._model.operation_model(operation)
-        )
-        url = urlsplit(self._url + quote(given["Key"], safe="/~"))
         headers = {
-            "Host": url.netloc,
+            "Host": self._host,
             "User-Agent": self._user_agent,
             "Content-Length": str(len(body)),
-            **serialized["headers"],
+            **self._headers(operation, parameters),
         }
-        request = HttpRequest("PUT", url.path, HttpHeaders(list(headers.items())), BytesIO(body))
+        path = self._path + quote(parameters["Key"], safe="/~")
+        request = HttpRequest("PUT", path, HttpHeaders(list(headers.items())), BytesIO(body))
         checksum = parameters.get("ChecksumSHA256")
         sha256 = b64decode(checksum).hex() if checksum else _SHA256_OF_NOTHING
         config = AwsSigningConfig(
@@ -144,13 +143,26 @@ class CrtEngine:
         signed: HttpRequest = aws_sign_request(request, config).result()
         return signed
 
+    def _headers(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the parameters as boto3's model of S3 says that they are sent."""
+        members = {name: value for name, value in parameters.items() if name != "Body"}
+        if "CopySource" in members:
+            members["CopySource"] = quote(members["CopySource"], safe="/~")
+        # The parameters of a site are the same for all objects, so they are validated once.
+        kind = (operation, *members)
+        serializer = self._serializer if kind in self._validated else self._validating_serializer
+        model = self._model.operation_model(operation)
+        headers: Mapping[str, str] = serializer.serialize_to_request(members, model)["headers"]
+        self._validated.add(kind)
+        return headers
+
     def _current_credentials(self) -> AwsCredentialsProvider:
         """The credentials of this moment: those of a role are renewed during a publish."""
         if self._credentials is None:
             raise NoCredentialsError
         credentials = self._credentials.get_frozen_credentials()
-        known, provider = self._provider
-        if known != credentials:
+        previous, provider = self._provider
+        if previous != credentials:
             provider = AwsCredentialsProvider.new_static(
                 credentials.access_key, credentials.secret_key, credentials.token or None
             )
