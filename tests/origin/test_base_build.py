@@ -26,8 +26,10 @@ FILES = {
 def publish(directory, bucket, build, files=FILES, *, endpoint=None, **options):
     """Publish from a machine that has only what is in ``directory``."""
     directory.mkdir(exist_ok=True)
-    given = bucket.options(endpoint_url=endpoint or bucket.endpoint)
-    with site(directory, files, options={"origin": given, **options}, BUILD_VERSION=build) as shop:
+    origin_options = bucket.options(endpoint_url=endpoint or bucket.endpoint)
+    with site(
+        directory, files, options={"origin": origin_options, **options}, BUILD_VERSION=build
+    ) as shop:
         return shop.collect()
 
 
@@ -62,9 +64,9 @@ def test_an_empty_machine_compresses_and_uploads_only_what_changed(bucket, tmp_p
     with front(bucket.endpoint) as s3:
         publish(tmp_path / "second", bucket, "b2", changed, endpoint=s3.url)
     assert {name.partition(".")[0] for name in encoded} == {"js/app"}
-    puts = [one for one in s3.requests if one.method == "PUT" and "/static/" in one.path]
+    puts = [item for item in s3.requests if item.method == "PUT" and "/static/" in item.path]
     uploaded = {
-        one.path.partition("/b2/")[2] for one in puts if "x-amz-copy-source" not in one.headers
+        item.path.partition("/b2/")[2] for item in puts if "x-amz-copy-source" not in item.headers
     }
     assert {name.partition(".")[0] for name in uploaded} == {"js/app"}
     assert len(uploaded) == 6
@@ -88,8 +90,8 @@ def test_the_manifest_has_the_encodings_that_were_not_made_here(bucket, tmp_path
     assert not list(disk.rglob("*.br"))
     on_disk = json.loads((disk / "staticfiles.json").read_text())["assets"]
     kept = json.loads(bucket.get("builds/b1.json")["Body"])["manifest"]["assets"]
-    assert {name: one["encodings"] for name, one in on_disk.items()} == {
-        name: one["encodings"] for name, one in kept.items()
+    assert {name: item["encodings"] for name, item in on_disk.items()} == {
+        name: item["encodings"] for name, item in kept.items()
     }
 
 
@@ -114,17 +116,17 @@ def test_the_base_is_the_current_build_or_the_named_one(bucket, tmp_path, named,
     publish(tmp_path / "first", bucket, "b1")
     publish(tmp_path / "other", bucket, "b2", {"other.css": "a{}"})
     publish(tmp_path / "second", bucket, "b3", base_build=named)
-    said = capsys.readouterr().err
-    copied = "14 copied inside S3" in said.splitlines()[-1]
+    output = capsys.readouterr().err
+    copied = "14 copied inside S3" in output.splitlines()[-1]
     assert copied == (named == "b1")
 
 
 def test_without_a_base_everything_is_made_and_uploaded(bucket, tmp_path, encoded, capsys):
     publish(tmp_path / "first", bucket, "b1")
-    made = sorted(encoded)
+    encoded_names = sorted(encoded)
     encoded.clear()
     publish(tmp_path / "second", bucket, "b2", base_build=False)
-    assert sorted(encoded) == made
+    assert sorted(encoded) == encoded_names
     assert "copied" not in capsys.readouterr().err
 
 
@@ -150,8 +152,8 @@ def test_running_again_after_a_failed_publish_skips_what_is_there(bucket, tmp_pa
     """On another machine, too, which has none of the encodings."""
     publish(tmp_path / "first", bucket, "b1")
     published = Record.from_json(bucket.get("builds/b1.json")["Body"], name="b1")
-    claimed = replace(published, state=State.PUBLISHING, totals=None, manifest=None)
-    bucket.put("builds/b1.json", claimed.to_json())
+    leased = replace(published, state=State.PUBLISHING, totals=None, manifest=None)
+    bucket.put("builds/b1.json", leased.to_json())
     capsys.readouterr()
     with front(bucket.endpoint) as s3:
         publish(tmp_path / "second", bucket, "b1", endpoint=s3.url)
@@ -187,7 +189,7 @@ def test_an_object_of_the_base_build_with_another_size_is_uploaded_and_not_copie
         publish(tmp_path / "second", bucket, "b2", endpoint=s3.url)
     name = key.rpartition("/")[2]
     assert bucket.get(f"static/b2/js/{name}")["Body"] == FILES["js/app.js"].encode()
-    copies = [one.headers.get("x-amz-copy-source", "") for one in s3.requests]
+    copies = [item.headers.get("x-amz-copy-source", "") for item in s3.requests]
     assert not any(copy.endswith(f"b1/js/{name}") for copy in copies)
     assert (
         "Objects of the base build b1 differ from its record, so they were uploaded and not "
@@ -218,7 +220,7 @@ def test_a_copy_replaces_only_what_the_plan_saw(moto_bucket, tmp_path):
     publish(tmp_path / "first", moto_bucket, "b1")
     with front(moto_bucket.endpoint) as s3:
         publish(tmp_path / "second", moto_bucket, "b2", endpoint=s3.url)
-    copies = [one for one in s3.requests if "x-amz-copy-source" in one.headers]
+    copies = [item for item in s3.requests if "x-amz-copy-source" in item.headers]
     assert copies
-    assert all(one.headers["If-None-Match"] == "*" for one in copies)
-    assert all("x-amz-copy-source-if-match" in one.headers for one in copies)
+    assert all(item.headers["If-None-Match"] == "*" for item in copies)
+    assert all("x-amz-copy-source-if-match" in item.headers for item in copies)

@@ -15,11 +15,11 @@ OK, WARNING, FAILURE, UNKNOWN = Level.OK, Level.WARNING, Level.FAILURE, Level.UN
 
 def examined(origin):
     """The findings, by their checks."""
-    return {one.check: one for one in Doctor(origin).examine()}
+    return {finding.check: finding for finding in Doctor(origin).examine()}
 
 
-def levels(found):
-    return {check: one.level for check, one in found.items()}
+def levels(findings):
+    return {check: finding.level for check, finding in findings.items()}
 
 
 def behind(s3, bucket, **more):
@@ -38,8 +38,8 @@ def refusing(method, part, code="AccessDenied", status=403):
 
 
 def test_where_all_can_be_done_nothing_fails_and_nothing_is_left(bucket):
-    found = examined(site_origin(bucket.options()))
-    assert list(found) == [
+    findings = examined(site_origin(bucket.options()))
+    assert list(findings) == [
         "bucket",
         "clock",
         "list builds/",
@@ -57,8 +57,8 @@ def test_where_all_can_be_done_nothing_fails_and_nothing_is_left(bucket):
         "ownership",
     ]
     rest = {"checksums", "public access", "ownership"}
-    assert {level for check, level in levels(found).items() if check not in rest} == {OK}
-    assert FAILURE not in levels(found).values()
+    assert {level for check, level in levels(findings).items() if check not in rest} == {OK}
+    assert FAILURE not in levels(findings).values()
     assert not bucket.listed()
 
 
@@ -85,9 +85,9 @@ def test_everything_is_below_the_location(bucket):
 
 
 def test_a_bucket_that_is_not_there_is_the_only_finding(bucket):
-    found = examined(site_origin(bucket.options(bucket_name=f"other-{uuid4().hex}")))
-    assert levels(found) == {"bucket": FAILURE}
-    assert "Correct bucket_name in the origin option, or create the bucket" in found["bucket"].found
+    findings = examined(site_origin(bucket.options(bucket_name=f"other-{uuid4().hex}")))
+    assert levels(findings) == {"bucket": FAILURE}
+    assert "Correct bucket_name in the origin option, or create the bucket" in findings["bucket"].found
 
 
 def test_a_server_that_nobody_reaches_is_the_only_finding():
@@ -97,11 +97,11 @@ def test_a_server_that_nobody_reaches_is_the_only_finding():
 
 @pytest.mark.radosgw
 def test_wrong_keys_are_the_only_finding_and_the_secret_is_not_in_it(radosgw_server):
-    given = options(radosgw_server.url, "bucket", secret_key=f"not-{SECRET_KEY}")
-    found = examined(site_origin(given))
-    assert levels(found) == {"bucket": FAILURE}
-    assert "Correct secret_key, or AWS_SECRET_ACCESS_KEY" in found["bucket"].found
-    assert SECRET_KEY not in str(found)
+    origin_options = options(radosgw_server.url, "bucket", secret_key=f"not-{SECRET_KEY}")
+    findings = examined(site_origin(origin_options))
+    assert levels(findings) == {"bucket": FAILURE}
+    assert "Correct secret_key, or AWS_SECRET_ACCESS_KEY" in findings["bucket"].found
+    assert SECRET_KEY not in str(findings)
 
 
 @pytest.mark.parametrize(
@@ -113,27 +113,29 @@ def test_a_clock_that_is_off_is_told(bucket, off, level):
         def now(self):
             return super().now() + timedelta(seconds=off)
 
-    found = examined(Elsewhere(bucket.options()))["clock"]
-    assert found.level is level
+    findings = examined(Elsewhere(bucket.options()))["clock"]
+    assert findings.level is level
     if level is not OK:
-        assert found.found == f"this machine's is {abs(off)} s {'behind' if off > 0 else 'ahead'}"
+        assert (
+            findings.found == f"this machine's is {abs(off)} s {'behind' if off > 0 else 'ahead'}"
+        )
 
 
 def test_a_clock_that_s3_refuses_is_told_to_be_set(bucket):
     answer = refusing("GET", "/builds/", "RequestTimeTooSkewed")
     with front(bucket.endpoint, answer) as s3:
-        found = examined(behind(s3, bucket))
-    assert levels(found) == {"bucket": FAILURE}
-    assert "Set the clock of this machine" in found["bucket"].found
+        findings = examined(behind(s3, bucket))
+    assert levels(findings) == {"bucket": FAILURE}
+    assert "Set the clock of this machine" in findings["bucket"].found
 
 
 def test_who_may_not_write_learns_what_to_grant(bucket):
     with front(bucket.endpoint, refusing("PUT", "/static/")) as s3:
-        found = examined(behind(s3, bucket))
-    assert found["write builds/"].level is OK
-    assert found["write static/"].level is FAILURE
-    assert "s3:PutObject" in found["write static/"].remedy
-    assert not {"read static/", "copy static/"} & found.keys()
+        findings = examined(behind(s3, bucket))
+    assert findings["write builds/"].level is OK
+    assert findings["write static/"].level is FAILURE
+    assert "s3:PutObject" in findings["write static/"].remedy
+    assert not {"read static/", "copy static/"} & findings.keys()
 
 
 def test_who_may_not_delete_is_warned_and_leaves_one_key_whatever_the_number_of_runs(bucket):
@@ -148,11 +150,11 @@ def test_who_may_not_delete_is_warned_and_leaves_one_key_whatever_the_number_of_
 
     with front(bucket.endpoint, answer) as s3:
         for _ in range(2):
-            found = examined(behind(s3, bucket))
-            assert found["delete builds/"].level is UNKNOWN
-            assert found["delete static/"].level is WARNING
-            assert "s3:DeleteObject" in found["delete static/"].remedy
-            assert FAILURE not in levels(found).values()
+            findings = examined(behind(s3, bucket))
+            assert findings["delete builds/"].level is UNKNOWN
+            assert findings["delete static/"].level is WARNING
+            assert "s3:DeleteObject" in findings["delete static/"].remedy
+            assert FAILURE not in levels(findings).values()
     assert bucket.listed() == {"builds/.doctor", "static/.doctor", "static/.doctor-copy"}
 
 
@@ -167,10 +169,10 @@ def test_who_may_not_list_is_warned(bucket):
         return request.path.partition(f"{bucket.name}/")[2] in bucket.listed()
 
     with front(bucket.endpoint, answer) as s3:
-        found = examined(behind(s3, bucket))
-    assert levels(found)["bucket"] is WARNING
-    assert levels(found)["list static/"] is WARNING
-    assert FAILURE not in levels(found).values()
+        findings = examined(behind(s3, bucket))
+    assert levels(findings)["bucket"] is WARNING
+    assert levels(findings)["list static/"] is WARNING
+    assert FAILURE not in levels(findings).values()
 
 
 @pytest.mark.parametrize("header", ["If-None-Match", "If-Match"])
@@ -180,11 +182,11 @@ def test_a_store_that_ignores_a_condition_fails(bucket, header):
             kept = super()._condition(replacing)
             return {} if header.replace("-", "") in kept else kept
 
-    found = examined(Ignoring(bucket.options()))["conditional writes"]
-    assert found.level is FAILURE
-    assert found.found.startswith(header)
-    assert found.found.endswith("was ignored")
-    assert "conditional_writes to False" in found.remedy
+    findings = examined(Ignoring(bucket.options()))["conditional writes"]
+    assert findings.level is FAILURE
+    assert findings.found.startswith(header)
+    assert findings.found.endswith("was ignored")
+    assert "conditional_writes to False" in findings.remedy
 
 
 def test_a_store_that_refuses_the_right_etag_fails(bucket):
@@ -194,15 +196,15 @@ def test_a_store_that_refuses_the_right_etag_fails(bucket):
         return None
 
     with front(bucket.endpoint, answer) as s3:
-        found = examined(behind(s3, bucket))["conditional writes"]
-    assert found.level is FAILURE
-    assert found.found.endswith(" was not replaced on If-Match")
+        findings = examined(behind(s3, bucket))["conditional writes"]
+    assert findings.level is FAILURE
+    assert findings.found.endswith(" was not replaced on If-Match")
 
 
 def test_without_conditional_writes_by_choice_it_is_a_warning(bucket):
-    found = examined(site_origin(bucket.options(), conditional=False))
-    assert found["conditional writes"].level is WARNING
-    assert FAILURE not in levels(found).values()
+    findings = examined(site_origin(bucket.options(), conditional=False))
+    assert findings["conditional writes"].level is WARNING
+    assert FAILURE not in levels(findings).values()
     assert not bucket.listed()
 
 
@@ -213,15 +215,15 @@ def test_without_conditional_writes_by_choice_it_is_a_warning(bucket):
 def moto_bucket(moto_server):
     from tests.s3 import Bucket
 
-    with Bucket.at(moto_server) as made:
-        yield made
+    with Bucket.at(moto_server) as moto_bucket:
+        yield moto_bucket
 
 
 def test_a_bucket_that_is_not_private_is_a_warning(moto_bucket):
-    found = examined(site_origin(moto_bucket.options()))
-    assert found["public access"].level is WARNING
-    assert "BlockPublicPolicy" in found["public access"].found
-    assert found["ownership"].level is WARNING
+    findings = examined(site_origin(moto_bucket.options()))
+    assert findings["public access"].level is WARNING
+    assert "BlockPublicPolicy" in findings["public access"].found
+    assert findings["ownership"].level is WARNING
 
 
 def test_a_private_bucket_is_well(moto_bucket):
@@ -233,27 +235,27 @@ def test_a_private_bucket_is_well(moto_bucket):
         Bucket=moto_bucket.name,
         OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
     )
-    found = examined(site_origin(moto_bucket.options()))
-    assert (found["public access"].level, found["ownership"].level) == (OK, OK)
+    findings = examined(site_origin(moto_bucket.options()))
+    assert (findings["public access"].level, findings["ownership"].level) == (OK, OK)
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "said"),
+    ("status", "code", "text"),
     [
         (403, "AccessDenied", "could not look: access denied"),
         (501, "NotImplemented", "not available here"),
         (405, "MethodNotAllowed", "not available here"),
     ],
 )
-def test_what_cannot_be_looked_at_is_no_fault(moto_bucket, status, code, said):
+def test_what_cannot_be_looked_at_is_no_fault(moto_bucket, status, code, text):
     def answer(request):
         of_bucket = request.path.strip("/") == moto_bucket.name and request.method == "GET"
         return refusal(status, code, "No") if of_bucket else None
 
     with front(moto_bucket.endpoint, answer) as s3:
-        found = examined(behind(s3, moto_bucket))
+        findings = examined(behind(s3, moto_bucket))
     for check in ("public access", "ownership"):
-        assert (found[check].level, found[check].found) == (UNKNOWN, said)
+        assert (findings[check].level, findings[check].found) == (UNKNOWN, text)
 
 
 @pytest.mark.radosgw
@@ -261,6 +263,6 @@ def test_what_ceph_does_not_know_is_not_available_there(radosgw_server):
     from tests.s3 import Bucket
 
     with Bucket.at(radosgw_server.url) as bucket:
-        found = examined(site_origin(bucket.options()))
-    assert (found["checksums"].level, found["ownership"].level) == (UNKNOWN, UNKNOWN)
-    assert json.dumps([one.found for one in found.values()])
+        findings = examined(site_origin(bucket.options()))
+    assert (findings["checksums"].level, findings["ownership"].level) == (UNKNOWN, UNKNOWN)
+    assert json.dumps([finding.found for finding in findings.values()])

@@ -24,7 +24,7 @@ ETAG = re.compile(r"\b[0-9a-f]{32}\b")
 
 def other(text):
     """The same text with other ETags; twice is the same text again."""
-    return ETAG.sub(lambda found: found[0][::-1], text)
+    return ETAG.sub(lambda stored: stored[0][::-1], text)
 
 
 def encrypted(standing, lives_for=10**6):
@@ -42,13 +42,15 @@ def encrypted(standing, lives_for=10**6):
             for name, value in request.headers.items()
         }
         target = f"{request.path}?{request.query}" if request.query else request.path
-        found = standing.passed_on(replace(request, headers=headers), target)
+        stored = standing.passed_on(replace(request, headers=headers), target)
         headers = {
             name: other(value) if name.lower() == "etag" else value
-            for name, value in found.headers.items()
+            for name, value in stored.headers.items()
         }
-        body = re.sub(rb"<ETag>.*?</ETag>", lambda tag: other(tag[0].decode()).encode(), found.body)
-        return replace(found, headers=headers, body=body)
+        body = re.sub(
+            rb"<ETag>.*?</ETag>", lambda tag: other(tag[0].decode()).encode(), stored.body
+        )
+        return replace(stored, headers=headers, body=body)
 
     standing.answer = answer
     return standing
@@ -73,13 +75,15 @@ def publish(moto_bucket, tmp_path):
 
 def puts(asked):
     """The objects that were put, and those that were copied."""
-    there = [one for one in asked if one.method == "PUT" and "/static/" in one.path]
-    copied = {one.path for one in there if header(one, "x-amz-copy-source")}
-    return {one.path for one in there} - copied, copied
+    keys = [item for item in asked if item.method == "PUT" and "/static/" in item.path]
+    copied = {item.path for item in keys if header(item, "x-amz-copy-source")}
+    return {item.path for item in keys} - copied, copied
 
 
 def header(request, name):
-    return {given.lower(): value for given, value in request.headers.items()}.get(name)
+    return {origin_options.lower(): value for origin_options, value in request.headers.items()}.get(
+        name
+    )
 
 
 def test_this_bucket_has_etags_that_are_no_md5(moto_bucket):
@@ -87,10 +91,10 @@ def test_this_bucket_has_etags_that_are_no_md5(moto_bucket):
         encrypted(s3)
         origin = S3Origin(moto_bucket.options(endpoint_url=s3.url))
         origin.put("a.css", b"a{}")
-        found, (listed,) = origin.find("a.css"), origin.list("a")
+        stored, (listed,) = origin.find("a.css"), origin.list("a")
     md5 = hashlib.md5(b"a{}").hexdigest()
-    assert found.etag == listed.etag == f'"{md5[::-1]}"'
-    assert found.sha256 == hashlib.sha256(b"a{}").hexdigest()
+    assert stored.etag == listed.etag == f'"{md5[::-1]}"'
+    assert stored.sha256 == hashlib.sha256(b"a{}").hexdigest()
 
 
 def test_what_a_publish_that_died_left_is_known_by_its_digest(moto_bucket, publish):
@@ -115,7 +119,7 @@ def test_what_did_not_change_is_copied(publish):
 
 
 def test_the_key_is_named_for_each_object(publish):
-    for one in publish("here"):
-        if one.method == "PUT":
-            assert header(one, "x-amz-server-side-encryption") == "aws:kms"
-            assert header(one, "x-amz-server-side-encryption-aws-kms-key-id") == KMS["SSEKMSKeyId"]
+    for item in publish("here"):
+        if item.method == "PUT":
+            assert header(item, "x-amz-server-side-encryption") == "aws:kms"
+            assert header(item, "x-amz-server-side-encryption-aws-kms-key-id") == KMS["SSEKMSKeyId"]

@@ -21,23 +21,23 @@ SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    with collected(tmp_path_factory.mktemp("site")) as made:
-        yield made
+    with collected(tmp_path_factory.mktemp("site")) as built_build:
+        yield built_build
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory):
     """Other content under the same build version."""
     files = {**FILES, "css/app.css": "p { color: red }\n" * 20}
-    with collected(tmp_path_factory.mktemp("site"), files) as made:
-        yield made
+    with collected(tmp_path_factory.mktemp("site"), files) as built_build:
+        yield built_build
 
 
 @pytest.fixture(scope="module")
 def next_(tmp_path_factory):
     """The next build, of the same content."""
-    with collected(tmp_path_factory.mktemp("site"), build="b2") as made:
-        yield made
+    with collected(tmp_path_factory.mktemp("site"), build="b2") as built_build:
+        yield built_build
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def publish(origin, built):
 
 
 def succeeds(origin, built):
-    """Say whether a publish claims to have worked; only errors that are meant for people pass."""
+    """Return True if a publish reports success; only errors that are meant for people pass."""
     try:
         publish(origin, built)
     except VersionedStorageError:
@@ -66,8 +66,8 @@ def prune(origin):
 
 
 def origin_behind(s3, bucket, attempts):
-    given = bucket.options(endpoint_url=s3.url, client_config=impatient(attempts))
-    return site_origin(given, connections=4)
+    origin_options = bucket.options(endpoint_url=s3.url, client_config=impatient(attempts))
+    return site_origin(origin_options, connections=4)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -100,11 +100,11 @@ def test_two_machines_with_other_contents_never_mix(bucket, built, other, seed):
         origins = [origin_behind(s3, bucket, attempts=3) for _ in machines]
         s3.plan = Plan(seed, rate=Random(seed).choice((0.0, 0.05, 0.2)))
         worked = list(pool.map(succeeds, origins, machines))
-    whole = [machine.wrong(bucket) == [] for machine in machines]
+    complete = [machine.wrong(bucket) == [] for machine in machines]
     assert worked != [True, True]
     if state(bucket, "b1") == "published":
-        assert sum(whole) == 1
-        assert all(is_whole for is_whole, said in zip(whole, worked, strict=True) if said)
+        assert sum(complete) == 1
+        assert all(is_whole for is_whole, text in zip(complete, worked, strict=True) if text)
     else:
         assert worked == [False, False]
 
@@ -112,8 +112,8 @@ def test_two_machines_with_other_contents_never_mix(bucket, built, other, seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_prune_never_touches_what_it_keeps_nor_leaves_half_a_build(bucket, built, next_, seed):
     """A build that is still published when a prune fails has every object."""
-    for one in (built, next_):
-        publish(site_origin(bucket.options()), one)
+    for item in (built, next_):
+        publish(site_origin(bucket.options()), item)
     with faulty(bucket.endpoint) as s3:
         origin = origin_behind(s3, bucket, attempts=2)
         for run in range(2):
@@ -123,7 +123,7 @@ def test_a_prune_never_touches_what_it_keeps_nor_leaves_half_a_build(bucket, bui
             s3.settle()
             assert state(bucket, "b1") != "published" or built.wrong(bucket) == []
             assert next_.wrong(bucket) == []
-    # What a prune that died has left is for one that comes when its claim is dead.
+    # Leftovers of a dead prune are deleted once its lease has expired.
     if state(bucket, "b1") == "published":
         prune(site_origin(bucket.options()))
         assert state(bucket, "b1") == "retired"

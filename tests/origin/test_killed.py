@@ -26,13 +26,13 @@ PROCESSES.set_forkserver_preload(["tests.origin.test_killed"])
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    with collected(tmp_path_factory.mktemp("site")) as made:
-        yield made
+    with collected(tmp_path_factory.mktemp("site")) as built_build:
+        yield built_build
 
 
-def publish(given, manifest, directory):
+def publish(origin_options, manifest, directory):
     """What the process does."""
-    origin = site_origin(given, connections=3)
+    origin = site_origin(origin_options, connections=3)
     return Publisher(origin).publish(Manifest.from_json(manifest), BuildDirectory(directory))
 
 
@@ -68,8 +68,8 @@ def commits(request):
 def killed(bucket, built, killer):
     """Publish in a process of its own, which is killed; give the signal that ended it."""
     with front(bucket.endpoint, killer) as s3:
-        given = bucket.options(endpoint_url=s3.url)
-        arguments = (given, built.manifest.to_json(), str(built.directory))
+        origin_options = bucket.options(endpoint_url=s3.url)
+        arguments = (origin_options, built.manifest.to_json(), str(built.directory))
         killer.process = PROCESSES.Process(target=publish, args=arguments)
         killer.process.start()
         killer.started.set()
@@ -89,9 +89,9 @@ def test_what_a_killed_publish_left_is_finished_by_the_next(bucket, built, seed)
         killer = Killer(after(number), arrives=random.random() < 0.5)
         assert killed(bucket, built, killer) == signal.SIGKILL
         assert state(bucket, "b1") != "published"
-    there = bucket.listed() & built.keys()
+    uploaded = bucket.listed() & built.keys()
     published = publish(bucket.options(), built.manifest.to_json(), built.directory)
-    assert published.objects[Action.SKIP] == len(there)
+    assert published.objects[Action.SKIP] == len(uploaded)
     assert sum(published.objects.values()) == len(built.keys())
     assert state(bucket, "b1") == "published"
     assert built.wrong(bucket) == []

@@ -28,23 +28,27 @@ def origin(bucket):
     return site_origin(bucket.options())
 
 
-def claimed(origin, content="red", *, ago=timedelta(0), **changes):
-    """A claim of somebody else, as it stands in the record."""
+def leased(origin, content="red", *, ago=timedelta(0), **changes):
+    """A lease of another process, as the record has it."""
     since = datetime.now(timezone.utc) - ago
-    made = replace(Record("b1", State.PUBLISHING, content, since, publish_id="theirs"), **changes)
-    held = record.read(origin, "b1")
-    record.write(origin, made, held.etag if held else None)
+    new_record = replace(
+        Record("b1", State.PUBLISHING, content, since, publish_id="theirs"), **changes
+    )
+    stored = record.read(origin, "b1")
+    record.write(origin, new_record, stored.etag if stored else None)
     return record.read(origin, "b1")
 
 
 def published(origin, content="red", state=State.PUBLISHED):
-    made = claimed(origin, content).record.published(manifest(content), datetime.now(timezone.utc))
-    held = record.read(origin, "b1")
-    record.write(origin, replace(made, state=state), held.etag)
+    new_record = leased(origin, content).record.published(
+        manifest(content), datetime.now(timezone.utc)
+    )
+    stored = record.read(origin, "b1")
+    record.write(origin, replace(new_record, state=state), stored.etag)
     return record.read(origin, "b1")
 
 
-def take(origin, content="red"):
+def acquire(origin, content="red"):
     return lease.acquire(origin, manifest(content), record.read(origin, "b1"))
 
 
@@ -52,23 +56,20 @@ def state(origin):
     return record.read(origin, "b1").record.state
 
 
-# Who may publish
-
-
-def test_a_build_that_nobody_has_is_claimed(origin):
-    assert take(origin).record.state is State.PUBLISHING
+def test_a_free_build_is_leased(origin):
+    assert acquire(origin).record.state is State.PUBLISHING
     assert state(origin) is State.PUBLISHING
 
 
-def test_who_publishes_the_same_content_is_helped(origin):
-    theirs = claimed(origin).record
-    assert take(origin).record.publish_id == theirs.publish_id
+def test_publishers_of_the_same_content_share_a_publish(origin):
+    theirs = leased(origin).record
+    assert acquire(origin).record.publish_id == theirs.publish_id
 
 
-def test_who_publishes_other_content_keeps_the_claim(origin):
-    theirs = claimed(origin, "blue")
+def test_a_publisher_of_other_content_is_refused_the_lease(origin):
+    theirs = leased(origin, "blue")
     with pytest.raises(AlreadyPublishing) as refused:
-        take(origin)
+        acquire(origin)
     since = f"{theirs.record.since:%Y-%m-%d %H:%M:%S} UTC"
     url = origin.url("builds/b1.json")
     assert str(refused.value) == (
@@ -80,16 +81,16 @@ def test_who_publishes_other_content_keeps_the_claim(origin):
     assert record.read(origin, "b1").etag == theirs.etag
 
 
-def test_a_claim_that_nobody_renews_is_taken_over(origin):
-    claimed(origin, "blue", ago=timedelta(minutes=16))
-    ours = take(origin)
+def test_an_expired_lease_is_taken_over(origin):
+    leased(origin, "blue", ago=timedelta(minutes=16))
+    ours = acquire(origin)
     assert (ours.record.content, state(origin)) == ("red", State.PUBLISHING)
     assert ours.record.publish_id != "theirs"
 
 
 def test_the_same_content_again_renews_the_activation(origin):
     before = published(origin)
-    assert take(origin) is None
+    assert acquire(origin) is None
     after = record.read(origin, "b1")
     assert after.etag != before.etag
     assert after.record.since > before.record.since
@@ -101,55 +102,55 @@ def test_what_was_published_once_takes_no_other_content(origin, in_state):
     """Retired, and on its way back too: caches have it."""
     before = published(origin, "blue", in_state)
     with pytest.raises(BuildIsPublished):
-        take(origin)
+        acquire(origin)
     assert record.read(origin, "b1").etag == before.etag
 
 
 def test_a_retired_build_may_come_back(origin):
     published(origin, state=State.RETIRED)
-    assert take(origin).record.was_published
+    assert acquire(origin).record.was_published
 
 
 def test_an_abandoned_build_may_have_any_content(origin):
-    claimed(origin, "blue", state=State.ABANDONED)
-    assert take(origin).record.content == "red"
+    leased(origin, "blue", state=State.ABANDONED)
+    assert acquire(origin).record.content == "red"
 
 
 def test_nobody_publishes_what_is_being_pruned(origin):
     published(origin, state=State.PRUNING)
     with pytest.raises(BeingPruned, match="staticbuilds prune' finishes"):
-        take(origin)
+        acquire(origin)
 
 
-def test_a_claim_that_is_lost_to_another_one_is_taken_again_after_a_look(origin):
-    """Between the look and the claim somebody else began."""
+def test_a_record_that_changed_since_it_was_read_is_read_again(origin):
+    """Another process acquired the lease in between."""
     looked = record.read(origin, "b1")
-    claimed(origin)
+    leased(origin)
     assert lease.acquire(origin, manifest(), looked).record.publish_id == "theirs"
 
 
-def test_what_is_to_be_done_before_a_claim_is_done_once(origin):
-    """Meanwhile somebody else, with the same content, may have claimed it, and renewed that."""
-    done = []
+def test_work_before_the_lease_is_done_once(origin):
+    """Meanwhile another publisher of the same content may acquire the lease and renew it."""
+    calls = []
 
     def before():
-        done.append(claimed(origin))
+        calls.append(leased(origin))
 
     assert lease.acquire(origin, manifest(), None, before=before) is not None
-    assert len(done) == 1
+    assert len(calls) == 1
 
 
-def test_nothing_is_done_before_an_activation_is_renewed(origin):
+def test_no_work_is_done_before_an_activation_is_renewed(origin):
     published(origin)
-    held = record.read(origin, "b1")
-    assert lease.acquire(origin, manifest(), held, before=lambda: pytest.fail("it was")) is None
+    stored = record.read(origin, "b1")
+    assert lease.acquire(origin, manifest(), stored, before=lambda: pytest.fail("it was")) is None
 
 
-def test_what_fails_before_a_claim_leaves_none(origin):
+def test_work_that_fails_before_the_lease_leaves_no_record(origin):
     def before():
         raise ValueError
 
-    with pytest.raises(ValueError):  # noqa: PT011  # it is the one of above
+    with pytest.raises(ValueError):  # noqa: PT011  # raised above
         lease.acquire(origin, manifest(), None, before=before)
     assert record.read(origin, "b1") is None
 
@@ -162,17 +163,14 @@ def test_a_store_that_ignores_conditions_is_found_out(moto_bucket):
     with front(moto_bucket.endpoint, forgets_conditions) as s3:
         origin = site_origin(moto_bucket.options(endpoint_url=s3.url))
         with pytest.raises(ConditionsIgnored, match="option conditional_writes to False"):
-            take(origin)
+            acquire(origin)
 
 
 def test_a_store_without_conditions_can_be_used_when_that_is_said(bucket):
     with front(bucket.endpoint) as s3:
-        take(site_origin(bucket.options(endpoint_url=s3.url), conditional=False))
+        acquire(site_origin(bucket.options(endpoint_url=s3.url), conditional=False))
     assert len(s3.asked("PUT")) == 1
-    assert not any("If-None-Match" in one.headers for one in s3.requests)
-
-
-# While it is used
+    assert not any("If-None-Match" in request.headers for request in s3.requests)
 
 
 @pytest.fixture
@@ -183,8 +181,8 @@ def clock(monkeypatch):
     return clock
 
 
-def test_a_claim_is_renewed_once_a_minute(origin, clock):
-    ours = take(origin)
+def test_a_lease_is_renewed_once_a_minute(origin, clock):
+    ours = acquire(origin)
     first = record.read(origin, "b1").etag
     clock.now = 59
     assert ours.renew_if_due()
@@ -194,42 +192,42 @@ def test_a_claim_is_renewed_once_a_minute(origin, clock):
     assert record.read(origin, "b1").etag != first
 
 
-def test_two_who_help_each_other_renew_in_turn(origin, clock):
-    one, other = take(origin), take(origin)
+def test_two_publishers_of_one_publish_renew_in_turn(origin, clock):
+    first, other = acquire(origin), acquire(origin)
     clock.now = 61
-    assert one.renew_if_due()
+    assert first.renew_if_due()
     assert other.renew_if_due()
     clock.now = 122
-    assert one.renew_if_due()
+    assert first.renew_if_due()
 
 
-def test_who_is_overtaken_by_the_same_build_learns_it(origin, clock):
-    one, other = take(origin), take(origin)
+def test_a_publisher_learns_that_the_build_was_published_meanwhile(origin, clock):
+    first, other = acquire(origin), acquire(origin)
     other.commit(other.record.published(manifest(), datetime.now(timezone.utc)))
     clock.now = 61
-    assert one.renew_if_due() is False
+    assert first.renew_if_due() is False
 
 
 @pytest.mark.parametrize("in_state", [State.ABANDONED, State.PRUNING, State.RETIRED])
-def test_who_loses_the_claim_stops(origin, clock, in_state):
-    ours = take(origin)
+def test_a_publisher_that_lost_its_lease_stops(origin, clock, in_state):
+    ours = acquire(origin)
     published(origin, state=in_state)
     clock.now = 61
     with pytest.raises(LeaseLost, match="lost the lease"):
         ours.renew_if_due()
 
 
-def test_who_began_anew_after_a_prune_is_no_help(origin, clock):
-    """What was there when this one looked may have been deleted since."""
-    ours = take(origin)
-    claimed(origin, "red", publish_id="after a prune")
+def test_a_publish_that_began_after_a_prune_is_another_one(origin, clock):
+    """Objects that the first one saw may have been deleted since."""
+    ours = acquire(origin)
+    leased(origin, "red", publish_id="after a prune")
     clock.now = 61
     with pytest.raises(LeaseLost):
         ours.renew_if_due()
 
 
-def test_a_claim_that_others_may_think_dead_is_known_without_asking(origin, clock):
-    ours = take(origin)
+def test_a_lease_that_may_have_expired_is_lost_without_a_request(origin, clock):
+    ours = acquire(origin)
     clock.now = 7 * 60
     ours.check()
     clock.now = 8 * 60
@@ -237,23 +235,20 @@ def test_a_claim_that_others_may_think_dead_is_known_without_asking(origin, cloc
         ours.check()
 
 
-# Given up
-
-
-def test_a_claim_can_be_abandoned(origin):
-    claimed(origin)
+def test_a_lease_can_be_abandoned(origin):
+    leased(origin)
     lease.abandon(origin, "b1")
     assert state(origin) is State.ABANDONED
 
 
 def test_an_abandoned_return_of_a_retired_build_is_retired_again(origin):
     published(origin, state=State.RETIRED)
-    take(origin)
+    acquire(origin)
     lease.abandon(origin, "b1")
     assert state(origin) is State.RETIRED
 
 
-def test_what_is_not_claimed_is_not_abandoned(origin):
+def test_a_build_without_a_lease_is_not_abandoned(origin):
     published(origin)
     with pytest.raises(NoLease) as refused:
         lease.abandon(origin, "b1")
@@ -263,3 +258,36 @@ def test_what_is_not_claimed_is_not_abandoned(origin):
     )
     with pytest.raises(NoLease, match="there is no record of it"):
         lease.abandon(origin, "b2")
+
+
+def test_only_a_renewal_after_the_given_time_counts(origin, clock):
+    ours = acquire(origin)
+    first = record.read(origin, "b1").etag
+    clock.now = 5
+    assert ours.renew(unless_since=(4,))
+    renewed = record.read(origin, "b1").etag
+    assert renewed != first
+    assert ours.renew(unless_since=(4,))
+    assert record.read(origin, "b1").etag == renewed
+
+
+def test_a_machine_that_slept_has_an_older_lease(origin, monkeypatch):
+    """Its monotonic clock stood still meanwhile."""
+    clock = SimpleNamespace(
+        CLOCK_BOOTTIME=7,
+        monotonic=lambda: 100.0,
+        clock_gettime=lambda _: clock.boottime,
+        boottime=0,
+    )
+    monkeypatch.setattr(lease, "time", clock)
+    ours = acquire(origin)
+    ours.check()
+    clock.boottime = 20 * 60
+    with pytest.raises(LeaseLost):
+        ours.check()
+
+
+def test_where_no_clock_runs_during_sleep_the_time_of_day_is_read(monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: 1.0, time=lambda: 2.0)
+    monkeypatch.setattr(lease, "time", clock)
+    assert lease.clocks() == (1.0, 2.0)

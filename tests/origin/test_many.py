@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from itertools import count
 from math import ceil
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -38,8 +39,8 @@ NOW = datetime.now(timezone.utc)
 
 
 def refused(status, code):
-    said = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(said, "")
+    error = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(error, "")
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Memory:
     objects: dict[str, tuple[str, int, bytes]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     etags: Any = field(default_factory=lambda: count(1))
+    lock: Any = field(default_factory=Lock)
 
     def get_object(self, *, Bucket, Key, Range=None):
         self.asked["GetObject"] += 1
@@ -63,7 +65,8 @@ class Memory:
 
     def list_objects_v2(self, *, Bucket, Prefix, ContinuationToken="0"):
         self.asked["ListObjectsV2"] += 1
-        keys = sorted(key for key in self.objects if key.startswith(Prefix))
+        with self.lock:
+            keys = sorted(key for key in self.objects if key.startswith(Prefix))
         end = int(ContinuationToken) + 1000
         contents = [self._listed(key) for key in keys[end - 1000 : end]]
         more = {"IsTruncated": True, "NextContinuationToken": str(end)} if keys[end:] else {}
@@ -72,8 +75,8 @@ class Memory:
     def delete_objects(self, *, Bucket, Delete):
         self.asked["DeleteObjects"] += 1
         assert len(Delete["Objects"]) <= 1000
-        for one in Delete["Objects"]:
-            del self.objects[one["Key"]]
+        for item in Delete["Objects"]:
+            del self.objects[item["Key"]]
         return {}
 
     def send(self, operation, parameters):
@@ -97,7 +100,8 @@ class Memory:
 
     def _kept(self, key, size, body):
         etag = f'"{next(self.etags)}"'
-        self.objects[key] = (etag, size, body)
+        with self.lock:
+            self.objects[key] = (etag, size, body)
         return etag
 
     def _listed(self, key):
@@ -140,10 +144,10 @@ def built(directory, objects, build="b1", body=b"png", changed=()):
         integrity = f"sha384-{hashed_name}"
         assets.append(Asset(f"{number:05}.png", hashed_name, build, len(body), integrity, PNG))
     return Manifest(
-        paths={one.name: one.hashed_name for one in assets},
+        paths={item.name: item.hashed_name for item in assets},
         build=build,
         content=f"content of {build}",
-        assets={one.hashed_name: one for one in assets},
+        assets={item.hashed_name: item for item in assets},
     )
 
 
@@ -161,20 +165,17 @@ def seed(origin, objects, builds=BUILDS):
             for name in names
         }
         manifest = Manifest(dict(zip(names, names, strict=True)), build=build, assets=assets)
-        made = Record(build, State.PUBLISHING, "red", since).published(manifest, since)
-        record.write(origin, made, None)
+        published = Record(build, State.PUBLISHING, "red", since).published(manifest, since)
+        record.write(origin, published, None)
         for name in names:
             origin.memory._kept(f"static/{build}/{name}", 3, b"")
-
-
-# Requests
 
 
 def test_a_first_publish_takes_a_request_an_object_and_six_more(origin, tmp_path):
     manifest = built(tmp_path, OBJECTS)
     with origin.counted() as asked:
         publish(origin, manifest, tmp_path)
-    # The record; are there builds to copy from, is there something of this one; the claim, the
+    # The record; are there builds to copy from, is there something of this one; the lease, the
     # same again to see that it is refused, the commit.
     assert asked == {"GetObject": 1, "ListObjectsV2": 2, "PutObject": OBJECTS + 3}
 
@@ -233,9 +234,6 @@ def test_a_prune_takes_two_requests_for_a_thousand_objects_and_three_for_a_build
         "PutObject": 2 * gone,
         "DeleteObjects": gone * thousands,
     }
-
-
-# Memory
 
 
 def transient(work):

@@ -33,17 +33,17 @@ BUILDS, RECORDS = f"{PREFIX}*", "builds/*"
 def documented(role, location=""):
     """What the docs let a role do, and to which keys; "" is the bucket itself."""
     text = re.search(rf"^## {role}\n.*?^```json\n(.*?)^```", DOCS, re.DOTALL | re.MULTILINE)[1]
-    given = {"partition": "aws", "bucket": "bucket", "location": location, "static": PREFIX}
-    found = {}
-    for statement in json.loads(Template(text).substitute(given))["Statement"]:
+    policy = {"partition": "aws", "bucket": "bucket", "location": location, "static": PREFIX}
+    findings = {}
+    for statement in json.loads(Template(text).substitute(policy))["Statement"]:
         assert statement.keys() == {"Sid", "Effect", "Action", "Resource"}
         assert statement["Effect"] == "Allow"
         for action in _listed(statement["Action"]):
-            found.setdefault(action, []).extend(
+            findings.setdefault(action, []).extend(
                 resource.removeprefix("arn:aws:s3:::bucket").removeprefix("/")
                 for resource in _listed(statement["Resource"])
             )
-    return found
+    return findings
 
 
 def _listed(value):
@@ -82,13 +82,13 @@ class User:
 
 
 def granted(bucket, access_key, role):
-    whole = f"arn:aws:s3:::{bucket.name}"
+    complete = f"arn:aws:s3:::{bucket.name}"
     return [
         {
             "Effect": "Allow",
             "Principal": {"AWS": [arn(access_key)]},
             "Action": action,
-            "Resource": [f"{whole}/{keys}" if keys else whole for keys in resources],
+            "Resource": [f"{complete}/{keys}" if keys else complete for keys in resources],
         }
         for action, resources in role.items()
     ]
@@ -96,27 +96,27 @@ def granted(bucket, access_key, role):
 
 @pytest.fixture(scope="module")
 def user(radosgw_server):
-    made = User(uuid4().hex, uuid4().hex)
-    radosgw_server.add_user(made.access_key, made.secret_key)
-    return made
+    built_build = User(uuid4().hex, uuid4().hex)
+    radosgw_server.add_user(built_build.access_key, built_build.secret_key)
+    return built_build
 
 
 @pytest.fixture
 def bucket(radosgw_server):
-    with Bucket.at(radosgw_server.url) as made:
-        yield made
+    with Bucket.at(radosgw_server.url) as built_build:
+        yield built_build
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    with collected(tmp_path_factory.mktemp("site")) as made:
-        yield made
+    with collected(tmp_path_factory.mktemp("site")) as built_build:
+        yield built_build
 
 
 @pytest.fixture(scope="module")
 def next_(tmp_path_factory):
-    with collected(tmp_path_factory.mktemp("site"), build="b2") as made:
-        yield made
+    with collected(tmp_path_factory.mktemp("site"), build="b2") as built_build:
+        yield built_build
 
 
 def publish(origin, built):
@@ -180,8 +180,8 @@ def test_a_reader_reads_records_and_nothing_else(bucket, user, built):
 
 
 def test_a_pruner_prunes_and_cannot_write_a_build(bucket, user, built, next_):
-    for one in (built, next_):
-        publish(site_origin(bucket.options()), one)
+    for item in (built, next_):
+        publish(site_origin(bucket.options()), item)
     origin = user.may(bucket, on_ceph(PRUNE))
     assert [pruned.build for pruned in prune(origin)] == ["b1"]
     assert state(bucket, "b1") == "retired"
@@ -191,8 +191,8 @@ def test_a_pruner_prunes_and_cannot_write_a_build(bucket, user, built, next_):
 
 
 def test_a_pruner_that_may_not_delete_says_so_and_the_build_is_marked(bucket, user, built, next_):
-    for one in (built, next_):
-        publish(site_origin(bucket.options()), one)
+    for item in (built, next_):
+        publish(site_origin(bucket.options()), item)
     with pytest.raises(OriginError, match="AccessDenied"):
         prune(user.may(bucket, without(PRUNE, "s3:DeleteObject")))
     assert state(bucket, "b1") == "pruning"
@@ -204,24 +204,24 @@ def test_a_publisher_verifies_and_repairs(bucket, user, built):
     publish(origin, built)
     bucket.client.delete_object(Bucket=bucket.name, Key=max(built.keys()))
     verifier = Verifier(origin, deep=True)
-    found = verifier.verify("b1")
-    assert [one.path for one in found.faulty] == [max(built.keys())]
-    assert Repairer(verifier, BuildDirectory(built.directory)).repair(found).ok
+    findings = verifier.verify("b1")
+    assert [item.path for item in findings.faulty] == [max(built.keys())]
+    assert Repairer(verifier, BuildDirectory(built.directory)).repair(findings).ok
     assert built.wrong(bucket) == []
 
 
 def test_a_publisher_fails_nothing_that_the_doctor_tries(bucket, user):
     origin = user.may(bucket, PUBLISH)
-    levels = {one.check: one.level for one in Doctor(origin).examine()}
+    levels = {item.check: item.level for item in Doctor(origin).examine()}
     assert Level.FAILURE not in levels.values()
     assert (levels["delete builds/"], levels["delete static/"]) == (Level.UNKNOWN, Level.WARNING)
 
 
 def test_the_doctor_tells_a_reader_that_it_cannot_write(bucket, user):
-    found = {one.check: one for one in Doctor(user.may(bucket, READ)).examine()}
-    assert (found["bucket"].level, found["list static/"].level) == (Level.OK, Level.OK)
-    assert found["write builds/"].level is Level.FAILURE
-    assert (found["write static/"].found, found["write static/"].remedy) == (
+    findings = {item.check: item for item in Doctor(user.may(bucket, READ)).examine()}
+    assert (findings["bucket"].level, findings["list static/"].level) == (Level.OK, Level.OK)
+    assert findings["write builds/"].level is Level.FAILURE
+    assert (findings["write static/"].found, findings["write static/"].remedy) == (
         "access denied",
         "Grant s3:PutObject and s3:GetObject there to who publishes.",
     )
@@ -234,9 +234,9 @@ def test_a_reader_can_tell_what_is_missing_from_what_is_forbidden(bucket, user):
 def test_a_reader_cannot_change_a_record(bucket, user, built):
     publish(site_origin(bucket.options()), built)
     origin = user.may(bucket, READ)
-    held = record.read(origin, "b1")
+    stored = record.read(origin, "b1")
     with pytest.raises(OriginError, match="AccessDenied"):
-        record.write(origin, replace(held.record, state=record.State.ABANDONED), held.etag)
+        record.write(origin, replace(stored.record, state=record.State.ABANDONED), stored.etag)
     assert state(bucket, "b1") == "published"
 
 

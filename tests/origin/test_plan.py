@@ -6,7 +6,7 @@ import pytest
 
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Asset, Manifest
-from versioned_storage.origin.objects import Body
+from versioned_storage.origin.objects import ListedObject, StoredObject, UploadBody
 from versioned_storage.origin.plan import (
     Action,
     CopySource,
@@ -17,7 +17,6 @@ from versioned_storage.origin.plan import (
     plan,
     reusable,
 )
-from versioned_storage.origin.s3 import Found, Listed
 
 CSS = "text/css; charset=utf-8"
 ENCODERS = {"gzip": {"level": 9}}
@@ -64,7 +63,7 @@ def files(of):
 def stored(path, directory, **changes):
     """An object on S3 that is right for the file at ``path``."""
     file = files(manifest())[path]
-    body = Body.of(directory.path(file.source))
+    body = UploadBody.of(directory.path(file.source))
     fields = {
         "size": body.size,
         "etag": '"1"',
@@ -73,11 +72,11 @@ def stored(path, directory, **changes):
         "headers": headers(file),
         "metadata": {**metadata(file, manifest()), "sha256": body.sha256},
     }
-    return Found(**{**fields, **changes})
+    return StoredObject(**{**fields, **changes})
 
 
 def listed(path, size):
-    return Listed(path, size, '"base"', datetime.now(timezone.utc))
+    return ListedObject(path, size, '"base"', datetime.now(timezone.utc))
 
 
 def actions(planned):
@@ -98,20 +97,20 @@ def test_hashed_names_come_before_original_ones_and_large_objects_before_small_o
 
 def test_objects_of_an_earlier_attempt_are_skipped(directory):
     paths = (HASHED, HASHED_GZ, ORIGINAL, ORIGINAL_GZ)
-    found = {path: stored(path, directory) for path in paths}
-    planned = plan(manifest(), directory, "static/", stored=found, sources={})
+    on_s3 = {path: stored(path, directory) for path in paths}
+    planned = plan(manifest(), directory, "static/", stored=on_s3, sources={})
     assert set(actions(planned).values()) == {Action.SKIP}
 
 
 def test_an_original_name_is_copied_from_a_hashed_one_that_is_there(directory):
-    found = {path: stored(path, directory) for path in (HASHED, HASHED_GZ)}
-    planned = plan(manifest(), directory, "static/", stored=found, sources={})
+    on_s3 = {path: stored(path, directory) for path in (HASHED, HASHED_GZ)}
+    planned = plan(manifest(), directory, "static/", stored=on_s3, sources={})
     assert [step.action for step in planned.originals] == [Action.COPY, Action.COPY]
 
 
 def test_an_object_with_other_headers_is_uploaded_again(directory):
-    found = {HASHED: stored(HASHED, directory, headers={"ContentType": "text/plain"})}
-    planned = plan(manifest(), directory, "static/", stored=found, sources={})
+    on_s3 = {HASHED: stored(HASHED, directory, headers={"ContentType": "text/plain"})}
+    planned = plan(manifest(), directory, "static/", stored=on_s3, sources={})
     step = next(step for step in planned.steps if step.path == HASHED)
     assert (step.action, step.reason) == (Action.UPLOAD, "is there with other bytes or headers")
 
@@ -128,7 +127,7 @@ def test_an_object_with_other_headers_is_uploaded_again(directory):
 )
 def test_an_object_of_identity_matches_only_with_the_bytes_of_the_build(directory, changes):
     file = files(manifest())[HASHED]
-    sha256 = Body.of(directory.path(file.source)).sha256
+    sha256 = UploadBody.of(directory.path(file.source)).sha256
     assert matches(stored(HASHED, directory), file, sha256, manifest())
     assert not matches(stored(HASHED, directory, **changes), file, sha256, manifest())
 
@@ -136,9 +135,9 @@ def test_an_object_of_identity_matches_only_with_the_bytes_of_the_build(director
 def test_an_encoding_by_another_zlib_matches_if_it_is_of_the_same_asset(directory):
     file = files(manifest())[HASHED_GZ]
     other = {**metadata(file, manifest()), "sha256": "1" * 64}
-    found = stored(HASHED_GZ, directory, sha256="1" * 64, metadata=other)
-    assert matches(found, file, "0" * 64, manifest())
-    assert not matches(found, file, "0" * 64, manifest(encoders={"gzip": {"level": 1}}))
+    on_s3 = stored(HASHED_GZ, directory, sha256="1" * 64, metadata=other)
+    assert matches(on_s3, file, "0" * 64, manifest())
+    assert not matches(on_s3, file, "0" * 64, manifest(encoders={"gzip": {"level": 1}}))
 
 
 def test_what_the_base_build_has_is_reused_if_the_encoder_is_the_same():
@@ -147,8 +146,8 @@ def test_what_the_base_build_has_is_reused_if_the_encoder_is_the_same():
         ("sha384-app", None): "sha256-of-identity",
         ("sha384-app", "gzip"): "sha256-of-gzip",
     }
-    others = {item.content for item in reusable(base(), {"gzip": {"level": 1}})}
-    assert others == {("sha384-app", None)}
+    of_other_encoder = {item.content for item in reusable(base(), {"gzip": {"level": 1}})}
+    assert of_other_encoder == {("sha384-app", None)}
 
 
 def test_objects_of_the_base_build_are_copied(directory):

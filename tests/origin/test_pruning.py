@@ -29,10 +29,10 @@ def manifest(build):
 
 def publish(origin, build, days, state=State.PUBLISHED, **changes):
     """A build that was published so many days ago, with its objects."""
-    claimed = Record(build, State.PUBLISHING, "red", NOW, publish_id="some")
-    made = claimed.published(manifest(build), NOW)
+    leased = Record(build, State.PUBLISHING, "red", NOW, publish_id="some")
+    new_record = leased.published(manifest(build), NOW)
     since = NOW - timedelta(days=days)
-    record.write(origin, replace(made, state=state, since=since, **changes), None)
+    record.write(origin, replace(new_record, state=state, since=since, **changes), None)
     for name in ("a.css", "a.0123.css"):
         origin.put(f"static/{build}/{name}", b"a{}")
 
@@ -49,12 +49,12 @@ def pruner(origin):
 
 
 def prune(origin, **rules):
-    one = pruner(origin)
-    return list(one.execute(one.plan(**{**PLAN, **rules})))
+    item = pruner(origin)
+    return list(item.execute(item.plan(**{**PLAN, **rules})))
 
 
 def states(origin):
-    return {held.record.build: held.record.state.value for held in record.heads(origin)}
+    return {stored.record.build: stored.record.state.value for stored in record.heads(origin)}
 
 
 def test_what_may_go_goes_and_all_else_stays(bucket, origin):
@@ -84,7 +84,7 @@ def test_a_build_is_marked_before_its_first_object_is_deleted(bucket):
     publish(origin, "b2", 60)
     with front(bucket.endpoint) as s3:
         prune(site_origin(bucket.options(endpoint_url=s3.url)))
-    asked = [(one.method, one.path.removeprefix(f"/{bucket.name}")) for one in s3.requests]
+    asked = [(item.method, item.path.removeprefix(f"/{bucket.name}")) for item in s3.requests]
     mark, delete = asked.index(("PUT", "/builds/b1.json")), asked.index(("POST", ""))
     assert mark < delete
     assert asked[-1] == ("PUT", "/builds/b1.json")
@@ -95,8 +95,8 @@ def test_a_build_that_was_activated_meanwhile_is_left_alone(bucket, origin):
     publish(origin, "b1", 90)
     publish(origin, "b2", 60)
     planned = pruner(origin).plan(**PLAN)
-    held = record.read(origin, "b1")
-    assert lease.acquire(origin, held.record.manifest, held) is None
+    stored = record.read(origin, "b1")
+    assert lease.acquire(origin, stored.record.manifest, stored) is None
     assert list(pruner(origin).execute(planned)) == [PrunedBuild("b1", 0, changed=True)]
     assert states(origin)["b1"] == "published"
     assert "static/b1/a.css" in bucket.listed()
@@ -108,7 +108,7 @@ def test_the_base_of_a_running_publish_is_kept(origin):
     record.write(origin, Record("b3", State.PUBLISHING, "red", NOW, base="b1"), None)
     planned = pruner(origin).plan(**PLAN)
     assert planned.candidates == ()
-    reasons = {one.build: one.reason for one in planned.verdicts}
+    reasons = {item.build: item.reason for item in planned.verdicts}
     assert reasons["b1"] == "is copied from by the publish of b3"
 
 
@@ -117,14 +117,14 @@ def test_the_base_of_a_dead_publish_is_not(origin):
     publish(origin, "b2", 60)
     dead = Record("b3", State.PUBLISHING, "red", NOW - timedelta(days=1), base="b1")
     record.write(origin, dead, None)
-    assert [one.build for one in pruner(origin).plan(**PLAN).candidates] == ["b1"]
+    assert [item.build for item in pruner(origin).plan(**PLAN).candidates] == ["b1"]
 
 
-def test_what_dead_publishes_left_goes_by_its_claim_first(bucket, origin):
+def test_leftovers_of_a_dead_publish_are_leased_before_they_are_deleted(bucket, origin):
     left_over(origin, "dead", State.PUBLISHING, days=31)
     left_over(origin, "abandoned", State.ABANDONED, minutes=1)
     planned = pruner(origin).plan(**PLAN)
-    assert {one.build: one.reason for one in planned.candidates} == {
+    assert {item.build: item.reason for item in planned.candidates} == {
         "abandoned": "its publish was abandoned",
         "dead": "its publish did not end",
     }
@@ -136,8 +136,8 @@ def test_what_dead_publishes_left_goes_by_its_claim_first(bucket, origin):
 
 def test_what_an_abandoned_return_of_a_retired_build_left_goes_too(bucket, origin):
     publish(origin, "b1", 0, State.RETIRED)
-    held = record.read(origin, "b1")
-    lease.acquire(origin, held.record.manifest, held)
+    stored = record.read(origin, "b1")
+    lease.acquire(origin, stored.record.manifest, stored)
     lease.abandon(origin, "b1")
     assert prune(origin) == [PrunedBuild("b1", 2)]
     assert states(origin) == {"b1": "retired"}
@@ -204,9 +204,9 @@ def test_a_build_that_s3_keeps_an_object_of_can_come_back_at_once(bucket, origin
 
 def test_a_location_is_the_border_of_what_is_pruned(bucket):
     shop, other = (site_origin(bucket.options(location=name)) for name in ("shop", "other"))
-    for one in (shop, other):
-        publish(one, "b1", 90)
-        publish(one, "b2", 60)
+    for item in (shop, other):
+        publish(item, "b1", 90)
+        publish(item, "b2", 60)
     prune(shop)
     assert states(other) == {"b1": "published", "b2": "published"}
     assert {"other/static/b1/a.css", "other/static/b1/a.0123.css"} <= bucket.listed()

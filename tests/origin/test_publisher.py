@@ -69,13 +69,13 @@ def manifest(content="c0ffee", **changes):
         asset("css/app.css", "css/app.0123456789ab.css", CSS, br=8, gzip=11),
         asset("img/logo.png", "img/logo.ba9876543210.png", PNG),
     ]
-    made = Manifest(
-        paths={one.name: one.hashed_name for one in assets},
+    new_manifest = Manifest(
+        paths={item.name: item.hashed_name for item in assets},
         build="b1",
         content=content,
-        assets={one.hashed_name: one for one in assets},
+        assets={item.hashed_name: item for item in assets},
     )
-    return replace(made, **changes)
+    return replace(new_manifest, **changes)
 
 
 def with_another_asset(content):
@@ -90,11 +90,8 @@ def with_another_asset(content):
     )
 
 
-def publisher(given, connections=4):
-    return Publisher(site_origin(given, connections=connections))
-
-
-# What is on S3 then
+def publisher(origin_options, connections=4):
+    return Publisher(site_origin(origin_options, connections=connections))
 
 
 def test_each_object_has_its_bytes_and_its_headers(bucket, directory):
@@ -126,31 +123,31 @@ def state(bucket):
 def test_the_record_has_the_manifest_and_the_digests_of_what_s3_has(bucket, directory):
     origin = site_origin(bucket.options())
     Publisher(origin).publish(manifest(), directory)
-    found = record.read(origin, "b1").record
-    assert found.state is State.PUBLISHED
-    assert found.manifest == stored_manifest()
-    assert found.totals == Totals(2, 8, 236)
+    stored = record.read(origin, "b1").record
+    assert stored.state is State.PUBLISHED
+    assert stored.manifest == stored_manifest()
+    assert stored.totals == Totals(2, 8, 236)
 
 
 def stored_manifest():
     """The manifest as S3 keeps it."""
     assets = {}
-    for name, one in manifest().assets.items():
+    for name, item in manifest().assets.items():
         suffixes = {"identity": "", "br": ".br", "gzip": ".gz"}
         sha256 = {
             encoding: hashlib.sha256(FILES[name + suffixes[encoding]]).hexdigest()
-            for encoding in ("identity", *one.encodings)
+            for encoding in ("identity", *item.encodings)
         }
-        assets[name] = replace(one, sha256=sha256)
+        assets[name] = replace(item, sha256=sha256)
     return manifest(assets=assets)
 
 
-def test_the_claim_comes_first_and_the_commit_when_every_object_was_answered(bucket, directory):
+def test_the_lease_comes_first_and_the_commit_when_every_object_was_answered(bucket, directory):
     with front(bucket.endpoint) as s3:
         publisher(bucket.options(endpoint_url=s3.url), connections=8).publish(manifest(), directory)
     puts = [(event, path) for event, method, path in s3.events if method == "PUT"]
     record_path = f"/{bucket.name}/builds/b1.json"
-    # The claim, the claim once more to see that the store refuses it, the commit.
+    # The lease, the lease once more to see that the store refuses it, the commit.
     turn = [("begin", record_path), ("end", record_path)]
     assert puts[:4] == turn * 2
     assert puts[-2:] == turn
@@ -183,18 +180,15 @@ def test_nothing_uploaded_is_said_in_words():
     )
 
 
-# Again
-
-
 def test_publishing_again_is_two_requests_that_renew_the_activation(bucket, directory):
     publisher(bucket.options()).publish(manifest(), directory)
     before = Record.from_json(bucket.get("builds/b1.json")["Body"], name="b1")
     with front(bucket.endpoint) as s3:
-        given = bucket.options(endpoint_url=s3.url)
-        published = publisher(given).publish(manifest(), directory)
+        origin_options = bucket.options(endpoint_url=s3.url)
+        published = publisher(origin_options).publish(manifest(), directory)
     assert not published.objects
     asked = f"/{bucket.name}/builds/b1.json"
-    assert [(one.method, one.path) for one in s3.requests] == [("GET", asked), ("PUT", asked)]
+    assert [(item.method, item.path) for item in s3.requests] == [("GET", asked), ("PUT", asked)]
     after = Record.from_json(bucket.get("builds/b1.json")["Body"], name="b1")
     assert after.since >= before.since
     assert after.write_id != before.write_id
@@ -205,9 +199,9 @@ def test_other_content_under_the_same_build_version_is_refused(bucket, directory
     publisher(bucket.options(location="shop")).publish(manifest(), directory)
     before = bucket.objects().keys()
     with front(bucket.endpoint) as s3:
-        given = bucket.options(location="shop", endpoint_url=s3.url)
+        origin_options = bucket.options(location="shop", endpoint_url=s3.url)
         with pytest.raises(BuildIsPublished) as refused:
-            publisher(given).publish(with_another_asset("decaf"), directory)
+            publisher(origin_options).publish(with_another_asset("decaf"), directory)
     assert str(refused.value) == (
         f"Build b1 is published at s3://{bucket.name}/shop/builds/b1.json with other content. "
         "Against it, this build has\n"
@@ -221,11 +215,11 @@ def test_other_content_under_the_same_build_version_is_refused(bucket, directory
     assert bucket.listed() == before
 
 
-def published_record(made, publish_id=""):
+def published_record(new_manifest, publish_id=""):
     """What a publisher of another machine commits."""
     since = datetime.now(timezone.utc)
-    claimed = Record("b1", State.PUBLISHING, made.content, since, publish_id=publish_id)
-    return claimed.published(made, claimed.since).to_json()
+    leased = Record("b1", State.PUBLISHING, new_manifest.content, since, publish_id=publish_id)
+    return leased.published(new_manifest, leased.since).to_json()
 
 
 def test_a_build_with_other_options_alone_is_refused_too(bucket, directory):
@@ -238,13 +232,13 @@ def test_a_build_with_other_options_alone_is_refused_too(bucket, directory):
 def commits_meanwhile(bucket, faster):
     """An answer for a front: somebody else commits while this one uploads.
 
-    ``faster`` makes the record from the publish_id of the claim that is there.
+    ``faster`` makes the record from the publish_id of the current lease.
     """
 
     def answer(request):
         if request.method == "PUT" and request.path.endswith("/css/app.css"):
-            claimed = json.loads(bucket.get("builds/b1.json")["Body"])
-            bucket.put("builds/b1.json", faster(claimed["publish_id"]))
+            leased = json.loads(bucket.get("builds/b1.json")["Body"])
+            bucket.put("builds/b1.json", faster(leased["publish_id"]))
 
     return answer
 
@@ -262,7 +256,7 @@ def test_another_publisher_of_the_same_content_that_was_faster_is_no_error(bucke
     assert [bucket.get("builds/b1.json")["Body"]] == committed
 
 
-def test_who_took_the_claim_over_keeps_the_record(bucket, directory):
+def test_the_next_holder_of_the_lease_keeps_the_record(bucket, directory):
     faster = published_record(with_another_asset("decaf"))
     with front(bucket.endpoint, commits_meanwhile(bucket, lambda _: faster)) as s3:
         with pytest.raises(LeaseLost, match="lost the lease"):
@@ -298,9 +292,6 @@ def test_the_way_out_of_what_other_content_left_is_the_one_that_is_said(bucket, 
     assert bucket.listed() == EXPECTED.keys() | {"builds/b1.json"}
 
 
-# What goes wrong
-
-
 def dies_after(number):
     """An answer for a front that lets so many PUTs through and then hangs up for good."""
     puts = []
@@ -315,9 +306,9 @@ def dies_after(number):
 
 def test_a_server_that_dies_midway_leaves_no_record(bucket, directory):
     with front(bucket.endpoint, dies_after(3)) as s3:
-        given = bucket.options(endpoint_url=s3.url)
+        origin_options = bucket.options(endpoint_url=s3.url)
         with pytest.raises(PublishFailed) as failed:
-            publisher(given, connections=1).publish(manifest(), directory)
+            publisher(origin_options, connections=1).publish(manifest(), directory)
     assert len(bucket.listed() & EXPECTED.keys()) == 1
     assert state(bucket) == "publishing"
     failure = failed.value.failures[0]
@@ -342,7 +333,7 @@ def test_running_again_completes_what_a_dead_server_left(bucket, directory):
     assert bucket.listed() == EXPECTED.keys() | {"builds/b1.json"}
 
 
-def test_a_server_that_dies_before_the_commit_leaves_the_claim(bucket, directory):
+def test_a_server_that_dies_before_the_commit_leaves_the_lease(bucket, directory):
     with front(bucket.endpoint, dies_after(10)) as s3:
         with pytest.raises(OriginError) as failed:
             publisher(bucket.options(endpoint_url=s3.url)).publish(manifest(), directory)
@@ -358,11 +349,11 @@ def many(directory, number):
         (directory.root / name).write_bytes(b"png")
         assets.append(Asset(f"{index:03}.png", name, "b1", 3, "sha384-x", PNG))
     return Manifest(
-        paths={one.name: one.hashed_name for one in assets},
+        paths={item.name: item.hashed_name for item in assets},
         build="b1",
         content="many",
         keep_originals=False,
-        assets={one.hashed_name: one for one in assets},
+        assets={item.hashed_name: item for item in assets},
     )
 
 
@@ -374,9 +365,9 @@ def refuses_objects(request):
 
 def test_after_the_first_failure_nothing_new_is_begun(bucket, directory):
     with front(bucket.endpoint, refuses_objects) as s3:
-        given = bucket.options(endpoint_url=s3.url)
+        origin_options = bucket.options(endpoint_url=s3.url)
         with pytest.raises(PublishFailed) as failed:
-            publisher(given, connections=2).publish(many(directory, 200), directory)
+            publisher(origin_options, connections=2).publish(many(directory, 200), directory)
     refused = [path for path in s3.asked("PUT") if "/static/" in path]
     assert len(failed.value.failures) == len(refused) < 50
     assert failed.value.total == 200
@@ -396,9 +387,6 @@ def test_a_file_that_is_gone_from_the_build_leaves_no_record(bucket, directory):
     with pytest.raises(PublishFailed, match=r"No such file or directory: .*logo\.ba98"):
         publisher(bucket.options()).publish(manifest(), directory)
     assert state(bucket) == "publishing"
-
-
-# Before the build
 
 
 def test_a_check_of_a_bucket_that_is_there_finds_nothing_wrong(bucket):
@@ -423,9 +411,9 @@ def denies_reading(request):
 def test_who_may_not_list_the_bucket_publishes_all_the_same(bucket, directory):
     """S3 says 403 for a key that is not there, without the permission to list."""
     with front(bucket.endpoint, denies_reading) as s3:
-        one = publisher(bucket.options(endpoint_url=s3.url))
-        one.preflight("b1")
-        one.publish(manifest(), directory)
+        item = publisher(bucket.options(endpoint_url=s3.url))
+        item.preflight("b1")
+        item.publish(manifest(), directory)
     assert bucket.listed() == EXPECTED.keys() | {"builds/b1.json"}
 
 
@@ -440,15 +428,12 @@ def test_who_may_not_read_the_record_does_not_overwrite_it(bucket, directory):
     assert bucket.get("builds/b1.json")["Body"] == before
 
 
-# Secrets
-
-
 def test_no_secret_is_in_what_a_failed_publish_says_or_the_record(bucket, directory):
     with front(bucket.endpoint, refuses_objects) as s3:
-        one = publisher(bucket.options(endpoint_url=s3.url))
+        item = publisher(bucket.options(endpoint_url=s3.url))
         with pytest.raises(PublishFailed) as failed:
-            one.publish(manifest(), directory)
+            item.publish(manifest(), directory)
     publisher(bucket.options()).publish(manifest(), directory)
     stored = json.dumps(json.loads(bucket.get("builds/b1.json")["Body"]))
-    for text in (str(failed.value), repr(failed.value), repr(one), stored):
+    for text in (str(failed.value), repr(failed.value), repr(item), stored):
         assert SECRET_KEY not in text

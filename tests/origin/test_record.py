@@ -77,9 +77,9 @@ def test_what_was_published_is_remembered_when_it_is_given_up():
 def test_what_is_no_record_is_an_error_that_names_it(data):
     with pytest.raises(UnreadableRecord) as unreadable:
         Record.from_json(data, name="s3://bucket/builds/b1.json")
-    said = str(unreadable.value)
-    assert said.startswith("s3://bucket/builds/b1.json is not a readable record of a build: ")
-    assert said.endswith(" If nobody needs the build, delete the object.")
+    message = str(unreadable.value)
+    assert message.startswith("s3://bucket/builds/b1.json is not a readable record of a build: ")
+    assert message.endswith(" If nobody needs the build, delete the object.")
 
 
 def test_a_state_of_a_later_version_is_none_that_is_understood():
@@ -98,9 +98,9 @@ def test_a_written_record_is_there_to_read(bucket):
     origin = site_origin(bucket.options(location="shop"))
     assert record.read(origin, "b1") is None
     etag = record.write(origin, PUBLISHED, None)
-    found = record.read(origin, "b1")
-    assert found.etag == etag
-    assert replace(found.record, write_id="") == PUBLISHED
+    stored = record.read(origin, "b1")
+    assert stored.etag == etag
+    assert replace(stored.record, write_id="") == PUBLISHED
     assert bucket.listed() == {"shop/builds/b1.json"}
 
 
@@ -118,8 +118,8 @@ def test_a_record_is_only_replaced_by_who_has_seen_it(bucket):
     assert record.write(origin, LEASED, None) is None
     second = record.write(origin, PUBLISHED, first)
     assert record.write(origin, LEASED, first) is None
-    found = record.read(origin, "b1")
-    assert (found.etag, found.record.state) == (second, State.PUBLISHED)
+    stored = record.read(origin, "b1")
+    assert (stored.etag, stored.record.state) == (second, State.PUBLISHED)
 
 
 def test_the_same_record_written_again_has_another_etag(bucket):
@@ -150,17 +150,17 @@ def test_the_heads_of_all_records_are_read_without_their_manifests(bucket):
         large = replace(PUBLISHED, build=f"b{n}", skip_compress_extensions=("x",) * 10)
         record.write(origin, large, None)
     bucket.put("builds/", b"")
-    found = [held.record for held in record.heads(origin)]
-    assert [one.build for one in found] == ["b0", "b1", "b2", "b3", "b4"]
-    assert all(one.manifest is None and one.totals == PUBLISHED.totals for one in found)
+    stored = [stored_record.record for stored_record in record.heads(origin)]
+    assert [item.build for item in stored] == ["b0", "b1", "b2", "b3", "b4"]
+    assert all(item.manifest is None and item.totals == PUBLISHED.totals for item in stored)
 
 
 def test_the_head_of_a_record_can_be_long(bucket):
     origin = site_origin(bucket.options())
     extensions = tuple(f"extension-{n}" for n in range(2000))
     record.write(origin, replace(PUBLISHED, skip_compress_extensions=extensions), None)
-    (held,) = record.heads(origin)
-    assert held.record.skip_compress_extensions == extensions
+    (stored_record,) = record.heads(origin)
+    assert stored_record.record.skip_compress_extensions == extensions
 
 
 def test_records_of_the_same_second_are_in_the_order_of_their_own_times(bucket):
@@ -168,7 +168,7 @@ def test_records_of_the_same_second_are_in_the_order_of_their_own_times(bucket):
     for build, seconds in (("b1", 2), ("b3", 1), ("b2", 3)):
         since = NOW + timedelta(seconds=seconds)
         record.write(origin, replace(PUBLISHED, build=build, since=since), None)
-    order = [held.record.build for held in record.newest_first(origin)]
+    order = [stored_record.record.build for stored_record in record.newest_first(origin)]
     assert order in (["b2", "b1", "b3"], ["b2", "b3", "b1"])  # the clock may have gone on
 
 

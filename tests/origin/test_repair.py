@@ -20,9 +20,9 @@ def origin(bucket):
 @pytest.fixture
 def built(tmp_path, origin):
     """A build that is published and whole, and on this machine."""
-    with collected(tmp_path) as made:
-        Publisher(origin).publish(made.manifest, BuildDirectory(made.directory))
-        yield made
+    with collected(tmp_path) as built_build:
+        Publisher(origin).publish(built_build.manifest, BuildDirectory(built_build.directory))
+        yield built_build
 
 
 @pytest.fixture
@@ -66,8 +66,10 @@ def headers_of(bucket):
 
 def test_a_build_that_is_well_is_left_alone(built, bucket):
     with front(bucket.endpoint) as s3:
-        found = repaired(site_origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
-    assert found.ok
+        verification = repaired(
+            site_origin({**bucket.options(), "endpoint_url": s3.url}), built.directory
+        )
+    assert verification.ok
     assert not s3.asked("PUT")
 
 
@@ -75,10 +77,10 @@ def test_what_is_missing_or_wrong_is_put_back_as_it_was(built, bucket, origin, h
     before = headers_of(bucket)
     delete(bucket, "css/app.css.br", f"{hashed_name}.br", "img/logo.png")
     spoil(bucket, hashed_name, "css/app.css", f"{hashed_name}.gz")
-    found = repaired(origin, built.directory)
-    assert found.ok
-    assert set(outcomes(found).values()) == {"was restored from the build directory"}
-    assert len(found.repairs) == 6
+    verification = repaired(origin, built.directory)
+    assert verification.ok
+    assert set(outcomes(verification).values()) == {"was restored from the build directory"}
+    assert len(verification.repairs) == 6
     assert headers_of(bucket) == before
     assert not built.wrong(bucket)
 
@@ -91,14 +93,14 @@ def test_only_what_is_wrong_is_written_and_each_on_the_condition_that_it_still_i
     etag = bucket.get("static/b1/css/app.css")["ETag"].strip('"')
     with front(bucket.endpoint) as s3:
         repaired(site_origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
-    puts = {one.path.partition("/b1/")[2]: one for one in s3.requests if one.method == "PUT"}
+    puts = {item.path.partition("/b1/")[2]: item for item in s3.requests if item.method == "PUT"}
     conditions = {
         name: {
             header.lower(): value.strip('"')
-            for header, value in one.headers.items()
+            for header, value in item.headers.items()
             if header.lower().startswith("if-")
         }
-        for name, one in puts.items()
+        for name, item in puts.items()
     }
     assert conditions == {
         "css/app.css.br": {"if-none-match": "*"},
@@ -116,11 +118,11 @@ def test_the_record_is_not_touched(built, bucket, origin):
 def test_wrong_headers_are_set_without_the_build_directory(built, bucket, origin):
     before = headers_of(bucket)
     path = f"{PREFIX}b1/css/app.css.br"
-    found = origin.find(path)
-    origin.copy(path, path, etag=found.etag, sha256=found.sha256, ContentType="text/plain")
-    found = repaired(origin)
-    assert found.ok
-    assert outcomes(found) == {"css/app.css.br": "has its headers again"}
+    stored = origin.find(path)
+    origin.copy(path, path, etag=stored.etag, sha256=stored.sha256, ContentType="text/plain")
+    verification = repaired(origin)
+    assert verification.ok
+    assert outcomes(verification) == {"css/app.css.br": "has its headers again"}
     assert headers_of(bucket) == before
 
 
@@ -132,9 +134,11 @@ def test_without_the_build_directory_the_other_name_is_copied(
     names = ["css/app.css.gz", f"{hashed_name}.gz"]
     wrong, right = names if original_is_wrong else reversed(names)
     spoil(bucket, wrong)
-    found = repaired(origin)
-    assert found.ok
-    assert outcomes(found) == {wrong: f"was copied from s3://{bucket.name}/static/b1/{right}"}
+    verification = repaired(origin)
+    assert verification.ok
+    assert outcomes(verification) == {
+        wrong: f"was copied from s3://{bucket.name}/static/b1/{right}"
+    }
     assert headers_of(bucket) == before
 
 
@@ -150,8 +154,8 @@ def test_the_other_name_is_read_before_it_is_copied(built, bucket, origin, hashe
         CacheControl=kept["CacheControl"],
     )
     delete(bucket, "css/app.css")
-    found = repaired(origin)
-    assert not found.ok
+    verification = repaired(origin)
+    assert not verification.ok
     assert "static/b1/css/app.css" not in bucket.listed()
 
 
@@ -171,10 +175,10 @@ def test_an_encoding_with_other_bytes_than_were_published_is_not_stored(
     encoded.unlink()
     encoded.write_bytes(b"made by another zlib")
     delete(bucket, "css/app.css.gz", f"{hashed_name}.gz")
-    found = repaired(origin, built.directory)
-    assert not found.ok
-    assert [one.repaired for one in found.repairs] == [False, False]
-    assert outcomes(found)["css/app.css.gz"] == (
+    verification = repaired(origin, built.directory)
+    assert not verification.ok
+    assert [item.repaired for item in verification.repairs] == [False, False]
+    assert outcomes(verification)["css/app.css.gz"] == (
         f"cannot be repaired here: {encoded} has other bytes than were published. Repair where "
         "the build was made, or publish under a new BUILD_VERSION"
     )
@@ -185,9 +189,9 @@ def test_without_any_place_that_has_its_bytes_it_is_said_which_one_was_looked_at
     built, bucket, origin, hashed_name, tmp_path
 ):
     delete(bucket, "css/app.css", hashed_name)
-    found = repaired(origin, tmp_path / "elsewhere")
+    verification = repaired(origin, tmp_path / "elsewhere")
     missing = tmp_path / "elsewhere" / hashed_name
-    assert outcomes(found)["css/app.css"] == (
+    assert outcomes(verification)["css/app.css"] == (
         f"cannot be repaired here: {missing} is missing. Repair where the build was made"
     )
     assert "STATIC_ROOT is not set" in outcomes(repaired(origin))["css/app.css"]
@@ -196,8 +200,11 @@ def test_without_any_place_that_has_its_bytes_it_is_said_which_one_was_looked_at
 def test_what_can_be_repaired_is_although_something_else_cannot(built, bucket, origin, hashed_name):
     delete(bucket, "css/app.css", hashed_name, "img/logo.png")
     (built.directory / hashed_name).unlink()
-    found = repaired(origin, built.directory)
-    assert {one.path.partition("/b1/")[2] for one in found.faulty} == {"css/app.css", hashed_name}
+    verification = repaired(origin, built.directory)
+    assert {item.path.partition("/b1/")[2] for item in verification.faulty} == {
+        "css/app.css",
+        hashed_name,
+    }
     assert "static/b1/img/logo.png" in bucket.listed()
 
 
@@ -209,11 +216,13 @@ def test_what_somebody_else_writes_meanwhile_is_not_overwritten(built, bucket):
             bucket.put("static/b1/img/logo.png", b"written by somebody else")
 
     with front(bucket.endpoint, write_first) as s3:
-        found = repaired(site_origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
-    assert outcomes(found) == {
+        verification = repaired(
+            site_origin({**bucket.options(), "endpoint_url": s3.url}), built.directory
+        )
+    assert outcomes(verification) == {
         "img/logo.png": "was written by another process meanwhile: run the same command again"
     }
-    assert not found.ok
+    assert not verification.ok
     assert bucket.get("static/b1/img/logo.png")["Body"] == b"written by somebody else"
 
 
@@ -226,9 +235,11 @@ def test_what_was_put_back_is_verified_again(built, bucket):
             spoil(bucket, "img/logo.png")
 
     with front(bucket.endpoint, spoil_first) as s3:
-        found = repaired(site_origin({**bucket.options(), "endpoint_url": s3.url}), built.directory)
-    assert [one.repaired for one in found.repairs] == [True]
-    assert not found.ok
+        verification = repaired(
+            site_origin({**bucket.options(), "endpoint_url": s3.url}), built.directory
+        )
+    assert [item.repaired for item in verification.repairs] == [True]
+    assert not verification.ok
 
 
 def test_a_prune_meanwhile_is_an_error_that_says_what_is_left(built, bucket):
@@ -249,7 +260,7 @@ def test_a_prune_meanwhile_is_an_error_that_says_what_is_left(built, bucket):
 
 def test_the_requests_and_the_objects_of_both_are_counted(built, bucket, origin):
     delete(bucket, "img/logo.png")
-    found = repaired(origin, built.directory)
+    verification = repaired(origin, built.directory)
     # Of the verification 11, then the record, the object, the object again, the record.
-    assert found.requests == 2 + 7 + 1 + 4
-    assert replace(found, repairs=()).objects == 8
+    assert verification.requests == 2 + 7 + 1 + 4
+    assert replace(verification, repairs=()).objects == 8

@@ -66,7 +66,7 @@ def test_each_verdict_says_why():
         now=NOW,
         protected={"b": "is the BUILD_VERSION of these settings"},
     )
-    assert [(one.build, one.keep, one.reason) for one in verdicts] == [
+    assert [(item.build, item.keep, item.reason) for item in verdicts] == [
         ("e", True, "is the current build"),
         ("d", True, "is among the 2 newest"),
         ("c", True, "was superseded less than 15 days ago"),

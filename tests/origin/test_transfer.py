@@ -12,7 +12,7 @@ from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.origin.lease import LeaseLost
 from versioned_storage.origin.plan import Action, CopySource, headers, plan
-from versioned_storage.origin.s3 import Copied, Found
+from versioned_storage.origin.objects import CopyResult, StoredObject
 from versioned_storage.origin.threads import in_background
 from versioned_storage.origin.transfer import (
     Contended,
@@ -70,7 +70,7 @@ class Origin:
 
     def copy(self, source, path, *, etag, sha256, replacing, metadata, before_attempt, **headers):
         written = self._write("copy", path, sha256, replacing, before_attempt, headers)
-        return written and Copied(written, self.sha256_of_copies)
+        return written and CopyResult(written, self.sha256_of_copies)
 
     def _write(self, operation, path, sha256, replacing, before_attempt, headers):
         before_attempt()
@@ -80,13 +80,13 @@ class Origin:
             return None
         self.writes.append((operation, path))
         etag = f'"{len(self.writes)}"'
-        self.objects[path] = Found(len(PNG), etag, sha256, True, headers, {"sha256": sha256})
+        self.objects[path] = StoredObject(len(PNG), etag, sha256, True, headers, {"sha256": sha256})
         return etag
 
 
 def other(etag='"other"'):
     """An object of other content."""
-    return Found(3, etag, "0" * 64, True, {}, {})
+    return StoredObject(3, etag, "0" * 64, True, {}, {})
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_copy_with_another_checksum_is_replaced_by_an_upload(transfer):
 
 def test_an_object_that_is_not_what_its_metadata_says_stops_the_publish(transfer, manifest):
     (file, _) = manifest.files()
-    right = Found(len(PNG), '"1"', SHA256, False, headers(file), {"sha256": SHA256})
+    right = StoredObject(len(PNG), '"1"', SHA256, False, headers(file), {"sha256": SHA256})
     transfer.origin.objects[HASHED] = right
     transfer.origin.sha256_of_copies = "0" * 64
     with pytest.raises(PublishFailed) as failed:
@@ -188,7 +188,7 @@ def test_a_leftover_is_replaced_after_a_renewal(transfer):
 
 def test_an_object_that_another_publisher_wrote_is_skipped(transfer, manifest):
     (file, _) = manifest.files()
-    right = Found(len(PNG), '"right"', SHA256, True, headers(file), {"sha256": SHA256})
+    right = StoredObject(len(PNG), '"right"', SHA256, True, headers(file), {"sha256": SHA256})
     transfer.origin.before = lambda path: transfer.origin.objects.setdefault(path, right)
     transferred = run(transfer)
     assert {item.action for item in transferred} == {Action.SKIP}

@@ -25,9 +25,9 @@ def origin(bucket):
 @pytest.fixture
 def built(tmp_path, origin):
     """A build that is published and whole."""
-    with collected(tmp_path) as made:
-        Publisher(origin).publish(made.manifest, BuildDirectory(made.directory))
-        yield made
+    with collected(tmp_path) as built_build:
+        Publisher(origin).publish(built_build.manifest, BuildDirectory(built_build.directory))
+        yield built_build
 
 
 def verified(origin, build="b1", *, deep=False):
@@ -37,17 +37,21 @@ def verified(origin, build="b1", *, deep=False):
 def faults(verification):
     """What is wrong, by name below the build."""
     below = f"{PREFIX}b1/"
-    return {one.path.removeprefix(below): list(map(str, one.faults)) for one in verification.faulty}
+    return {
+        item.path.removeprefix(below): list(map(str, item.faults)) for item in verification.faulty
+    }
 
 
-def replace_object(bucket, name, body, **said):
+def replace_object(bucket, name, body, **messages):
     """Put something else in the place of an object, with headers as S3's parameters."""
-    given = {
+    origin_options = {
         "ContentType": CSS,
         "CacheControl": "max-age=315360000, public, immutable",
-        **said,
+        **messages,
     }
-    bucket.client.put_object(Bucket=bucket.name, Key=f"static/b1/{name}", Body=body, **given)
+    bucket.client.put_object(
+        Bucket=bucket.name, Key=f"static/b1/{name}", Body=body, **origin_options
+    )
 
 
 def body_of(bucket, name):
@@ -56,10 +60,10 @@ def body_of(bucket, name):
 
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_published_build_is_well(built, origin, deep):
-    found = verified(origin, deep=deep)
-    assert found.ok
-    assert (found.objects, found.faulty, found.foreign) == (8, (), ())
-    assert found.size == sum(file.size for file in built.manifest.files())
+    result = verified(origin, deep=deep)
+    assert result.ok
+    assert (result.objects, result.faulty, result.foreign) == (8, (), ())
+    assert result.size == sum(file.size for file in built.manifest.files())
 
 
 def test_verifying_writes_nothing(built, bucket, origin):
@@ -71,20 +75,20 @@ def test_verifying_writes_nothing(built, bucket, origin):
 
 def test_each_object_is_asked_for_once_and_listed_with_all_others(built, bucket):
     with front(bucket.endpoint) as s3:
-        found = verified(site_origin({**bucket.options(), "endpoint_url": s3.url}))
+        result = verified(site_origin({**bucket.options(), "endpoint_url": s3.url}))
     assert len(s3.asked("HEAD")) == 8
     assert len(s3.asked("GET")) == 2
-    assert found.requests == 10
+    assert result.requests == 10
 
 
 def test_what_is_missing_is_told_and_not_asked_for(built, bucket):
     bucket.client.delete_object(Bucket=bucket.name, Key="static/b1/css/app.css.br")
     with front(bucket.endpoint) as s3:
-        found = verified(site_origin({**bucket.options(), "endpoint_url": s3.url}))
+        result = verified(site_origin({**bucket.options(), "endpoint_url": s3.url}))
     size = built.manifest.asset("css/app.css").encodings["br"]
-    assert faults(found) == {"css/app.css.br": [f"object is missing, expected {size} bytes"]}
+    assert faults(result) == {"css/app.css.br": [f"object is missing, expected {size} bytes"]}
     assert len(s3.asked("HEAD")) == 7
-    assert not found.ok
+    assert not result.ok
 
 
 def test_other_bytes_of_another_size_are_told(built, bucket, origin):
@@ -96,17 +100,17 @@ def test_other_bytes_of_another_size_are_told(built, bucket, origin):
 def test_other_bytes_of_the_same_size_are_told(built, bucket, origin):
     asset = built.manifest.asset("css/app.css")
     replace_object(bucket, "css/app.css", b"x" * asset.size)
-    (said,) = faults(verified(origin))["css/app.css"]
+    (messages,) = faults(verified(origin))["css/app.css"]
     recorded = hashlib.sha256((built.directory / asset.hashed_name).read_bytes()).hexdigest()
-    assert said.startswith("sha256 is ")
-    assert said.endswith(f", expected {recorded}")
+    assert messages.startswith("sha256 is ")
+    assert messages.endswith(f", expected {recorded}")
 
 
 def test_the_checksum_that_s3_computed_is_believed_and_not_what_was_said(tmp_path, moto_server):
     """Who replaces an object can say the sha256 of the old one, and S3 keeps its own."""
-    with Bucket.at(moto_server) as bucket, collected(tmp_path) as made:
+    with Bucket.at(moto_server) as bucket, collected(tmp_path) as built_build:
         origin = site_origin(bucket.options())
-        Publisher(origin).publish(made.manifest, BuildDirectory(made.directory))
+        Publisher(origin).publish(built_build.manifest, BuildDirectory(built_build.directory))
         body = body_of(bucket, "css/app.css")
         metadata = {"sha256": hashlib.sha256(body).hexdigest()}
         checked = {"Metadata": metadata, "ChecksumAlgorithm": "SHA256"}
@@ -115,7 +119,7 @@ def test_the_checksum_that_s3_computed_is_believed_and_not_what_was_said(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "messages"),
     [
         ({"ContentType": "text/plain"}, f"Content-Type is text/plain, expected {CSS}"),
         ({"ContentEncoding": "gzip"}, "Content-Encoding is gzip, expected none"),
@@ -125,19 +129,19 @@ def test_the_checksum_that_s3_computed_is_believed_and_not_what_was_said(tmp_pat
         ),
     ],
 )
-def test_a_header_that_is_not_as_published_is_told(built, bucket, origin, changed, said):
+def test_a_header_that_is_not_as_published_is_told(built, bucket, origin, changed, messages):
     body = body_of(bucket, "css/app.css")
     metadata = {"sha256": hashlib.sha256(body).hexdigest()}
     replace_object(bucket, "css/app.css", body, Metadata=metadata, **changed)
-    assert faults(verified(origin)) == {"css/app.css": [said]}
+    assert faults(verified(origin)) == {"css/app.css": [messages]}
 
 
 def test_an_encoding_without_its_header_is_told(built, bucket, origin):
     body = body_of(bucket, "css/app.css.br")
     metadata = {"sha256": hashlib.sha256(body).hexdigest()}
     replace_object(bucket, "css/app.css.br", body, Metadata=metadata)
-    said = "Content-Encoding is not set, expected br"
-    assert faults(verified(origin)) == {"css/app.css.br": [said]}
+    messages = "Content-Encoding is not set, expected br"
+    assert faults(verified(origin)) == {"css/app.css.br": [messages]}
 
 
 def test_bytes_that_are_not_what_s3_says_of_them_are_found_by_reading(built, bucket, origin):
@@ -146,13 +150,13 @@ def test_bytes_that_are_not_what_s3_says_of_them_are_found_by_reading(built, buc
     metadata = {"sha256": hashlib.sha256(body_of(bucket, "css/app.css")).hexdigest()}
     replace_object(bucket, "css/app.css", b"x" * asset.size, Metadata=metadata)
     deep = faults(verified(origin, deep=True))
-    said = [one.partition(" is ")[0] for one in deep["css/app.css"]]
+    messages = [item.partition(" is ")[0] for item in deep["css/app.css"]]
     assert list(deep) == ["css/app.css"]
-    assert said in (["sha256 of the bytes", "sha384 of the decoded bytes"], ["sha256"])
+    assert messages in (["sha256 of the bytes", "sha384 of the decoded bytes"], ["sha256"])
 
 
 @pytest.mark.parametrize(
-    ("encoded", "found"),
+    ("encoded", "result"),
     [
         (brotli.compress(b"another file"), "sha384-"),
         (b"no brotli at all", "bytes that do not decode as br"),
@@ -160,7 +164,7 @@ def test_bytes_that_are_not_what_s3_says_of_them_are_found_by_reading(built, buc
     ],
 )
 def test_an_encoding_that_was_published_broken_is_found_by_decoding(
-    built, bucket, origin, encoded, found
+    built, bucket, origin, encoded, result
 ):
     """The record can be wrong too: then every digest agrees, and no browser can read the file."""
     text = bucket.get("builds/b1.json")["Body"].decode()
@@ -175,13 +179,17 @@ def test_an_encoding_that_was_published_broken_is_found_by_decoding(
         "builds/b1.json",
         f'{json.dumps(head)[:-1]}, "manifest":\n{json.dumps(manifest)}}}\n'.encode(),
     )
-    said = {"Metadata": {"sha256": digest}, "ContentEncoding": "br", "ChecksumAlgorithm": "SHA256"}
+    messages = {
+        "Metadata": {"sha256": digest},
+        "ContentEncoding": "br",
+        "ChecksumAlgorithm": "SHA256",
+    }
     for name in ("css/app.css.br", f"{hashed_name}.br"):
-        replace_object(bucket, name, encoded, **said)
+        replace_object(bucket, name, encoded, **messages)
     assert verified(origin).ok
     deep = faults(verified(origin, deep=True))
     assert deep.keys() == {"css/app.css.br", f"{hashed_name}.br"}
-    assert deep["css/app.css.br"][0].startswith(f"sha384 of the decoded bytes is {found}")
+    assert deep["css/app.css.br"][0].startswith(f"sha384 of the decoded bytes is {result}")
 
 
 def test_a_large_object_is_read_in_pieces(built, bucket, origin, monkeypatch):
@@ -201,36 +209,38 @@ def test_a_large_object_is_read_in_pieces(built, bucket, origin, monkeypatch):
 def test_what_is_not_of_the_build_is_a_note_and_no_fault(built, bucket, origin):
     bucket.put("static/b1/notes.txt", b"by hand")
     bucket.put("static/b10/a.css", b"of another build")
-    found = verified(origin)
-    assert found.ok
-    assert found.foreign == ((f"s3://{bucket.name}/static/b1/notes.txt", 7),)
+    result = verified(origin)
+    assert result.ok
+    assert result.foreign == ((f"s3://{bucket.name}/static/b1/notes.txt", 7),)
 
 
 def test_what_s3_keeps_no_checksum_of_is_counted(built, bucket, origin):
-    found = verified(origin)
+    result = verified(origin)
     kept = bucket.client.head_object(
         Bucket=bucket.name, Key="static/b1/css/app.css", ChecksumMode="ENABLED"
     )
-    assert found.unchecked == (0 if "ChecksumSHA256" in kept else 8)
+    assert result.unchecked == (0 if "ChecksumSHA256" in kept else 8)
     assert verified(origin, deep=True).unchecked == 0
 
 
 def test_the_objects_of_a_location_are_below_it(tmp_path, bucket):
     origin = site_origin(bucket.options(location="shop"))
-    with collected(tmp_path) as made:
-        Publisher(origin).publish(made.manifest, BuildDirectory(made.directory))
-    found = verified(origin)
-    assert found.ok
-    assert found.place == f"s3://{bucket.name}/shop/static/b1/"
+    with collected(tmp_path) as built_build:
+        Publisher(origin).publish(built_build.manifest, BuildDirectory(built_build.directory))
+    result = verified(origin)
+    assert result.ok
+    assert result.place == f"s3://{bucket.name}/shop/static/b1/"
 
 
 def test_a_build_that_nobody_published_is_an_error_that_says_so(origin):
-    with pytest.raises(NotPublished, match=r"b1 is not published: there is no record of it") as one:
+    with pytest.raises(
+        NotPublished, match=r"b1 is not published: there is no record of it"
+    ) as item:
         verified(origin)
-    assert one.value.state is None
+    assert item.value.state is None
 
 
-@pytest.mark.parametrize("state", [one for one in State if one is not State.PUBLISHED])
+@pytest.mark.parametrize("state", [item for item in State if item is not State.PUBLISHED])
 def test_a_build_that_is_not_published_is_an_error_that_says_its_state(origin, state):
     record.write(origin, Record("b1", state, "red", origin.now()), None)
     with pytest.raises(NotPublished, match=f"it is {state.value} "):
