@@ -87,7 +87,9 @@ def test_everything_is_below_the_location(bucket):
 def test_a_bucket_that_is_not_there_is_the_only_finding(bucket):
     findings = examined(site_origin(bucket.options(bucket_name=f"other-{uuid4().hex}")))
     assert levels(findings) == {"bucket": FAILURE}
-    assert "Correct bucket_name in the origin option, or create the bucket" in findings["bucket"].found
+    assert (
+        "Correct bucket_name in the origin option, or create the bucket" in findings["bucket"].found
+    )
 
 
 def test_a_server_that_nobody_reaches_is_the_only_finding():

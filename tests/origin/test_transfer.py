@@ -11,8 +11,8 @@ from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.origin.lease import LeaseLost
-from versioned_storage.origin.plan import Action, CopySource, headers, plan
 from versioned_storage.origin.objects import CopyResult, StoredObject
+from versioned_storage.origin.plan import Action, CopySource, headers, plan
 from versioned_storage.origin.threads import in_background
 from versioned_storage.origin.transfer import (
     Contended,
