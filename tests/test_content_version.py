@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import site
+from versioned_storage.build.source_errors import UnusableFiles
 from versioned_storage.content_version import derive_build_version, find_sources
 
 
@@ -40,3 +41,11 @@ def test_it_does_not_depend_on_the_build_version_that_is_set(version) -> None:
 
 def test_a_source_that_collectstatic_leaves_out_does_not_count(version) -> None:
     assert version({"a.css": "a{}", "staticfiles.json": "{}"}) == version({"a.css": "a{}"})
+
+
+@pytest.mark.parametrize(("link", "target"), [("loop", "."), ("self.css", "self.css")])
+def test_a_loop_of_links_is_an_error_that_names_it(tmp_path: Path, link: str, target: str) -> None:
+    with site(tmp_path, {"a.css": "a{}"}) as shop:
+        (shop.sources / link).symlink_to(target)
+        with pytest.raises(UnusableFiles, match=link):
+            find_sources()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.contrib.staticfiles.utils import matches_patterns
 from django.core.files.storage import Storage
 
+from . import startup
 from .build.assemble import BuildIsComplete, Built, assemble
 from .build.directory import BuildDirectory, Digest
 from .build.fingerprint import Fingerprinter
@@ -60,7 +61,8 @@ class Collector:
     def check_sources(self) -> None:
         """Raise `UnusableFiles`, once, for sources that are not files: opening a pipe blocks."""
         if not self._has_checked_sources:
-            check_sources_are_files()
+            options = startup.collectstatic_options() or {}
+            check_sources_are_files(options.get("ignore_patterns", ()))
             self._has_checked_sources = True
 
     def add_digest(self, name: str, digest: Digest) -> None:

@@ -17,6 +17,7 @@ from .build.directory import chunks_of
 from .build.manifest import FORMAT
 from .build.source_files import Sources, open_source
 from .constants import ENCODINGS
+from .static_root import check_sources_are_files
 from .storage import VersionedStaticFilesStorage
 
 # Hex digits of the sha256: 48 bits. Should two contents of a site ever collide, publishing the
@@ -28,9 +29,10 @@ def find_sources(ignore: Iterable[str] = (), *, default_ignore: bool = True) -> 
     """Return the sources that collectstatic would collect: the first file of each name.
 
     ``ignore`` has glob patterns of names to leave out. ``default_ignore`` adds those of Django's
-    staticfiles app.
+    staticfiles app. Raises `UnusableFiles` for loops of links and special files.
     """
     ignored = [*ignore]
+    check_sources_are_files(ignored)
     if default_ignore:
         staticfiles: Any = apps.get_app_config("staticfiles")
         ignored += staticfiles.ignore_patterns

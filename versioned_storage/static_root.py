@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -49,15 +49,17 @@ def check_outside_sources(root: str | None) -> None:
             raise StaticRootAmongSources(root, directory)
 
 
-def check_sources_are_files() -> None:
+def check_sources_are_files(ignore: Iterable[str] = ()) -> None:
     """Raise `UnusableFiles` for loops of links and special files among the sources.
 
-    collectstatic would follow a loop until the system stops it, and wait for a pipe.
+    collectstatic would follow a loop until the system stops it, and wait for a pipe. ``ignore``
+    has the glob patterns of what it leaves out.
     """
+    patterns = list(ignore)
     files = [
         file
         for directory in _source_directories()
-        for file in unusable_files(directory, lambda name: _is_left_out(Path(name)))
+        for file in unusable_files(directory, lambda name: _is_left_out(Path(name), patterns))
     ]
     if files:
         raise UnusableFiles(files)
@@ -114,12 +116,13 @@ def _source_directories() -> Iterator[str]:
                 yield location
 
 
-def _is_left_out(below: Path) -> bool:
+def _is_left_out(below: Path, ignore: Sequence[str] = ()) -> bool:
     """Return True if collectstatic skips this path below a source directory, as a dotfile."""
-    if not apps.is_installed("django.contrib.staticfiles"):
-        return False
-    app: Any = apps.get_app_config("staticfiles")
-    return any(matches_patterns(part, app.ignore_patterns) for part in below.parts)
+    patterns = list(ignore)
+    if apps.is_installed("django.contrib.staticfiles"):
+        app: Any = apps.get_app_config("staticfiles")
+        patterns += app.ignore_patterns
+    return any(matches_patterns(part, patterns) for part in below.parts)
 
 
 def _may_be_of_build(path: Path) -> bool:

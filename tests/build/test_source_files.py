@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.core.files.storage import FileSystemStorage
+from django.core.management import CommandError
 
 from tests.helpers import site, write
 from versioned_storage.build.directory import CHUNK, digest_of
@@ -174,7 +175,8 @@ def test_collectstatic_does_not_wait_for_a_named_pipe(tmp_path, version, option)
             made.collect(**option)
     assert str(caught.value) == (
         f"1 path cannot be collected:\n  {made.sources / 'a.css'} is a named pipe\n"
-        "Delete or move it. collectstatic collects regular files and the targets of links."
+        "Delete or move it, or leave it out with collectstatic --ignore. It collects regular files "
+        "and the targets of links."
     )
 
 
@@ -202,3 +204,16 @@ def test_manage_py_collectstatic_says_what_it_cannot_collect_without_a_traceback
     assert "versioned_storage.E003" in run.stderr
     assert "sources/x.css is a " in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("name", ["pipe", "loop"])
+def test_what_collectstatic_ignores_may_be_unusable(tmp_path, name):
+    with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as shop:
+        if name == "pipe":
+            os.mkfifo(shop.sources / name)
+        else:
+            (shop.sources / name).symlink_to(".")
+        with pytest.raises(CommandError, match="1 path cannot be collected"):
+            shop.collect(skip_checks=False)
+        shop.collect(skip_checks=False, ignore_patterns=[name])
+        assert shop.storage.hashed_files.keys() == {"a.css"}

@@ -198,6 +198,9 @@ class Endless:
         self.left -= 1
         return b"x" * min(size, 1 << 20) if self.left >= 0 else b""
 
+    def close(self):
+        pass
+
     def __enter__(self):
         return self
 

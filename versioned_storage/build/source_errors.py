@@ -224,7 +224,8 @@ class UnusableFiles(SourceError):
             [file.path for file in self.files],
             f"{count_text(len(self.files), 'path')} cannot be collected:\n"
             f"{lines_text(self.files)}\n"
-            "Delete or move it. collectstatic collects regular files and the targets of links.",
+            "Delete or move it, or leave it out with collectstatic --ignore. It collects regular "
+            "files and the targets of links.",
         )
 
 

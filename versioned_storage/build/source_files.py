@@ -133,7 +133,7 @@ def open_source(name: str, storage: Storage, path: str) -> BinaryIO:
         kind = _kind_of(os.stat(storage.path(path)).st_mode)  # noqa: PTH116 - a str path
         if kind is not None:
             raise UnreadableSource(name, OSError(None, f"it is {kind}", storage.path(path)))
-    except NotImplementedError:
+    except (NotImplementedError, FileNotFoundError):
         # The storage of a site's own finder may have no paths.
         pass
     except OSError as error:

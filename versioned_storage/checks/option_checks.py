@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
+from .. import startup
 from ..build.source_errors import UnusableFiles
 from ..conf import compressor_directory
 from ..site import configured_storage, usable_storage
@@ -59,9 +60,13 @@ def check_sources(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessa
     """collectstatic can read all that it would find."""
     if usable_storage() is None:
         return []
+    options = startup.collectstatic_options()
     try:
-        check_sources_are_files()
+        check_sources_are_files((options or {}).get("ignore_patterns", ()))
     except UnusableFiles as error:
+        if options is None:
+            # collectstatic may leave it out, with --ignore.
+            return [checks.Warning(str(error), id="versioned_storage.W014")]
         return [checks.Error(str(error), id="versioned_storage.E003")]
     return []
 
