@@ -11,7 +11,7 @@ help:
 	@echo "make edge      an S3 server and a CDN on this machine, for a site of your own"
 	@echo "make test      run the test suite"
 	@echo "make test-all  run all of it: the deep tests, and those of radosgw, nginx, njs, node and chromium"
-	@echo "make lint      ruff and mypy"
+	@echo "make lint      ruff, mypy and the import rules"
 	@echo "make docs      build the documentation into site/; a broken link fails"
 	@echo "make docs-serve  show the documentation and follow changes"
 	@echo "make dist      build the sdist and the wheel, and try the wheel in an empty environment"
@@ -44,6 +44,7 @@ lint: $(VENV)/.installed-lint
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo --no-cache
 
 # What is cached from an earlier build is not checked again.
 docs: $(VENV)/.installed-docs
