@@ -31,6 +31,7 @@ FORMAT = 2
 _KNOWN_TYPES = MediaTypes(extra_types=MEDIA_TYPES)
 # Names that lead out of the build directory or cannot be the name of a file.
 _INVALID_NAME = re.compile(r"\0|(?:\A|/)\.\.(?:/|\Z)|\A/|[\ud800-\udfff]")
+_SUFFIXES = tuple(encoding.suffix for encoding in ENCODINGS.values())
 _TEXT_TYPES = ("text/", "application/javascript", "application/xml")
 
 
@@ -148,7 +149,10 @@ class Manifest:
         It does not if originals are not kept, or if the name is that of another asset's encoding:
         ``app.css.gz`` beside ``app.css`` is served by its hashed name only.
         """
-        return self.keep_originals and asset.name not in self._names_of_encodings
+        return self.keep_originals and not (
+            # The set of all names is made only if it is needed.
+            asset.name.endswith(_SUFFIXES) and asset.name in self._names_of_encodings
+        )
 
     @cached_property
     def _names_of_encodings(self) -> frozenset[str]:
@@ -290,7 +294,7 @@ def _check_lines(values: list[Any]) -> None:
 
 
 def _check_names(names: Sequence[str]) -> None:
-    """Raise ValueError if one cannot be the name of a file below a directory."""
+    """Raise ValueError if a name cannot be that of a file below a directory."""
     # A manifest has thousands of names: a search in each takes as long as all else.
     text = "/" + "/\n/".join(names) + "/"
     if text.isascii() and not ("\0" in text or "/../" in text or "//" in text):
