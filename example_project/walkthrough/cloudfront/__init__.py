@@ -18,7 +18,7 @@ _NOBODY = "http://127.0.0.1:9"
 
 
 class CannotStart(Exception):
-    """Nginx is not as it has to be; the message says how."""
+    """Nginx, or its JavaScript module, is missing or does not run."""
 
 
 @dataclass(frozen=True)
