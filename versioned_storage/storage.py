@@ -395,8 +395,9 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
 
 def _is_tested() -> bool:
     # Modules are imported before the test environment is set up.
-    before = conf.is_test_run() and not startup.may_serve_pages() and startup.is_importing()
-    return before or conf.in_test_environment()
+    if not startup.may_serve_pages() and conf.is_test_run() and startup.is_importing():
+        return True
+    return conf.in_test_environment()
 
 
 def _reason_to_go_on(error: Exception) -> str | None:
