@@ -291,3 +291,16 @@ def test_where_no_clock_runs_during_sleep_the_time_of_day_is_read(monkeypatch):
     clock = SimpleNamespace(monotonic=lambda: 1.0, time=lambda: 2.0)
     monkeypatch.setattr(lease, "time", clock)
     assert lease.clocks() == (1.0, 2.0)
+
+
+def test_a_publisher_that_joins_copies_from_the_same_base_build(origin):
+    """The bytes of an encoding differ between builds, and those on S3 must be the recorded ones."""
+    leased(origin, base="b0")
+    joined = lease.acquire(origin, manifest(), record.read(origin, "b1"), "another")
+    assert joined.record.base == "b0"
+
+
+def test_a_publisher_that_begins_names_its_own_base_build(origin):
+    published(origin, state=State.RETIRED)
+    first = lease.acquire(origin, manifest(), record.read(origin, "b1"), "b7")
+    assert first.record.base == "b7"

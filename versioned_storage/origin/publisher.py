@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Event
+from typing import Any
 
 from ..build.directory import BuildDirectory
 from ..build.manifest import Manifest
@@ -192,6 +193,9 @@ class Publisher:
         build_lease = lease.acquire(self.origin, manifest, preflight.stored, base, before)
         if build_lease is None:
             return Published(build, place)
+        if build_lease.record.base != base:
+            # Another publisher of this content came first, and copies from another build.
+            preflight = replace(preflight, **self._copying_from(build_lease.record.base))
         transfer = Transfer(self.origin, manifest, directory, build_lease, stop)
         try:
             planned = self._plan(manifest, directory, preflight)
@@ -200,7 +204,8 @@ class Publisher:
             return Published(build, place)
         leased = build_lease.record
         build_lease.commit(leased.published(as_stored(manifest, transferred), leased.since))
-        self._warn_of_damage(base, [*planned.damaged, *transfer.damaged])
+        copied_from = preflight.base.build if preflight.base else None
+        self._warn_of_damage(copied_from, [*planned.damaged, *transfer.damaged])
         uploads = [item for item in transferred if item.action is Action.UPLOAD]
         return Published(
             build=build,
@@ -212,6 +217,12 @@ class Publisher:
             requests=self.origin.requests - preflight.requests,
             seconds=time.monotonic() - started,
         )
+
+    def _copying_from(self, base: str | None) -> dict[str, Any]:
+        """Return the fields of a preflight that name the build to copy from."""
+        stored = record.read(self.origin, base) if base is not None else None
+        manifest = stored.record.manifest if stored and stored.record.is_published else None
+        return {"base": manifest, "base_objects": in_background(partial(self._list, manifest))}
 
     def _plan(
         self, manifest: Manifest, directory: BuildDirectory, preflight: Preflight

@@ -142,8 +142,14 @@ class Record:
         return self.totals is not None
 
     def leased(self, since: datetime, base: str | None) -> Record:
-        """Return the record of a publisher that starts or joins a publish of this content."""
-        publish_id = self.publish_id if self.state is State.PUBLISHING else uuid4().hex
+        """Return the record of a publisher that starts or joins a publish of this content.
+
+        Whoever joins copies from the same base build: two builds can have other bytes of an
+        encoding, and a store may ignore the conditions on copies.
+        """
+        if self.state is State.PUBLISHING:
+            return replace(self, since=since)
+        publish_id = uuid4().hex
         return replace(self, state=State.PUBLISHING, since=since, base=base, publish_id=publish_id)
 
     def released(self, since: datetime, *, empty: bool = False) -> Record:
