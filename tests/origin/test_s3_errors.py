@@ -15,7 +15,7 @@ from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.s3_errors import PERMISSIONS, OriginError
 
 UNREACHABLE = (
-    "Nothing was lost: see that the server can be reached (endpoint_url, network, proxy) and run "
+    "Nothing is lost: check that the server can be reached (endpoint_url, network, proxy) and run "
     "the same command again."
 )
 NO_BUCKET = (
@@ -23,8 +23,8 @@ NO_BUCKET = (
     "staticbuilds cloudformation' prints a stack that has it, beside the CDN."
 )
 REFUSED = (
-    "The same again would be refused too: see what it says, and the docs on other stores than AWS "
-    "where it is none of AWS."
+    "A retry would be refused too: mend what the message names. docs/s3.md has what differs in "
+    "stores other than AWS."
 )
 OK = Answer(200, b"", {"ETag": '"0"'})
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from boto3 import Session
     from mypy_boto3_s3 import S3Client
 
-#: What the AWS_* settings of a site's media storage lend to the origin: how to connect, and
-#: nothing of what or where.
+#: The options of which the AWS_* settings of the site are the defaults: how to connect. What to
+#: store and where is that of the site's media.
 LENT = frozenset(
     {
         "access_key",
@@ -41,7 +41,7 @@ LENT = frozenset(
         "transfer_config",
     }
 )
-# All the rest, whatever the AWS_* settings say of it.
+# The defaults of the other options, whatever the AWS_* settings are; None for those not named.
 _NOT_LENT: Mapping[str, Any] = {
     "file_name_charset": "utf-8",
     "file_overwrite": True,
@@ -74,32 +74,32 @@ class UnusableOrigin(ConfigurationError):
 class UnknownOriginOption(UnusableOrigin):
     """S3Storage has no option of that name."""
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
+    def __init__(self, name: str, choices: Iterable[str]) -> None:
         self.name = name
-        self.known = tuple(sorted(known))
-        super().__init__(f"{name!r} is none of {', '.join(self.known)}.")
+        self.choices = tuple(sorted(choices))
+        super().__init__(f"{name!r} is none of {', '.join(self.choices)}.")
 
 
 class _Storage(S3Storage):  # type: ignore[misc]  # django-storages ships no types
     """django-storages' own connection, with only `LENT` taken from the site's AWS_* settings."""
 
-    def __init__(self, **given: Any) -> None:
-        self._given = given
+    def __init__(self, **options: Any) -> None:
+        self._options = options
         self._session: Session | None = None
-        known = {*self.get_default_settings(), "cloudfront_signer"}
-        for name in sorted(given.keys() - known):
-            raise UnknownOriginOption(name, known)
-        super().__init__(**given)
+        choices = {*self.get_default_settings(), "cloudfront_signer"}
+        for name in sorted(options.keys() - choices):
+            raise UnknownOriginOption(name, choices)
+        super().__init__(**options)
 
     def get_default_settings(self) -> dict[str, Any]:
         defaults: dict[str, Any] = {
             name: value if name in LENT else _NOT_LENT.get(name)
             for name, value in super().get_default_settings().items()
         }
-        # Keys and a profile exclude each other, and what origin names itself is what was meant.
-        if self._given.get("session_profile"):
+        # Keys and a profile exclude each other: those of the origin option replace both.
+        if self._options.get("session_profile"):
             defaults.update(dict.fromkeys(_KEYS))
-        elif any(self._given.get(key) for key in _KEYS):
+        elif any(self._options.get(key) for key in _KEYS):
             defaults.update(dict.fromkeys((*_KEYS, "session_profile")))
         return defaults
 
@@ -114,9 +114,11 @@ class _Storage(S3Storage):  # type: ignore[misc]  # django-storages ships no typ
 
 
 class Connection:
-    """What a site says of its bucket; making it talks to nobody.
+    """How to reach the bucket of a site; making it sends no request.
 
-    ``parameters`` go with every object that is written.
+    ``parameters`` are those of every object that is written, ``attempts`` how often a request is
+    tried: boto3 itself is told to try once. ``verify`` is a path of certificates to trust, False to
+    trust any, True or None for the default.
     """
 
     def __init__(
@@ -133,7 +135,7 @@ class Connection:
             reason = f"it has one half of a pair of keys, {missing} is missing"
             raise UnusableOrigin(reason)
         if "@" in urlsplit(self._storage.endpoint_url or "").netloc:
-            # It would be in every message about the endpoint, and S3 takes no such password.
+            # S3 takes no such password, and every message about the endpoint would show it.
             reason = "endpoint_url has a user in it; keys belong into access_key and secret_key"
             raise UnusableOrigin(reason)
         self.bucket: str = self._storage.bucket_name
@@ -141,11 +143,9 @@ class Connection:
         self.parameters: dict[str, Any] = dict(self._storage.object_parameters)
         if self._storage.default_acl:
             self.parameters.setdefault("ACL", self._storage.default_acl)
-        #: True or a path of certificates to trust, False for none to check, None for the default.
         self.verify: bool | str | None = self._storage.verify
         config: Any = _client_config(self._storage.client_config, connections, timeout)
         retries = config.retries or {}
-        #: How often a request is tried; boto3 itself tries each request once.
         self.attempts: int = retries.get("total_max_attempts") or retries.get("max_attempts", 4) + 1
         self._storage.client_config = config.merge(Config(retries=_ONE_ATTEMPT))
 
@@ -161,23 +161,26 @@ class Connection:
 
     @cached_property
     def session(self) -> Session:
-        """The account and its credentials, for what is not S3. Raises `UnusableOrigin`."""
+        """boto3's session, one for all clients. Raises `UnusableOrigin`."""
         try:
             session: Session = self._storage._create_session()
         except BotoCoreError as error:
             raise UnusableOrigin(str(error)) from error
         return session
 
+    @cached_property
+    def credentials(self) -> Any:
+        """botocore's credentials, None if there are none. Raises what botocore raises."""
+        return self.session.get_credentials()
+
     def check_credentials(self) -> None:
         """Load the credentials, or renew them if they expire. Raises `CredentialsError`.
 
-        Without any credentials nothing is raised: the request itself will say so.
+        Without any credentials nothing is raised: the request itself says so.
         """
-        session = self.session
         try:
-            credentials = session.get_credentials()
-            if credentials is not None:
-                credentials.get_frozen_credentials()
+            if self.credentials is not None:
+                self.credentials.get_frozen_credentials()
         except (BotoCoreError, ClientError, OSError, ValueError) as error:
             raise CredentialsError(error) from error
 
@@ -191,7 +194,7 @@ class Connection:
 
 
 def _timestamp(value: Any) -> datetime:
-    """As botocore's own, which tries every form there is: half of the cost of a listing."""
+    """Parse the one form of S3's own; botocore tries many, for half of the time of a listing."""
     try:
         return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
     except (TypeError, ValueError):
@@ -199,8 +202,8 @@ def _timestamp(value: Any) -> datetime:
         return parsed
 
 
-def _client_config(given: Config, connections: int, timeout: float | None) -> Config:
-    """``given`` over our own defaults: what a site has set itself stays."""
+def _client_config(site: Config, connections: int, timeout: float | None) -> Config:
+    """Return our defaults with the configuration of the site over them."""
     defaults = Config(
         max_pool_connections=connections,
         retries={"mode": "standard", "total_max_attempts": 5},
@@ -211,12 +214,12 @@ def _client_config(given: Config, connections: int, timeout: float | None) -> Co
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    # Signed, so that a server which does not know the checksum header checks the body all the same.
-    s3: Any = {"payload_signing_enabled": True, **(getattr(given, "s3", None) or {})}
-    config = defaults.merge(given).merge(Config(s3=s3))
+    # A signed body is checked by stores without checksums too.
+    s3: Any = {"payload_signing_enabled": True, **(getattr(site, "s3", None) or {})}
+    config = defaults.merge(site).merge(Config(s3=s3))
     if timeout is None:
         return config
-    # A page waits for it, so here ours are the last word.
+    # A page waits for it, whatever the site has configured for a publish.
     return config.merge(
         Config(
             connect_timeout=timeout,

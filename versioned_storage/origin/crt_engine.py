@@ -96,7 +96,7 @@ class CrtEngine:
         if config.proxies or get_environ_proxies(self._url):
             raise NotSupported
         self._connections = _Connections(self._url, connection, float(config.connect_timeout))
-        self._credentials = connection.session.get_credentials()
+        self._credentials = connection.credentials
         self._provider: tuple[object, Any] = (None, None)
 
     def __call__(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:

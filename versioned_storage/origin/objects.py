@@ -1,4 +1,4 @@
-"""Objects: what is sent to become one, and what S3 says of one."""
+"""Objects of S3: the bytes of a new object, and what S3 says of a stored object."""
 
 from __future__ import annotations
 

@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-#: What S3 deletes in one request.
+# The most objects that S3 deletes in one request.
 _DELETED_AT_ONCE = 1000
 
 # The parameters that we give to an object and a HEAD gives back.
 _HEADERS = ("ContentType", "ContentEncoding", "CacheControl")
 _MISSING = ("404", "NoSuchKey")
-# 412: it is not as expected. 409: somebody else is writing it in this very moment.
+# 412: the object is another one. 409: another process is writing it at the same time.
 _CONDITION_FAILED = (409, 412)
 
 
 class S3Origin:
-    """One bucket, and below its location the keys of one site.
+    """One bucket, and the keys of one site below its location.
 
     ``options`` are S3Storage's. ``prefix`` is the STATIC_URL path without its first slash, where
     builds are below the location. ``connections`` is how many connections are kept open.
@@ -429,7 +429,7 @@ def _code(error: ClientError) -> str:
 
 def _condition_failed(error: ClientError) -> bool:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    # S3 says 404 where there is nothing to be replaced, or to be copied.
+    # S3 answers 404 if there is no object to replace, or to copy.
     return status in _CONDITION_FAILED or _code(error) in _MISSING
 
 

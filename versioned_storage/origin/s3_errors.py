@@ -1,4 +1,4 @@
-"""What S3 refused, or did not answer, and what mends it."""
+"""The errors of S3 and of the credentials for it: what was refused, and what to do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DENIED = ("AccessDenied", "403", "Forbidden")
 
 _READING = ("GetObject", "HeadObject")
 _OTHER_REGION = "Correct region_name in the origin option."
-# S3 says these with a 400 or a 429, and another attempt may succeed.
+# Codes of a 400 or a 429 after which another attempt may succeed.
 _PASSING = ("RequestTimeout", "RequestTimeoutException", "TooManyRequests", "429", "408")
 _ADVICE = {
     "AuthorizationHeaderMalformed": _OTHER_REGION,
@@ -43,7 +43,7 @@ _ADVICE = {
     "NoSuchBucket": "Correct bucket_name in the origin option, or create the bucket: "
     "'python manage.py staticbuilds cloudformation' prints a stack that has it, beside the CDN.",
     "EntityTooLarge": "S3 takes up to 5 GB in one request: serve this file from elsewhere.",
-    "NotImplemented": "This store lacks what that takes: see the docs on other stores than AWS.",
+    "NotImplemented": "This store does not have this operation: see docs/s3.md.",
     "PermanentRedirect": _OTHER_REGION,
     "ParamValidationError": "Correct bucket_name or object_parameters in the origin option.",
     "RequestTimeTooSkewed": "Set the clock of this machine: S3 refuses a request whose time is 15 "
@@ -63,11 +63,11 @@ _STS_ADVICE = {
     "SignatureDoesNotMatch": "Correct secret_key, or AWS_SECRET_ACCESS_KEY.",
 }
 _REFUSED = (
-    "The same again would be refused too: see what it says, and the docs on other stores than AWS "
-    "where it is none of AWS."
+    "A retry would be refused too: mend what the message names. docs/s3.md has what differs in "
+    "stores other than AWS."
 )
 _UNREACHABLE = (
-    "Nothing was lost: see that the server can be reached (endpoint_url, network, proxy) and run "
+    "Nothing is lost: check that the server can be reached (endpoint_url, network, proxy) and run "
     "the same command again."
 )
 
@@ -75,10 +75,9 @@ _UNREACHABLE = (
 class OriginError(VersionedStorageError):
     """S3 refused a request, or could not be reached.
 
-    ``code`` is S3's own error code, or the name of botocore's exception where there was no
-    answer (urllib3's where it broke off: botocore lets that one through; "InvalidHeader" where a
-    request could not be made of the values that it was to have); ``status`` is the HTTP
-    status, None without an answer; ``attempts`` counts the requests that were made for it.
+    ``code`` is S3's error code. Without a response it is the name of the exception of botocore or
+    urllib3, or "InvalidHeader" for a value that cannot be one. ``status`` is the HTTP status, None
+    without a response; ``attempts`` is how often the request was sent.
     """
 
     def __init__(
@@ -91,28 +90,28 @@ class OriginError(VersionedStorageError):
         self.attempts = 1
         reason = str(error)
         if isinstance(error, ClientError):
-            answer = error.response
-            self.code = answer.get("Error", {}).get("Code", "Unknown")
-            reason = answer.get("Error", {}).get("Message", "")
-            metadata = answer.get("ResponseMetadata", {})
+            self.code = error.response.get("Error", {}).get("Code", "Unknown")
+            reason = error.response.get("Error", {}).get("Message", "")
+            metadata = error.response.get("ResponseMetadata", {})
             self.status = metadata.get("HTTPStatusCode")
             self.attempts = metadata.get("RetryAttempts", 0) + 1
         else:
             if "Invalid header value" in reason:
-                # It says which, and that can be a token.
+                # The reason has the value, which can be a token.
                 self.code, reason = "InvalidHeader", "A value has a line break or the like in it."
-            # The transport counts them there; urllib3's own errors have no such place.
             self.attempts = getattr(error, "kwargs", {}).get("attempts", 1)
         status = f" {self.status}" if self.status else ""
-        tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
-        refused = self.status in range(400, 500) and self.code not in _PASSING
-        advice = _ADVICE.get(self.code, _REFUSED if refused else _UNREACHABLE)
-        if self.code in DENIED:
-            advice = permission_text(operation)
-        # Not every S3 server has words for its codes; radosgw has none, and a HEAD no codes.
+        after = f" after {self.attempts} attempts" if self.attempts > 1 else ""
+        # radosgw sends codes without a message, and a HEAD has neither.
         codes = [self.code] if self.code != str(self.status) else []
-        said = sentence(", ".join([*codes, reason] if reason else [self.code]))
-        super().__init__(f"{operation} {url} failed{tried}:{status} {said} {advice}")
+        text = sentence(", ".join([*codes, reason] if reason else [self.code]))
+        super().__init__(f"{operation} {url} failed{after}:{status} {text} {self._advice()}")
+
+    def _advice(self) -> str:
+        if self.code in DENIED:
+            return permission_text(self.operation)
+        refused = self.status in range(400, 500) and self.code not in _PASSING
+        return _ADVICE.get(self.code, _REFUSED if refused else _UNREACHABLE)
 
 
 class CredentialsError(OriginError):
@@ -158,7 +157,7 @@ class NotDeleted(VersionedStorageError):
 
     def __init__(self, errors: Sequence[tuple[str, str, str]]) -> None:
         self.errors = tuple(errors)
-        listed = lines_text([f"{url}: {code}, {said}" for url, code, said in self.errors])
+        listed = lines_text([f"{url}: {code}, {text}" for url, code, text in self.errors])
         denied = any(code in DENIED for _, code, _ in self.errors)
         remedy = f"{permission_text('DeleteObjects')} Then run" if denied else "Run"
         super().__init__(
