@@ -47,7 +47,7 @@ class UnreadableManifest(VersionedStorageError, ValueError):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Asset:
     """One static file of a build.
 

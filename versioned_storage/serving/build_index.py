@@ -174,9 +174,10 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
 def _assets_by_name(manifest: Manifest, manifest_name: str) -> dict[str, Asset]:
     assets = {}
     for asset in manifest.assets.values():
-        assets[asset.hashed_name] = asset
-        if manifest.has_original(asset):
+        if not is_hidden(asset.hashed_name):
+            assets[asset.hashed_name] = asset
+        if manifest.has_original(asset) and not is_hidden(asset.name):
             assets[asset.name] = asset
     # An asset with the manifest's name has only its hashed name: on disk the manifest is there.
     assets.pop(manifest_name, None)
-    return {name: asset for name, asset in assets.items() if not is_hidden(name)}
+    return assets
