@@ -44,6 +44,7 @@ class Collector:
         self._complete: Manifest | None = None
         self._is_allowed = False
         self._has_waited = False
+        self._is_locked = False
         self._has_checked_sources = False
 
     def begin(self, *, dry_run: bool = False) -> None:
@@ -55,8 +56,11 @@ class Collector:
             self._storage.require_build()
             check_outside_sources(self._storage.root)
             self._is_allowed = True
-        if self._storage.build_version is not None and not dry_run and not self.complete_manifest():
+        if self._storage.build_version is None or dry_run or self._is_locked:
+            return
+        if not self.complete_manifest():
             self._has_waited |= lock(self._storage.build_directory())
+            self._is_locked = True
 
     def check_sources(self) -> None:
         """Raise `UnusableFiles`, once, for sources that are not files: opening a pipe blocks."""
@@ -113,6 +117,7 @@ class Collector:
             yield from self._make_and_publish(paths, dry_run=dry_run)
         finally:
             unlock(self._storage.build_directory())
+            self._is_locked = False
 
     def _make_and_publish(
         self, paths: Mapping[str, tuple[Storage, str]], *, dry_run: bool

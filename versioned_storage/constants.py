@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 #: What Django calls the manifest; a storage may say otherwise.
 MANIFEST_NAME = "staticfiles.json"
@@ -50,8 +49,9 @@ def is_eligible(name: str, skip: tuple[str, ...] = SKIP_COMPRESS_EXTENSIONS) -> 
 
     The edge function decides by the extension too: it cannot look whether an object exists.
     """
-    extension = PurePosixPath(name).suffix.removeprefix(".").lower()
-    return extension not in skip
+    # As PurePath.suffix, which takes ten times as long.
+    stem, dot, extension = name.rpartition("/")[2].rpartition(".")
+    return not (stem and dot) or extension.lower() not in skip
 
 
 #: Media types by extension, in addition to WhiteNoise's table; the same on S3 and from the app.

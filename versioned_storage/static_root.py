@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,11 @@ def check_sources_are_files(ignore: Iterable[str] = ()) -> None:
     collectstatic would follow a loop until the system stops it, and wait for a pipe. ``ignore``
     has the glob patterns of what it leaves out.
     """
-    patterns = list(ignore)
+    ignored = [*ignore, *_ignored_patterns()]
     files = [
         file
         for directory in _source_directories()
-        for file in unusable_files(directory, lambda name: _is_left_out(Path(name), patterns))
+        for file in unusable_files(directory, lambda name: matches_patterns(name, ignored))
     ]
     if files:
         raise UnusableFiles(files)
@@ -116,13 +116,17 @@ def _source_directories() -> Iterator[str]:
                 yield location
 
 
-def _is_left_out(below: Path, ignore: Sequence[str] = ()) -> bool:
+def _is_left_out(below: Path) -> bool:
     """Return True if collectstatic skips this path below a source directory, as a dotfile."""
-    patterns = list(ignore)
-    if apps.is_installed("django.contrib.staticfiles"):
-        app: Any = apps.get_app_config("staticfiles")
-        patterns += app.ignore_patterns
-    return any(matches_patterns(part, patterns) for part in below.parts)
+    ignored = _ignored_patterns()
+    return any(matches_patterns(part, ignored) for part in below.parts)
+
+
+def _ignored_patterns() -> list[str]:
+    if not apps.is_installed("django.contrib.staticfiles"):
+        return []
+    app: Any = apps.get_app_config("staticfiles")
+    return list(app.ignore_patterns)
 
 
 def _may_be_of_build(path: Path) -> bool:

@@ -170,7 +170,8 @@ def unusable_files(directory: str, is_left_out: Callable[[str], bool]) -> Iterat
                     yield UnusableFile(entry.path, "is a link that leads to itself")
                 continue
             if stat.S_ISDIR(status.st_mode):
-                real = os.path.realpath(entry.path)
+                is_link = entry.is_symlink()
+                real = os.path.realpath(entry.path) if is_link else f"{above[-1]}/{entry.name}"
                 if real in above:
                     yield UnusableFile(entry.path, f"is a link to {real}, which it is in")
                 else:
