@@ -1,0 +1,91 @@
+"""Chromium starts workers at URLs without a build, with static files of another origin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path
+
+from tests.e2e import browser
+from tests.helpers import site
+from tests.pulled import MIDDLEWARE
+
+FILES = {
+    "js/classic.js": "onmessage = () => postMessage('classic')",
+    "js/module.js": "import { name } from './lib.js'; onmessage = () => postMessage(name)",
+    "js/lib.js": "export const name = 'module'",
+    "js/shared.js": "onconnect = event => event.ports[0].postMessage('shared')",
+    "js/sw.js": "",
+}
+#: What a page does with each kind of worker, and what it hears from it.
+STARTS = {
+    "classic": "worker('/static/js/classic.js')",
+    "module": "worker('/static/js/module.js', { type: 'module' })",
+    "shared": "shared('/static/js/shared.js')",
+    "service": "navigator.serviceWorker.register('/static/js/sw.js').then(() => 'service')",
+}
+PAGE = """<!doctype html><script>
+function heard(port) {
+  return new Promise((resolve, reject) => {
+    port.onmessage = event => resolve(event.data);
+    port.onerror = event => reject(new Error('it does not load'));
+  });
+}
+function worker(url, options) {
+  const started = new Worker(url, options);
+  started.postMessage('');
+  return heard(started);
+}
+function shared(url) {
+  const started = new SharedWorker(url);
+  return heard(started.port);
+}
+</script>"""
+
+urlpatterns = [path("page/", lambda _: HttpResponse(PAGE))]
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The URL of the site of the settings."""
+    with make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=Quiet) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_each_kind_of_worker_starts(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "BUILD_VERSION": "b1",
+        "MIDDLEWARE": MIDDLEWARE,
+        "ROOT_URLCONF": __name__,
+        "ALLOWED_HOSTS": ["*"],
+    }
+    options = {"cdn_domain": "http://127.0.0.1:9", "js_modules": True}
+    with browser.chromium() as chromium, site(tmp_path, FILES, options=options, **settings) as shop:
+        shop.collect()
+        with served() as url:
+            page = chromium.new_page()
+            page.goto(f"{url}/page/")
+            assert {kind: page.evaluate(start) for kind, start in STARTS.items()} == {
+                kind: kind for kind in STARTS
+            }
+            with pytest.raises(browser.playwright.Error, match=r"cannot be accessed"):
+                page.evaluate(f"worker('{shop.storage.url('js/classic.js')}')")
