@@ -13,10 +13,7 @@ from ..text import lines_text
 
 #: The IAM actions that each operation needs; the operations on a bucket need them on the bucket.
 PERMISSIONS = {
-    "AbortMultipartUpload": "s3:AbortMultipartUpload",
-    "CompleteMultipartUpload": "s3:PutObject",
     "CopyObject": "s3:GetObject and s3:PutObject",
-    "CreateMultipartUpload": "s3:PutObject",
     "DeleteObjects": "s3:DeleteObject",
     "GetBucketOwnershipControls": "s3:GetBucketOwnershipControls",
     "GetObject": "s3:GetObject",
@@ -24,7 +21,6 @@ PERMISSIONS = {
     "HeadObject": "s3:GetObject",
     "ListObjectsV2": "s3:ListBucket",
     "PutObject": "s3:PutObject",
-    "UploadPart": "s3:PutObject",
 }
 #: What S3 calls a lack of permission; a HEAD has a status and no code.
 DENIED = ("AccessDenied", "403", "Forbidden")
