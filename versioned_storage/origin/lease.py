@@ -94,9 +94,9 @@ class NoLease(VersionedStorageError):
         self.build = build
         self.url = url
         self.state = state
-        found = f"it is {state.value}" if state else "there is no record of it"
+        status = f"it is {state.value}" if state else "there is no record of it"
         super().__init__(
-            f"Build {build} has no lease to abandon: {found} ({url}). Nothing was changed."
+            f"Build {build} has no lease to abandon: {status} ({url}). Nothing was changed."
         )
 
 

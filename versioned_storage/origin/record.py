@@ -85,12 +85,12 @@ class NotPublished(VersionedStorageError):
         self.build = build
         self.url = url
         self.state = state
-        found = f"it is {state.value}" if state else "there is no record of it"
+        status = f"it is {state.value}" if state else "there is no record of it"
         remedy = {
             None: f"Publish it: run collectstatic with BUILD_VERSION={build}.",
             State.PUBLISHING: "When its publish has ended, run the same command again.",
         }.get(state, "Only the same content, published again, brings it back.")
-        super().__init__(f"Build {build} is not published: {found} ({url}). {remedy}")
+        super().__init__(f"Build {build} is not published: {status} ({url}). {remedy}")
 
 
 @dataclass(frozen=True)
