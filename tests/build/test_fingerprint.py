@@ -679,7 +679,9 @@ ADVICE = {
 }
 
 
-@pytest.mark.parametrize("names", [*([name] for name in ADVICE), ["css/a[1].css", "css/b.css"]])
+@pytest.mark.parametrize(
+    "names", [*([name] for name in ADVICE), ["css/a[1].css", "css/b.css"], ["a.css", "b.css"]]
+)
 def test_the_entry_of_ignore_missing_that_an_error_suggests_does_what_it_says(tmp_path, names):
     files = {
         name: ADVICE.get(name, "a{background:url(1.png)}b{background:url(2)}") for name in names
@@ -698,6 +700,10 @@ def test_the_suggested_entry_covers_the_directory_with_the_most_broken_files():
     assert ignore_missing_entry(broken[1:]) == "vendor/*:*"
     assert ignore_missing_entry(broken[2:]) == "vendor/c/d.css:x.png"
     assert ignore_missing_entry([broken[2]] * 2) == "vendor/c/d.css:*"
+    at_the_top = [BrokenReference(file, 1, "x", "x") for file in ("a.css", "b.css", "c.js")]
+    assert ignore_missing_entry(at_the_top[:2]) == "*.css:*"
+    assert ignore_missing_entry(at_the_top) == "*:*"
+    assert ignore_missing_entry([*at_the_top, broken[0]]) == "*:*"
 
 
 def test_a_file_is_not_suggested_for_itself(tmp_path):

@@ -60,15 +60,19 @@ def ignore_missing_entry(references: Sequence[BrokenReference]) -> str:
     files = {reference.file for reference in references}
     if len(files) == 1:
         return f"{_file_glob(first.file)}:*"
-    return f"{_file_glob(_directory_of(sorted(files)))}/*:*"
+    directory = _directory_of(sorted(files))
+    if directory:
+        return f"{_file_glob(directory)}/*:*"
+    extensions = {posixpath.splitext(file)[1] for file in files}
+    return f"*{_file_glob(extensions.pop())}:*" if len(extensions) == 1 else "*:*"
 
 
 def _directory_of(files: Sequence[str]) -> str:
-    """Return the deepest common directory, or the top directory with the most files."""
+    """Return the deepest common directory, or the top directory with the most files, or ""."""
     directory = posixpath.commonpath([posixpath.dirname(file) for file in files])
     if directory:
         return directory
-    tops = Counter(file.partition("/")[0] for file in files)
+    tops = Counter(file.partition("/")[0] if "/" in file else "" for file in files)
     return tops.most_common(1)[0][0]
 
 
@@ -78,7 +82,8 @@ def _file_glob(name: str) -> str:
 
 
 def _ignore_pattern(files: Sequence[str]) -> str:
-    return escape(files[0]) if len(files) == 1 else f"{escape(_directory_of(files))}/*"
+    directory = _directory_of(files) if len(files) > 1 else ""
+    return f"{escape(directory)}/*" if directory else escape(files[0])
 
 
 @dataclass(frozen=True)

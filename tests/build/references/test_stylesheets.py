@@ -358,7 +358,11 @@ def test_an_import_after_a_rule_is_not_loaded(before, form):
         ("a{b:url(http://host/x;y)} c{d:url(z)}", {"http://host/x;y": True, "z": True}),
         ("/* // */ a{b:url(x)}", {"x": True}),
         ("a{b:'// {' url(x)}", {"x": True}),
-        ("a{b:c // url(x)\n}", {"x": True}),
+        ("a{b:c // url(x)\n}", {"x": False}),
+        ("a{b:url(x) // url(y)\n; c:url(z)}", {"x": False, "y": False, "z": True}),
+        ("a // b\n{c:url(x)} d{e:url(y)}", {"x": False, "y": True}),
+        ("@import url(x) // y\n; @import url(z);", {"x": False, "z": True}),
+        ("a{b:url(x) /* // */; c:url(y)}", {"x": True, "y": True}),
     ],
 )
 def test_two_slashes_drop_the_declaration_or_the_rule_that_they_begin(text, expected):

@@ -34,8 +34,8 @@ _BEFORE_IMPORT = re.compile(
     re.IGNORECASE,
 )
 _STRUCTURE = re.compile(r"""/\*|//|["'{};]|url\(\s*(?=[^"'\s])""", re.IGNORECASE)
-# Where two slashes may begin a declaration or a rule; a quick test that few style sheets pass.
-_SLASHES_AT_BEGIN = re.compile(r"(?:\A|[;{}]|\*/)\s*//")
+# Slashes that are not of a URL; a quick test that few style sheets pass.
+_SLASHES = re.compile(r"""(?<![:("'])//""")
 _DEPTHS = {"{": 1, "}": -1}
 _END_OF_STRING = {
     quote: re.compile(rf"(?:[^{quote}\\\n]|\\.)*[{quote}\n]?", re.DOTALL) for quote in "\"'"
@@ -325,7 +325,7 @@ def _escaped_character(match: re.Match[str]) -> str:
 
 def _without_dropped(text: str, references: list[Reference]) -> list[Reference]:
     """Mark the references in what browsers drop because of ``//`` as not loaded."""
-    if not references or not _SLASHES_AT_BEGIN.search(text):
+    if not references or not _SLASHES.search(text):
         return references
     dropped = list(_dropped(text))
     starts = [start for start, _ in dropped]
@@ -341,33 +341,34 @@ def _without_dropped(text: str, references: list[Reference]) -> list[Reference]:
 
 
 def _dropped(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the declarations and rules that browsers drop because they begin with ``//``.
+    """Yield the declarations and rules that browsers drop because they have ``//`` in them.
 
     CSS Syntax Level 3, 5.4: a declaration ends at a semicolon, a rule at the end of its block. A
     semicolon between rules is a part of the next rule, except after an at-rule.
     """
-    depth = 0
+    depth = begin = 0
     # True while only white space and comments of a declaration or rule have been read.
     at_begin, in_at_rule = True, False
     dropped: tuple[int, int] | None = None
     for start, mark, code in _marks(text):
         if at_begin and code:
             at_begin, in_at_rule = False, code[0] == "@"
-        if mark == "//" and at_begin and dropped is None:
-            dropped = (start, depth)
+        if mark == "//" and dropped is None:
+            dropped = (begin, depth)
         depth = max(0, depth + _DEPTHS.get(mark, 0))
-        is_end = mark == "}" or (mark == ";" and depth > 0)
-        at_begin = is_end or mark == "{" or (mark == ";" and in_at_rule)
-        in_at_rule = in_at_rule and not at_begin
+        is_end = mark == "}" or (mark == ";" and (depth > 0 or in_at_rule))
         if dropped and is_end and depth <= dropped[1]:
             yield dropped[0], start
             dropped = None
+        at_begin = at_begin and mark == "/*"
+        if is_end or mark == "{":
+            begin, at_begin, in_at_rule = start + 1, True, False
     if dropped:
         yield dropped[0], len(text)
 
 
 def _marks(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield each mark of the structure, and the code since the last mark or comment."""
+    """Yield each mark of the structure, and the code before it since the last one."""
     position = 0
     while match := _STRUCTURE.search(text, position):
         start, mark = match.start(), match[0]
@@ -375,8 +376,6 @@ def _marks(text: str) -> Iterator[tuple[int, str, str]]:
         position = match.end()
         if mark == "/*":
             position = _end(text, "*/", position)
-            if not code:
-                continue
         elif mark in _END_OF_STRING:
             end_of_string = _END_OF_STRING[mark].match(text, position)
             position = end_of_string.end() if end_of_string else position
