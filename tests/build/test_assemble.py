@@ -32,9 +32,9 @@ RECIPE = Recipe("b1", ("br", "gzip"), ("png",), keep_originals=True)
 def build(tmp_path, files=None, *, version="b1", encodings=BOTH, collect=None, **options):
     """A site in which collectstatic ran once; its storage, its manifest, its directory."""
     options["encodings"] = encodings
-    with site(tmp_path, files, options=options, BUILD_VERSION=version) as made:
-        made.collect(**(collect or {}))
-        yield made.storage.manifest, Path(made.storage.location)
+    with site(tmp_path, files, options=options, BUILD_VERSION=version) as shop:
+        shop.collect(**(collect or {}))
+        yield shop.storage.manifest, Path(shop.storage.location)
 
 
 def collected(tmp_path, files=None, **arguments):
@@ -116,9 +116,9 @@ def test_the_manifest_records_what_is_on_disk(tmp_path):
 
 
 def test_the_record_is_the_same_in_whatever_order_files_were_done():
-    done = [settled("b.css", b"b"), settled("a.css", b"a"), settled("c/d.css", b"d")]
-    assert record(done, RECIPE).to_json() == record(reversed(done), RECIPE).to_json()
-    assert list(record(done, RECIPE).paths) == ["a.css", "b.css", "c/d.css"]
+    finished = [settled("b.css", b"b"), settled("a.css", b"a"), settled("c/d.css", b"d")]
+    assert record(finished, RECIPE).to_json() == record(reversed(finished), RECIPE).to_json()
+    assert list(record(finished, RECIPE).paths) == ["a.css", "b.css", "c/d.css"]
 
 
 @pytest.mark.parametrize(
@@ -130,14 +130,14 @@ def test_the_record_is_the_same_in_whatever_order_files_were_done():
     ],
 )
 def test_the_options_that_shape_a_build_are_a_part_of_its_content_digest(other):
-    done = [settled("a.css", b"a")]
-    assert record(done, RECIPE).content != record(done, other).content
+    finished = [settled("a.css", b"a")]
+    assert record(finished, RECIPE).content != record(finished, other).content
 
 
 def test_the_version_is_no_part_of_the_content_digest():
-    done = [settled("a.css", b"a")]
+    finished = [settled("a.css", b"a")]
     again = Recipe("b2", RECIPE.encodings, RECIPE.skip_compress_extensions, keep_originals=True)
-    assert record(done, RECIPE).content == record(done, again).content
+    assert record(finished, RECIPE).content == record(finished, again).content
 
 
 def test_two_files_with_one_content_are_one_work(tmp_path):
@@ -176,20 +176,20 @@ def test_with_link_only_the_hashed_files_are_compressed(tmp_path):
 def test_a_run_is_summed_up_in_one_line(tmp_path, capfd, version, says):
     files = {"a.css": PLAIN, "l.png": b"\x89PNG\r\n"}
     collected(tmp_path, files, version=version)
-    said = capfd.readouterr().err
-    assert re.fullmatch(says + r"2 written, 2 encodings compressed, 0 reused, \d+\.\d s\n", said)
+    output = capfd.readouterr().err
+    assert re.fullmatch(says + r"2 written, 2 encodings compressed, 0 reused, \d+\.\d s\n", output)
     collected(tmp_path, version=version)
-    said = capfd.readouterr().err
-    assert re.fullmatch(says + r"0 written, 0 encodings compressed, 2 reused, \d+\.\d s\n", said)
+    output = capfd.readouterr().err
+    assert re.fullmatch(says + r"0 written, 0 encodings compressed, 2 reused, \d+\.\d s\n", output)
 
 
 def test_a_dry_run_says_what_it_would_build(tmp_path, capfd):
-    with site(tmp_path, {"a.css": PLAIN}, BUILD_VERSION="b1") as made:
-        made.collect(dry_run=True)
+    with site(tmp_path, {"a.css": PLAIN}, BUILD_VERSION="b1") as shop:
+        shop.collect(dry_run=True)
     assert capfd.readouterr().err == (
-        f"Would build: Build b1 in {made.root / 'b1'}: 1 asset ({len(PLAIN)} B), 1 to be written\n"
+        f"Would build: Build b1 in {shop.root / 'b1'}: 1 asset ({len(PLAIN)} B), 1 to be written\n"
     )
-    assert not made.root.exists()
+    assert not shop.root.exists()
 
 
 # A build that is complete
@@ -423,9 +423,9 @@ def test_an_archive_that_is_nobody_s_encoding_is_an_asset(tmp_path, files, encod
 
 def outputs(tmp_path, files, **options):
     """The files that a collectstatic of a neutral site leaves, as somebody may have committed."""
-    with site(tmp_path / "earlier", files, options={"encodings": ["gzip"], **options}) as made:
-        made.collect()
-        return {name: data for name, (data, _) in content(made.root).items()}
+    with site(tmp_path / "earlier", files, options={"encodings": ["gzip"], **options}) as shop:
+        shop.collect()
+        return {name: data for name, (data, _) in content(shop.root).items()}
 
 
 @pytest.fixture

@@ -69,16 +69,26 @@ def test_a_part_of_a_stream_is_not_finished(encoding):
 
 
 def test_gzip_is_not_finished_when_something_follows():
-    whole = encoded(ENCODINGS["gzip"], b"content")
-    for chunks in ([whole + b"more"], [whole, b"more"], [whole + whole], [whole, whole]):
+    complete = encoded(ENCODINGS["gzip"], b"content")
+    for chunks in (
+        [complete + b"more"],
+        [complete, b"more"],
+        [complete + complete],
+        [complete, complete],
+    ):
         decoder = decompressor("gzip")
         assert b"".join(chain.from_iterable(map(decoder.decompress, chunks))) == b"content"
         assert not decoder.finished()
 
 
 def test_brotli_refuses_what_follows():
-    whole = encoded(ENCODINGS["br"], b"content")
-    for chunks in ([whole + b"more"], [whole, b"more"], [whole + whole], [whole, whole]):
+    complete = encoded(ENCODINGS["br"], b"content")
+    for chunks in (
+        [complete + b"more"],
+        [complete, b"more"],
+        [complete + complete],
+        [complete, complete],
+    ):
         decoder = decompressor("br")
         with pytest.raises(brotli.error):
             list(chain.from_iterable(map(decoder.decompress, chunks)))

@@ -45,8 +45,8 @@ def job_of(directory, *names, content=TEXT, **prebuilt):
     return EncodingJob(names, digest_of([content]), openers)
 
 
-def made(directory, *jobs, encodings=("br", "gzip"), **options):
-    return {one.names[0]: one for one in compress(jobs, directory, encodings, **options)}
+def compressed_jobs(directory, *jobs, encodings=("br", "gzip"), **options):
+    return {first.names[0]: first for first in compress(jobs, directory, encodings, **options)}
 
 
 def read(directory, name):
@@ -117,10 +117,10 @@ def test_what_follows_in_another_chunk_is_seen(encoding):
         def read(self, size=-1):
             return super().read(len(copy) if self.tell() == 0 else size)
 
-    whole = digest_of([TEXT])
-    assert decodes_to(lambda: InTwoChunks(copy), encoding, whole)
-    assert not decodes_to(lambda: InTwoChunks(copy + b"x"), encoding, whole)
-    assert not decodes_to(lambda: InTwoChunks(copy + copy), encoding, whole)
+    complete = digest_of([TEXT])
+    assert decodes_to(lambda: InTwoChunks(copy), encoding, complete)
+    assert not decodes_to(lambda: InTwoChunks(copy + b"x"), encoding, complete)
+    assert not decodes_to(lambda: InTwoChunks(copy + copy), encoding, complete)
 
 
 @both
@@ -146,9 +146,9 @@ def test_a_file_that_is_not_there_does_not_decode(encoding, tmp_path):
 @given(content=st.binary(max_size=3000), cut=st.integers(min_value=1))
 def test_any_content_comes_back_and_no_part_of_it_does(encoding, content, cut):
     copy = encoded(encoding, content)
-    whole = digest_of([content])
-    assert decodes_to(opener(copy), encoding, whole)
-    assert not decodes_to(opener(copy[: -1 - cut % len(copy)]), encoding, whole)
+    complete = digest_of([content])
+    assert decodes_to(opener(copy), encoding, complete)
+    assert not decodes_to(opener(copy[: -1 - cut % len(copy)]), encoding, complete)
     assert not decodes_to(opener(copy), encoding, digest_of([content, b"\0"]))
 
 
@@ -161,7 +161,7 @@ def test_whatever_follows_an_encoding_is_refused(encoding, content, garbage):
 
 def test_every_encoding_is_beside_every_name(directory):
     job = job_of(directory, "css/app.1.css", "css/app.css")
-    (one,) = compress([job], directory, ["br", "gzip"])
+    (first,) = compress([job], directory, ["br", "gzip"])
     assert sorted(path.name for path in directory.path("css").iterdir()) == [
         "app.1.css",
         "app.1.css.br",
@@ -173,24 +173,24 @@ def test_every_encoding_is_beside_every_name(directory):
     for name in job.names:
         assert brotli.decompress(read(directory, f"{name}.br")) == TEXT
         assert gzip.decompress(read(directory, f"{name}.gz")) == TEXT
-    assert one is job
-    assert one.reused == set()
-    assert one.sizes == {
+    assert first is job
+    assert first.reused == set()
+    assert first.sizes == {
         "br": len(read(directory, "css/app.css.br")),
         "gzip": len(read(directory, "css/app.css.gz")),
     }
 
 
 def test_only_the_encodings_that_are_asked_for_are_made(directory):
-    (one,) = made(directory, job_of(directory, "a.css"), encodings=["gzip"]).values()
-    assert list(one.sizes) == ["gzip"]
+    (first,) = compressed_jobs(directory, job_of(directory, "a.css"), encodings=["gzip"]).values()
+    assert list(first.sizes) == ["gzip"]
     assert not directory.path("a.css.br").exists()
-    (one,) = made(directory, job_of(directory, "a.css"), encodings=[]).values()
-    assert one.sizes == {}
+    (first,) = compressed_jobs(directory, job_of(directory, "a.css"), encodings=[]).values()
+    assert first.sizes == {}
 
 
 def test_all_names_of_a_content_share_one_file_in_each_encoding(directory):
-    made(directory, job_of(directory, "a.css", "b.css", "deep/c.css"))
+    compressed_jobs(directory, job_of(directory, "a.css", "b.css", "deep/c.css"))
     for suffix in (".br", ".gz"):
         assert directory.same_file(f"a.css{suffix}", f"b.css{suffix}")
         assert directory.same_file(f"a.css{suffix}", f"deep/c.css{suffix}")
@@ -201,7 +201,7 @@ def test_where_links_cannot_be_every_name_has_a_copy(directory, monkeypatch):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    made(directory, job_of(directory, "a.css", "b.css"))
+    compressed_jobs(directory, job_of(directory, "a.css", "b.css"))
     assert not directory.same_file("a.css.br", "b.css.br")
     assert read(directory, "a.css.br") == read(directory, "b.css.br")
     assert gzip.decompress(read(directory, "b.css.gz")) == TEXT
@@ -209,17 +209,17 @@ def test_where_links_cannot_be_every_name_has_a_copy(directory, monkeypatch):
 
 def test_encodings_get_the_mode_of_the_directory(tmp_path):
     directory = BuildDirectory(tmp_path / "root", file_mode=0o604)
-    made(directory, job_of(directory, "a.css"))
+    compressed_jobs(directory, job_of(directory, "a.css"))
     for name in ("a.css.br", "a.css.gz"):
         assert stat.S_IMODE(directory.path(name).stat().st_mode) == 0o604
 
 
 def test_encodings_that_are_there_and_right_are_left_alone(directory):
     job = job_of(directory, "a.css", "b.css")
-    made(directory, job)
+    compressed_jobs(directory, job)
     before = {name: directory.path(name).stat() for name in ("a.css.br", "a.css.gz", "b.css.br")}
-    (one,) = made(directory, job).values()
-    assert one.reused == {"br", "gzip"}
+    (first,) = compressed_jobs(directory, job).values()
+    assert first.reused == {"br", "gzip"}
     for name, was in before.items():
         now = directory.path(name).stat()
         assert (now.st_ino, now.st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
@@ -229,9 +229,9 @@ def test_an_encoding_that_somebody_else_made_is_reused_as_it_is(directory):
     job = job_of(directory, "a.css")
     by_others = gzip.compress(TEXT, compresslevel=1)
     directory.write("a.css.gz", [by_others])
-    (one,) = made(directory, job).values()
-    assert one.reused == {"gzip"}
-    assert one.sizes["gzip"] == len(by_others)
+    (first,) = compressed_jobs(directory, job).values()
+    assert first.reused == {"gzip"}
+    assert first.sizes["gzip"] == len(by_others)
     assert read(directory, "a.css.gz") == by_others
 
 
@@ -239,9 +239,9 @@ def test_an_encoding_that_somebody_else_made_is_reused_as_it_is(directory):
 @both
 def test_a_stale_encoding_is_made_again_under_every_name(directory, encoding, name):
     job = job_of(directory, "a.css", "b.css")
-    made(directory, job)
+    compressed_jobs(directory, job)
     directory.write(name + encoding.suffix, [encoded(encoding, OTHER)])
-    made(directory, job)
+    compressed_jobs(directory, job)
     for each in ("a.css", "b.css"):
         assert DECODE[encoding.name](read(directory, each + encoding.suffix)) == TEXT
 
@@ -249,12 +249,12 @@ def test_a_stale_encoding_is_made_again_under_every_name(directory, encoding, na
 @both
 def test_a_truncated_encoding_is_made_again(directory, encoding):
     job = job_of(directory, "a.css")
-    made(directory, job)
-    whole = read(directory, "a.css" + encoding.suffix)
-    directory.write("a.css" + encoding.suffix, [whole[:-2]])
-    (one,) = made(directory, job).values()
-    assert one.reused == {"br", "gzip"} - {encoding.name}
-    assert read(directory, "a.css" + encoding.suffix) == whole
+    compressed_jobs(directory, job)
+    complete = read(directory, "a.css" + encoding.suffix)
+    directory.write("a.css" + encoding.suffix, [complete[:-2]])
+    (first,) = compressed_jobs(directory, job).values()
+    assert first.reused == {"br", "gzip"} - {encoding.name}
+    assert read(directory, "a.css" + encoding.suffix) == complete
 
 
 def test_an_encoding_that_is_a_symlink_is_replaced_by_a_file(directory, tmp_path):
@@ -263,8 +263,8 @@ def test_an_encoding_that_is_a_symlink_is_replaced_by_a_file(directory, tmp_path
     outside.write_bytes(gzip.compress(TEXT, compresslevel=1, mtime=0))
     kept = outside.read_bytes()
     directory.path("a.css.gz").symlink_to(outside)
-    (one,) = made(directory, job).values()
-    assert one.reused == set()
+    (first,) = compressed_jobs(directory, job).values()
+    assert first.reused == set()
     assert not directory.path("a.css.gz").is_symlink()
     assert outside.read_bytes() == kept
 
@@ -272,9 +272,9 @@ def test_an_encoding_that_is_a_symlink_is_replaced_by_a_file(directory, tmp_path
 def test_what_a_bundler_brought_is_taken_byte_for_byte(directory):
     br, gz = brotli.compress(TEXT, quality=1), gzip.compress(TEXT, compresslevel=1)
     job = job_of(directory, "a.1.css", "a.css", br=br, gzip=gz)
-    (one,) = made(directory, job).values()
-    assert one.reused == {"br", "gzip"}
-    assert one.sizes == {"br": len(br), "gzip": len(gz)}
+    (first,) = compressed_jobs(directory, job).values()
+    assert first.reused == {"br", "gzip"}
+    assert first.sizes == {"br": len(br), "gzip": len(gz)}
     for name in ("a.1.css", "a.css"):
         assert read(directory, f"{name}.br") == br
         assert read(directory, f"{name}.gz") == gz
@@ -283,8 +283,10 @@ def test_what_a_bundler_brought_is_taken_byte_for_byte(directory):
 def test_what_an_earlier_build_has_of_other_bytes_is_not_taken(directory):
     directory.write("a.css", [TEXT])
     base = {"gzip": opener(gzip.compress(OTHER)), "br": opener(brotli.compress(TEXT, quality=1))}
-    (one,) = made(directory, EncodingJob(("a.css",), digest_of([TEXT]), base=base)).values()
-    assert one.reused == {"br"}
+    (first,) = compressed_jobs(
+        directory, EncodingJob(("a.css",), digest_of([TEXT]), base=base)
+    ).values()
+    assert first.reused == {"br"}
     assert gzip.decompress(read(directory, "a.css.gz")) == TEXT
 
 
@@ -307,18 +309,18 @@ def test_the_bytes_do_not_depend_on_the_order_or_on_how_many_work(tmp_path, work
     def run(where, names, workers):
         directory = BuildDirectory(where)
         jobs = [job_of(directory, name, content=contents[name]) for name in names]
-        made(directory, *jobs, workers=workers)
+        compressed_jobs(directory, *jobs, workers=workers)
         return {path.name: path.read_bytes() for path in where.iterdir()}
 
-    one = run(tmp_path / "one", list(contents), 1)
-    assert len(one) == 18
-    assert run(tmp_path / "other", reversed(contents), workers) == one
+    first = run(tmp_path / "one", list(contents), 1)
+    assert len(first) == 18
+    assert run(tmp_path / "other", reversed(contents), workers) == first
 
 
 def test_every_work_is_yielded_once(directory):
     jobs = [job_of(directory, f"{number}.css", content=b"%d" % number) for number in range(20)]
-    done = list(compress(jobs, directory, ["gzip"], workers=3))
-    assert sorted(one.names for one in done) == sorted(job.names for job in jobs)
+    finished = list(compress(jobs, directory, ["gzip"], workers=3))
+    assert sorted(first.names for first in finished) == sorted(job.names for job in jobs)
 
 
 def test_nothing_to_compress_is_no_error(directory):
@@ -328,7 +330,7 @@ def test_nothing_to_compress_is_no_error(directory):
 def test_a_failure_is_raised_and_leaves_no_part_of_a_file(directory):
     jobs = [job_of(directory, "a.css"), EncodingJob(("gone.css",), digest_of([OTHER]))]
     with pytest.raises(FileNotFoundError, match=r"gone\.css"):
-        made(directory, *jobs)
+        compressed_jobs(directory, *jobs)
     assert not [path for path in directory.root.iterdir() if path.name.startswith((".", "gone"))]
 
 

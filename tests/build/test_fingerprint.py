@@ -54,9 +54,9 @@ def opens():
         # A hook cannot be taken away again.
         sys._versioned_storage_hook = True
         sys.addaudithook(_note_open)
-    _opened = found = []
+    _opened = actual = []
     try:
-        yield found
+        yield actual
     finally:
         _opened = None
 
@@ -97,9 +97,9 @@ def build(tmp_path, files=None, *, collect=None, encodings=(), version="b1", **a
     Each call is a new storage, as each run of collectstatic is.
     """
     options = {"encodings": list(encodings), **arguments.pop("options", {})}
-    with site(tmp_path, files, options=options, BUILD_VERSION=version, **arguments) as made:
-        made.collect(**(collect or {}))
-        return dict(made.storage.hashed_files), Path(made.storage.location)
+    with site(tmp_path, files, options=options, BUILD_VERSION=version, **arguments) as shop:
+        shop.collect(**(collect or {}))
+        return dict(shop.storage.hashed_files), Path(shop.storage.location)
 
 
 def failure(kind, *arguments, **more):
@@ -138,13 +138,13 @@ def hash_of(hashed_name):
 
 def follow(root, name):
     """The names that a file refers to, by the rules of URLs, each of which has to be there."""
-    found = []
+    actual = []
     for url in URL.findall(text(root, name)):
         path = urlsplit(urljoin("http://host/" + _escaped(name), url)).path
         target = unquote(path).removeprefix("/")
         assert (root / target).is_file(), f"{name} refers to {url}"
-        found.append(target)
-    return found
+        actual.append(target)
+    return actual
 
 
 def _escaped(name):
@@ -207,8 +207,8 @@ def test_a_chain_of_imports_is_followed_however_long(tmp_path, depth):
     files = {f"c{n:04d}.css": f'@import "c{n + 1:04d}.css";' for n in range(depth)}
     names, root = build(tmp_path, files | {f"c{depth:04d}.css": "a{}"})
     name, seen = names["c0000.css"], 1
-    while found := follow(root, name):
-        (name,) = found
+    while actual := follow(root, name):
+        (name,) = actual
         seen += 1
     assert name == names[f"c{depth:04d}.css"]
     assert seen == len(set(names.values())) == depth + 1
@@ -498,14 +498,14 @@ def test_without_originals_only_hashed_names_are_left(tmp_path, encodings):
         options={"keep_originals": False},
         encodings=encodings,
     )
-    found = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    actual = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     suffixes = {"br": ".br", "gzip": ".gz"}
     expected = {"staticfiles.json", *names.values()}
     for encoding in encodings:
         expected |= {
             hashed + suffixes[encoding] for hashed in names.values() if "png" not in hashed
         }
-    assert found == expected
+    assert actual == expected
 
 
 # What is wrong with the sources
@@ -613,8 +613,8 @@ def test_ignore_missing_lets_what_it_names_be_missing_and_nothing_else(tmp_path,
     }
     options = {"ignore_missing": ["vendor/*.css:*.htc", "*.js:*.map"]}
     error = failure(BrokenReferences, tmp_path, files, options=options)
-    found = [(broken.file, broken.reference) for broken in error.references]
-    assert found == [("own.css", "pie.htc"), ("vendor/v.css", "gone.png")]
+    actual = [(broken.file, broken.reference) for broken in error.references]
+    assert actual == [("own.css", "pie.htc"), ("vendor/v.css", "gone.png")]
     assert "v.js.map" not in caplog.text
 
 

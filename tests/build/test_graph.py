@@ -13,13 +13,13 @@ def order(dependencies):
 
 def reachable(dependencies, start):
     """All that ``start`` leads to, by one step at least."""
-    found, waiting = set(), [start]
+    actual, waiting = set(), [start]
     while waiting:
         for target in dependencies[waiting.pop()]:
-            if target in dependencies and target not in found:
-                found.add(target)
+            if target in dependencies and target not in actual:
+                actual.add(target)
                 waiting.append(target)
-    return found
+    return actual
 
 
 def test_no_files_are_no_groups():
@@ -83,22 +83,22 @@ def test_every_file_is_in_one_group(dependencies):
 
 @given(graphs)
 def test_each_group_comes_after_all_that_it_depends_on(dependencies):
-    done = set()
+    finished = set()
     for group in groups(dependencies):
         for name in group:
             needed = dependencies[name] & dependencies.keys()
-            assert needed <= done | set(group)
-        done.update(group)
+            assert needed <= finished | set(group)
+        finished.update(group)
 
 
 @given(graphs)
 def test_two_files_are_together_when_each_leads_to_the_other_and_only_then(dependencies):
     of = {name: tuple(group) for group in groups(dependencies) for name in group}
     leads_to = {name: reachable(dependencies, name) for name in dependencies}
-    for one in dependencies:
+    for first in dependencies:
         for other in dependencies:
-            in_a_cycle = one == other or (other in leads_to[one] and one in leads_to[other])
-            assert (of[one] == of[other]) is in_a_cycle
+            in_a_cycle = first == other or (other in leads_to[first] and first in leads_to[other])
+            assert (of[first] == of[other]) is in_a_cycle
 
 
 @given(graphs, st.randoms(use_true_random=False))

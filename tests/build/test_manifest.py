@@ -326,7 +326,7 @@ def test_the_content_digest_is_that_of_names_bytes_and_options():
     options = {"keep_originals": True, "encodings": ("br", "gzip")}
     digest = content_digest([CSS, PNG], options)
     assert len(digest) == 64
-    others = [
+    rest = [
         content_digest([CSS], options),
         content_digest([CSS, replace(PNG, name="b.png")], options),
         content_digest([CSS, replace(PNG, hashed_name="a.1.png")], options),
@@ -334,7 +334,7 @@ def test_the_content_digest_is_that_of_names_bytes_and_options():
         content_digest([CSS, PNG], {**options, "keep_originals": False}),
         content_digest([CSS, PNG], {**options, "encodings": ("br",)}),
     ]
-    assert len({digest, *others}) == 7
+    assert len({digest, *rest}) == 7
 
 
 def test_the_content_digest_knows_neither_order_nor_build_nor_encoded_bytes():

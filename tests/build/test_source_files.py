@@ -52,16 +52,16 @@ def of_size(size):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_source_has_the_digest_and_the_bytes_of_its_file(storage, size, whole):
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_source_has_the_digest_and_the_bytes_of_its_file(storage, size, complete):
     data = of_size(size)
     sources = written(storage, {"f": data})
-    with closing(read(sources, in_memory=sources if whole else ())) as found:
-        (source,) = found
+    with closing(read(sources, in_memory=sources if complete else ())) as actual:
+        (source,) = actual
     assert source.digest() == digest_of([data])
     assert b"".join(source.chunks()) == b"".join(source.chunks()) == data
     assert all(len(chunk) <= CHUNK for chunk in source.chunks())
-    if whole:
+    if complete:
         assert source.data == data
 
 
@@ -96,8 +96,8 @@ def test_a_small_file_is_opened_once(storage):
 
 def test_only_so_much_is_read_before_it_is_asked_for(storage):
     sources = written(storage, {f"{n:03}": of_size(CHUNK) for n in range(100)})
-    with closing(read(sources, in_memory=sources)) as found:
-        next(found)
+    with closing(read(sources, in_memory=sources)) as actual:
+        next(actual)
         assert len(storage.opened) < 30
 
 
@@ -112,8 +112,8 @@ def test_storages_are_asked_by_one_thread_alone(storage):
 def test_who_stops_early_leaves_no_thread(storage):
     before = threading.active_count()
     sources = written(storage, {f"{n}": of_size(3 * CHUNK) for n in range(9)})
-    with closing(read(sources)) as found:
-        next(found)
+    with closing(read(sources)) as actual:
+        next(actual)
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
 
@@ -154,8 +154,8 @@ def test_loops_of_links_and_special_files_are_found_wherever_they_are(tmp_path):
     os.mkfifo(tmp_path / "a/.hidden/pipe.css")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "socket"))
-        found = list(unusable_files(str(tmp_path), lambda name: name.startswith(".")))
-    assert sorted((str(Path(file.path).relative_to(tmp_path)), file.reason) for file in found) == [
+        actual = list(unusable_files(str(tmp_path), lambda name: name.startswith(".")))
+    assert sorted((str(Path(file.path).relative_to(tmp_path)), file.reason) for file in actual) == [
         ("a/b/up", f"is a link to {tmp_path / 'a'}, which it is in"),
         ("a/beside/up", f"is a link to {tmp_path / 'a'}, which it is in"),
         ("a/pipe.css", "is a named pipe"),
@@ -169,12 +169,12 @@ def test_loops_of_links_and_special_files_are_found_wherever_they_are(tmp_path):
     "option", [{}, {"dry_run": True}, {"link": True}, {"clear": True}], ids=str
 )
 def test_collectstatic_does_not_wait_for_a_named_pipe(tmp_path, version, option):
-    with site(tmp_path, {"b.css": "b{}"}, BUILD_VERSION=version) as made:
-        os.mkfifo(made.sources / "a.css")
+    with site(tmp_path, {"b.css": "b{}"}, BUILD_VERSION=version) as shop:
+        os.mkfifo(shop.sources / "a.css")
         with pytest.raises(UnusableFiles) as caught:
-            made.collect(**option)
+            shop.collect(**option)
     assert str(caught.value) == (
-        f"1 path cannot be collected:\n  {made.sources / 'a.css'} is a named pipe\n"
+        f"1 path cannot be collected:\n  {shop.sources / 'a.css'} is a named pipe\n"
         "Delete or move it, or leave it out with collectstatic --ignore. It collects regular files "
         "and the targets of links."
     )

@@ -21,13 +21,13 @@ LOAD = re.compile(r"(?P<matched>load\((?P<quote>['\"])(?P<url>.*?)(?P=quote)(?P<
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
-def found(text, pattern=LOAD, ignored=None):
+def actual(text, pattern=LOAD, ignored=None):
     references = pattern_references(text, pattern, "load(%(quote)s%(url)s)", ignored)
     return [(text[ref.start : ref.end], ref.url) for ref in references]
 
 
 def test_the_token_of_a_pattern_is_its_whole_match():
-    assert found("a; load('x.js'); load(\"y.js\", 1)") == [
+    assert actual("a; load('x.js'); load(\"y.js\", 1)") == [
         ("load('x.js')", "x.js"),
         ('load("y.js", 1)', "y.js"),
     ]
@@ -57,24 +57,24 @@ def test_django_s_default_template_is_taken():
     ],
 )
 def test_what_starts_in_an_ignored_block_is_none(text, expected):
-    assert [url for _, url in found(text, ignored=COMMENT)] == expected
+    assert [url for _, url in actual(text, ignored=COMMENT)] == expected
 
 
 def test_a_match_that_starts_with_a_block_is_not_inside_it():
-    assert found("'x'", re.compile("'(?P<url>x)'"), re.compile("'x'")) == [("'x'", "x")]
+    assert actual("'x'", re.compile("'(?P<url>x)'"), re.compile("'x'")) == [("'x'", "x")]
 
 
 def test_a_match_without_a_url_is_none():
-    assert found("a b", re.compile("a(?P<url>x)?|b")) == []
+    assert actual("a b", re.compile("a(?P<url>x)?|b")) == []
 
 
 def test_a_pattern_without_a_group_for_the_url_is_an_error():
     with pytest.raises(IndexError, match="no such group"):
-        found("a", re.compile("a"))
+        actual("a", re.compile("a"))
 
 
 def test_many_matches_and_blocks_take_linear_time():
-    assert len(found("/**/load('x')" * 30_000, ignored=COMMENT)) == 30_000
+    assert len(actual("/**/load('x')" * 30_000, ignored=COMMENT)) == 30_000
 
 
 _CHARACTERS = "(){}[];,\"'`\\/=\n aé日\U0001f600\ufeff"

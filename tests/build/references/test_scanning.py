@@ -133,9 +133,9 @@ def test_a_pattern_applies_to_the_files_of_its_glob_alone():
 def test_all_patterns_of_a_name_are_asked_and_their_references_come_in_order():
     patterns = [("*.txt", [r"b=(?P<url>\w+)"]), ("a.*", [r"a=(?P<url>\w+)", r"c=(?P<url>\w+)"])]
     text = "a=1 b=2 c=3 b=4 a=5"
-    found = Scanners(patterns).references("a.txt", text)
-    assert [reference.url for reference in found] == ["1", "2", "3", "4", "5"]
-    assert [text[ref.start : ref.end] for ref in found] == text.split()
+    actual = Scanners(patterns).references("a.txt", text)
+    assert [reference.url for reference in actual] == ["1", "2", "3", "4", "5"]
+    assert [text[ref.start : ref.end] for ref in actual] == text.split()
 
 
 def test_of_references_that_overlap_the_first_is_found():
@@ -145,9 +145,9 @@ def test_of_references_that_overlap_the_first_is_found():
 
 
 def test_where_two_start_together_the_pattern_that_comes_first_counts():
-    one, other = r"a(?P<url>b)", r"a(?P<url>bc)"
-    assert urls([("*.txt", [one, other])], "a.txt", "abc") == ["b"]
-    assert urls([("*.txt", [other, one])], "a.txt", "abc") == ["bc"]
+    first, other = r"a(?P<url>b)", r"a(?P<url>bc)"
+    assert urls([("*.txt", [first, other])], "a.txt", "abc") == ["b"]
+    assert urls([("*.txt", [other, first])], "a.txt", "abc") == ["bc"]
 
 
 def test_the_same_patterns_twice_find_nothing_twice():

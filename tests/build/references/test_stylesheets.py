@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from versioned_storage.build.references import Syntax, css_references, rewrite
 
 
-def found(text):
+def actual(text):
     """What is found, as pairs of the token and the URL in it."""
     return [(text[ref.start : ref.end], ref.url) for ref in css_references(text)]
 
@@ -36,7 +36,7 @@ def urls(text):
     ],
 )
 def test_a_url_is_found_quoted_and_unquoted(token, url):
-    assert found(f"a {{ b: {token} }}") == [(token, url)]
+    assert actual(f"a {{ b: {token} }}") == [(token, url)]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_url_is_found_quoted_and_unquoted(token, url):
     ],
 )
 def test_escapes_are_resolved(token, url):
-    assert found(f"a {{ b: {token}; }}") == [(token, url)]
+    assert actual(f"a {{ b: {token}; }}") == [(token, url)]
 
 
 def test_several_urls_are_found_in_their_order():
@@ -104,7 +104,7 @@ def test_several_urls_are_found_in_their_order():
     ],
 )
 def test_what_looks_like_a_url_is_none(text):
-    assert found(text) == []
+    assert actual(text) == []
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_the_next_real_url_is_found(text):
 
 def test_a_data_uri_is_one_token_whatever_is_in_it():
     quoted = "url(\"data:image/svg+xml,<svg fill='url(#a)' style='x:url(b.png)'/>\")"
-    assert found(f"a {{ b: {quoted} }}") == [(quoted, quoted[5:-2])]
+    assert actual(f"a {{ b: {quoted} }}") == [(quoted, quoted[5:-2])]
     unquoted = "url(data:image/png;base64,iVBORw0KGgo=)"
-    assert found(f"a {{ b: {unquoted} }}") == [(unquoted, unquoted[4:-1])]
+    assert actual(f"a {{ b: {unquoted} }}") == [(unquoted, unquoted[4:-1])]
 
 
 def test_nothing_is_found_in_an_unquoted_data_uri_that_needs_quotes():
@@ -162,7 +162,7 @@ def test_nothing_is_found_in_an_unquoted_data_uri_that_needs_quotes():
     ],
 )
 def test_an_import_is_found(text, token):
-    assert found(text) == [(token, "a.css")]
+    assert actual(text) == [(token, "a.css")]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_an_import_is_found(text, token):
     ],
 )
 def test_what_looks_like_an_import_is_none(text):
-    assert found(text) == []
+    assert actual(text) == []
 
 
 def test_only_one_url_belongs_to_a_namespace():
@@ -196,7 +196,7 @@ def test_only_one_url_belongs_to_a_namespace():
 @pytest.mark.parametrize("name", ["image-set", "-webkit-image-set", "IMAGE-SET"])
 def test_the_strings_of_an_image_set_are_found(name):
     text = f"""a {{ b: {name}( "a.png" 1x, url(b.png) 2x, 'c.avif' type("image/avif") ), 'd' }}"""
-    assert found(text) == [
+    assert actual(text) == [
         ('"a.png"', "a.png"),
         ("url(b.png)", "b.png"),
         ("'c.avif'", "c.avif"),
@@ -225,7 +225,7 @@ def test_only_the_strings_right_inside_are_found(text, expected):
 
 @pytest.mark.parametrize("text", ["url('x' foo(y))", "url( 'x' /**/ )", "url('x'/**/)"])
 def test_what_follows_in_a_url_function_stays(text):
-    assert found(text) == [("'x'", "x")]
+    assert actual(text) == [("'x'", "x")]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_what_follows_in_a_url_function_stays(text):
     ],
 )
 def test_a_source_map_is_found_where_it_is_a_whole_comment(token):
-    assert found(f"a {{ b: c }} {token}\n") == [(token, "a.css.map")]
+    assert actual(f"a {{ b: c }} {token}\n") == [(token, "a.css.map")]
     assert css_references(token)[0].is_source_map
 
 
@@ -256,7 +256,7 @@ def test_a_source_map_is_found_where_it_is_a_whole_comment(token):
     ],
 )
 def test_what_looks_like_a_source_map_is_none(text):
-    assert found(text) == []
+    assert actual(text) == []
 
 
 def test_comments_between_the_parts_of_an_at_rule_are_read_too():
@@ -302,7 +302,7 @@ def test_what_was_rewritten_is_found_again_in_the_same_places(text, url):
         assert after.is_source_map == before.is_source_map
         assert after.url == url or (after.is_source_map and in_comments)
         assert rewritten[after.start : after.end] in before.spell(url)
-    assert [found.syntax for found in again if found.syntax is Syntax.IMPORT] == []
+    assert [actual.syntax for actual in again if actual.syntax is Syntax.IMPORT] == []
 
 
 def loaded(text):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from versioned_storage.build.references import rewrite, webmanifest_references
 
 
-def found(text):
+def actual(text):
     return [(text[ref.start : ref.end], ref.url) for ref in webmanifest_references(text)]
 
 
@@ -21,12 +21,12 @@ def test_the_sources_of_icons_screenshots_and_shortcuts_are_found():
     expected = ["icon.png", "icon.svg", "wide.png", "b.png"]
     for indent in (None, 2):
         text = json.dumps(manifest, indent=indent)
-        assert found(text) == [(f'"{url}"', url) for url in expected]
+        assert actual(text) == [(f'"{url}"', url) for url in expected]
 
 
 @pytest.mark.parametrize("key", ["name", "short_name", "start_url", "display"])
 def test_one_key_of_an_app_makes_a_manifest(key):
-    assert found(f'{{"icons": [{{"src": "a"}}], "{key}": ""}}') == [('"a"', "a")]
+    assert actual(f'{{"icons": [{{"src": "a"}}], "{key}": ""}}') == [('"a"', "a")]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_one_key_of_an_app_makes_a_manifest(key):
     ],
 )
 def test_what_looks_like_a_manifest_has_none(text):
-    assert found(text) == []
+    assert actual(text) == []
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_looks_like_a_manifest_has_none(text):
     ],
 )
 def test_where_a_key_is_there_twice_the_last_counts(text):
-    assert found(text) == [('"a"', "a")]
+    assert actual(text) == [('"a"', "a")]
     assert [ref.start for ref in webmanifest_references(text)] == [text.rindex('"a"')]
 
 
@@ -79,20 +79,20 @@ def test_where_a_key_is_there_twice_the_last_counts(text):
     ],
 )
 def test_escapes_are_resolved(literal, url):
-    assert found(f'{{"na\\u006de": "{{", "ic\\u006fns": [{{"src": {literal}}}]}}') == [
+    assert actual(f'{{"na\\u006de": "{{", "ic\\u006fns": [{{"src": {literal}}}]}}') == [
         (literal, url)
     ]
 
 
 def test_a_byte_order_mark_is_no_part_of_it():
     text = '\ufeff{"name": "", "icons": [{"src": "a"}]}'
-    assert found(text) == [('"a"', "a")]
+    assert actual(text) == [('"a"', "a")]
 
 
 @pytest.mark.parametrize("part", ["[", '{"icons":', '"', "{", "\\", '{"icons":[],'])
 def test_no_depth_is_too_deep(part):
-    assert found(part * 100_000) == []
-    assert found('{"name": "", "icons": [' + part * 100_000) == []
+    assert actual(part * 100_000) == []
+    assert actual('{"name": "", "icons": [' + part * 100_000) == []
 
 
 json_values = st.recursive(
