@@ -320,12 +320,15 @@ def test_asgi_gets_a_large_file_block_by_block(tmp_path: Path) -> None:
         assert asked_async(url, range="bytes=5-200004")[2] == data[5:200_005]
 
 
-def test_asgi_gets_files_of_every_size(tmp_path: Path) -> None:
+def test_where_nothing_is_in_memory_it_is_read_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("versioned_storage.serving.regular_files._NO_WAIT", None)
     files = {"a.png": bytes(range(256)) * 1000, "b.png": b"b", "empty.png": b""}
-    with site(tmp_path, files, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
-        shop.collect()
+    with site(tmp_path, files, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as one:
+        one.collect()
         for name, data in files.items():
-            assert asked_async(shop.storage.url(name))[2] == data
+            assert asked_async(one.storage.url(name))[2] == data
 
 
 def test_a_sync_stack_under_asgi_streams_without_a_warning(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_fault_of_the_disk_leaves_no_file_open(
     def fail(*args: object) -> bytes:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(OpenFile, "read", fail)
+    monkeypatch.setattr(OpenFile, "read_cached", fail)
     with pytest.raises(OSError, match="Input/output"):
         django_response(response_with(file), ASGI)
     assert file.closed

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from versioned_storage.serving import regular_files as module
 from versioned_storage.serving.ranges import ByteRange
 from versioned_storage.serving.regular_files import (
     FileSlice,
@@ -129,3 +130,27 @@ def test_a_slice_reads_its_part_and_closes_the_file(build: Path) -> None:
     assert [part.read(2), part.read(), part.read()] == [b"23", b"456", b""]
     part.close()
     assert file.closed
+
+
+def test_what_is_in_memory_is_read_from_where_the_file_stands(build: Path) -> None:
+    with open_file(str(build / "css/app.css"), 10) as file:
+        cached = file.read_cached(4)
+        assert cached in (b"0123", b"")  # which of them is for the file system to say
+        assert cached + file.read_cached(100) + (file.read() or b"") == b"0123456789"
+        part = FileSlice(file, ByteRange(2, 7))
+        assert part.read_cached(100) + part.read() == b"23456"
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EOPNOTSUPP])
+def test_where_the_kernel_cannot_say_nothing_is_in_memory(
+    build: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*args: object) -> int:
+        raise OSError(number, "not now")
+
+    with open_file(str(build / "css/app.css"), 10) as file:
+        monkeypatch.setattr(os, "preadv", refuse)
+        assert file.read_cached(10) == b""
+        monkeypatch.setattr(module, "_NO_WAIT", None)
+        assert file.read_cached(10) == b""
+        assert file.read() == b"0123456789"

@@ -18,8 +18,6 @@ from .static_response import StaticResponse
 
 #: Bytes of a file that are read at a time; a smaller one goes out in one piece.
 BLOCK_SIZE = 64 * 1024
-#: Bytes that are read at a time in a thread, which costs more than reading them.
-THREAD_BLOCK_SIZE = 4 * BLOCK_SIZE
 
 # Without a content type, Django works out one that is then replaced.
 _UNUSED = "-"
@@ -32,10 +30,10 @@ class StaticFileResponse(WhiteNoiseFileResponse):  # type: ignore[misc]  # ships
 
 
 class FileBlocks:
-    """The ``size`` bytes of an open file for ASGI: ``first``, which was read before, and the rest.
+    """The ``size`` bytes of an open file for ASGI, block by block; ``first`` was read before.
 
-    The rest is read in a thread, so that the event loop does not wait for it. Django closes the
-    file with the response: when it was sent, or when the client left.
+    What the kernel does not have in memory is read in a thread, so that the event loop never waits.
+    Django closes the file with the response: when it was sent, or when the client left.
     """
 
     def __init__(self, file: FileBody, size: int, first: bytes) -> None:
@@ -45,12 +43,18 @@ class FileBlocks:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         block: bytes | None = self._first
-        # An empty block: the file has become shorter, and the server notices the missing bytes.
-        while block:
+        while True:
+            if not block:
+                size = min(BLOCK_SIZE, self._remaining)
+                block = await asyncio.to_thread(self._file.read, size)
+            if not block:
+                # The file has become shorter: the server notices that bytes are missing.
+                return
             yield block
             self._remaining -= len(block)
-            size = min(THREAD_BLOCK_SIZE, self._remaining)
-            block = await asyncio.to_thread(self._file.read, size) if size else None
+            if self._remaining == 0:
+                return
+            block = self._file.read_cached(min(BLOCK_SIZE, self._remaining))
 
     def close(self) -> None:
         self._file.close()
@@ -104,11 +108,11 @@ def _wsgi_response(file: FileBody, size: int, status: int) -> HttpResponseBase:
 
 def _asgi_response(file: FileBody, size: int, status: int) -> HttpResponseBase:
     try:
-        first = file.read(min(size, BLOCK_SIZE)) or b""
+        first = file.read_cached(min(size, BLOCK_SIZE))
     except OSError:
         file.close()
         raise
-    if size <= BLOCK_SIZE:
+    if len(first) == size:
         file.close()
         return HttpResponse(first, _UNUSED, status)
     blocks = FileBlocks(file, size, first)

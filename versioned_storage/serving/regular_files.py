@@ -23,6 +23,8 @@ _NOT_SERVED = {
 #: Device, inode and time of the last status change: another file has another identity.
 FileIdentity = tuple[int, int, int]
 
+_NO_WAIT: int | None = getattr(os, "RWF_NOWAIT", None)
+
 
 class MissingFile(Exception):
     """There is no regular file of that name, or not the one that was to be served."""
@@ -33,6 +35,8 @@ class FileBody(Protocol):
 
     def read(self, size: int = -1, /) -> bytes | None: ...
 
+    def read_cached(self, size: int, /) -> bytes: ...
+
     def close(self) -> None: ...
 
 
@@ -40,6 +44,24 @@ class OpenFile(FileIO):
     """An open file, unbuffered."""
 
     identity: FileIdentity
+
+    def read_cached(self, size: int, /) -> bytes:
+        """Return what the kernel has in memory of the next ``size`` bytes, possibly nothing.
+
+        It never waits for the disk. Nothing is returned either where the kernel cannot tell, which
+        takes Linux and a file system such as ext4, xfs or btrfs (RWF_NOWAIT).
+        """
+        if _NO_WAIT is None:
+            return b""
+        buffer = bytearray(size)
+        try:
+            # -1: from the file's position, which moves on.
+            count = os.preadv(self.fileno(), [buffer], -1, _NO_WAIT)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                return b""
+            raise
+        return bytes(buffer[:count])
 
 
 class FileSlice:
@@ -56,6 +78,11 @@ class FileSlice:
     def read(self, size: int = -1, /) -> bytes:
         size = self._remaining if size < 0 else min(size, self._remaining)
         data = self._file.read(size) or b""
+        self._remaining -= len(data)
+        return data
+
+    def read_cached(self, size: int, /) -> bytes:
+        data = self._file.read_cached(min(size, self._remaining))
         self._remaining -= len(data)
         return data
 
