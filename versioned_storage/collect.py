@@ -150,8 +150,8 @@ class Collector:
             self._publish(publisher, preflight)
         elif storage.options.origin is not None:
             log_summary(
-                f"Build {storage.build_version} is not published; run 'python manage.py "
-                "staticbuilds publish' to publish it"
+                f"Build {storage.build_version} was not published by this run; run 'python "
+                "manage.py staticbuilds publish' to publish it"
             )
 
     def _make(self, sources: Sources, preflight: Preflight | None, *, dry_run: bool) -> Built:

@@ -21,7 +21,7 @@ from .build.manifest import Manifest, UnreadableManifest
 from .conf import Options
 from .errors import ConfigurationError, MissingBuildVersion, VersionedStorageError
 from .progress import logger
-from .static_root import complete_builds
+from .static_root import complete_builds, read_manifest
 from .static_url import StaticURL
 from .storage import VersionedStaticFilesStorage
 
@@ -177,10 +177,9 @@ class Site:
         """
         path = self.manifest_path(build)
         try:
-            text = path.read_text(encoding="utf-8")
+            manifest = read_manifest(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        manifest = Manifest.from_json(text, name=str(path))
         if manifest.paths and not manifest.assets:
             reason = "it has only names, as Django's own storage writes them"
             raise UnreadableManifest(str(path), reason)
@@ -192,7 +191,7 @@ class Site:
         """Return the manifest of a build in STATIC_ROOT; None, with a warning, if unreadable."""
         try:
             return self.manifest_on_disk(build)
-        except UnreadableManifest as error:
+        except (OSError, UnreadableManifest) as error:
             logger.warning("%s", error)
             return None
 

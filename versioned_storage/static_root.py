@@ -83,8 +83,8 @@ def base_build(root: str | None, manifest_name: str, *, apart_from: str) -> Base
         return None
     latest = max((Path(root, name, manifest_name) for name in names), key=_written_at)
     try:
-        manifest = Manifest.from_json(_text_of(latest), name=str(latest))
-    except (OSError, UnicodeDecodeError, UnreadableManifest) as error:
+        manifest = read_manifest(latest)
+    except (OSError, UnreadableManifest) as error:
         logger.warning("Nothing of %s is reused: %s", latest.parent, error)
         return None
     return Base(manifest, BuildDirectory(latest.parent))
@@ -132,8 +132,8 @@ def _ignored_patterns() -> list[str]:
 def _may_be_of_build(path: Path) -> bool:
     # An application may have a directory with a staticfiles.json of another kind.
     try:
-        return Manifest.from_json(_text_of(path), name=str(path)).build == path.parent.name
-    except (OSError, UnicodeDecodeError, UnreadableManifest):
+        return read_manifest(path).build == path.parent.name
+    except (OSError, UnreadableManifest):
         return True
 
 
@@ -143,9 +143,10 @@ def check_is_regular(path: Path) -> None:
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
 
 
-def _text_of(path: Path) -> str:
+def read_manifest(path: Path) -> Manifest:
+    """Read the manifest at ``path``. Raises `UnreadableManifest`, and OSError."""
     check_is_regular(path)
-    return path.read_text(encoding="utf-8")
+    return Manifest.from_json(path.read_bytes(), name=str(path))
 
 
 def _written_at(path: Path) -> float:

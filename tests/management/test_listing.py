@@ -177,8 +177,9 @@ def test_the_build_that_was_completed_last_is_the_current_one(pulled_from):
     assert {row["where"] for row in listed.values()} == {"disk"}
 
 
-def test_a_manifest_that_cannot_be_read_is_listed_as_that(pulled_from, caplog):
-    (pulled_from.root / "b1/staticfiles.json").write_text("{")
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe\x00"], ids=["not JSON", "not text"])
+def test_a_manifest_that_cannot_be_read_is_listed_as_that(pulled_from, caplog, content):
+    (pulled_from.root / "b1/staticfiles.json").write_bytes(content)
     listed = rows()
     assert (listed["b1"]["state"], listed["b1"]["current"]) == ("unreadable", False)
     assert listed["b2"]["current"] is True

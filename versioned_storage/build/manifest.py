@@ -197,7 +197,7 @@ class Manifest:
         )
 
     @classmethod
-    def from_json(cls, text: str, *, name: str = MANIFEST_NAME) -> Manifest:
+    def from_json(cls, text: str | bytes, *, name: str = MANIFEST_NAME) -> Manifest:
         """Read a manifest, ours or Django's. Raises `UnreadableManifest`."""
         try:
             stored = json.loads(text)

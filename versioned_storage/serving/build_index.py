@@ -126,13 +126,13 @@ class BuildIndex:
             if build is not None and build.identity == _identity(status_of(str(path))):
                 return
             content, status = read_file(str(path))
-            manifest = Manifest.from_json(content.decode(), name=str(path))
+            manifest = Manifest.from_json(content, name=str(path))
         except MissingFile:
             if os.path.lexists(path):
                 logger.warning("The build %s is not served: %s cannot be read", name, path)
             self._builds.pop(name, None)
             return
-        except (OSError, UnreadableManifest, UnicodeDecodeError) as error:
+        except (OSError, UnreadableManifest) as error:
             logger.warning("The build %s is not served: %s", name, error)
             self._builds.pop(name, None)
             return

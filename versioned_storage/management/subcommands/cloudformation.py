@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...build.manifest import Manifest, UnreadableManifest
+from ...build.manifest import UnreadableManifest
 from ...edge import cloudfront
 from ...edge.cloudformation import Stack, Template, alarms
 from ...edge.distribution import Distribution, Domain, OriginKind
@@ -24,6 +24,7 @@ from ...origin import record
 from ...origin.s3_errors import OriginError
 from ...progress import log_summary, logger
 from ...site import Site
+from ...static_root import read_manifest
 from ...text import count_text
 from .invalidate import cloudfront_of
 
@@ -210,10 +211,9 @@ def _on_disk(site: Site) -> dict[str, CompressionRules]:
     """Return the rules of each build in STATIC_ROOT that the middleware would serve."""
     name, rules = site.storage.manifest_name, {}
     for build in site.builds_on_disk():
-        text = (site.root / build / name).read_text(encoding="utf-8")
         try:
-            manifest = Manifest.from_json(text, name=f"{build}/{name}")
-        except UnreadableManifest as error:
+            manifest = read_manifest(site.root / build / name)
+        except (OSError, UnreadableManifest) as error:
             logger.warning("Build %s is not considered: %s", build, error)
             continue
         rules[build] = CompressionRules.of(manifest)
