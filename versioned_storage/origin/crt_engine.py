@@ -46,12 +46,13 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     NoCredentialsError,
+    ParamValidationError,
     ReadTimeoutError,
 )
 from botocore.httpsession import get_cert_path
 from botocore.parsers import ResponseParserError, create_parser
-from botocore.serialize import create_serializer
 from botocore.utils import get_environ_proxies
+from botocore.validate import ParamValidator
 
 from .engine import IncompleteResponse, NotSupported
 
@@ -85,10 +86,9 @@ class CrtEngine:
         self._exceptions = client.exceptions
         self._user_agent: str = config.user_agent or ""
         self._read_timeout = float(config.read_timeout)
-        # S3's protocol, whatever the version of botocore.
-        self._serializer: Any = create_serializer("rest-xml", include_validation=False)
-        self._validating_serializer: Any = create_serializer("rest-xml")
         self._validated: set[tuple[str, ...]] = set()
+        self._header_names: dict[str, dict[str, str]] = {}
+        # S3's protocol, whatever the version of botocore.
         self._parser: Any = create_parser("rest-xml")
         self._url, self._region = _address(client, connection.bucket)
         address = urlsplit(self._url)
@@ -143,18 +143,30 @@ class CrtEngine:
         signed: HttpRequest = aws_sign_request(request, config).result()
         return signed
 
-    def _headers(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, str]:
+    def _headers(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, str]:
         """Return the parameters as boto3's model of S3 says that they are sent."""
         members = {name: value for name, value in parameters.items() if name != "Body"}
-        if "CopySource" in members:
-            members["CopySource"] = quote(members["CopySource"], safe="/~")
         # The parameters of a site are the same for all objects, so they are validated once.
         kind = (operation, *members)
-        serializer = self._serializer if kind in self._validated else self._validating_serializer
-        model = self._model.operation_model(operation)
-        headers: Mapping[str, str] = serializer.serialize_to_request(members, model)["headers"]
-        self._validated.add(kind)
-        return headers
+        if kind not in self._validated:
+            shape: Any = self._model.operation_model(operation).input_shape
+            report = ParamValidator().validate(members, shape)
+            if report.has_errors():
+                raise ParamValidationError(report=report.generate_report())
+            self._header_names[operation] = {
+                name: member.serialization["name"]
+                for name, member in shape.members.items()
+                if member.serialization.get("location") == "header"
+            }
+            self._validated.add(kind)
+        names = self._header_names[operation]
+        if "CopySource" in members:
+            members["CopySource"] = quote(members["CopySource"], safe="/~")
+        metadata = {
+            f"x-amz-meta-{name}": value for name, value in members.pop("Metadata", {}).items()
+        }
+        headers = {names[name]: _text(value) for name, value in members.items() if name in names}
+        return {**metadata, **headers}
 
     def _current_credentials(self) -> AwsCredentialsProvider:
         """The credentials of this moment: those of a role are renewed during a publish."""
@@ -309,6 +321,15 @@ def _address(client: S3Client, bucket: str) -> tuple[str, str]:
         return address.url, address.region
     finally:
         client.meta.events.unregister("before-sign.s3.PutObject", stop)
+    raise NotSupported
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # Dates and the like have forms of their own.
     raise NotSupported
 
 
