@@ -59,6 +59,15 @@ def test_broken_references_are_in_the_order_of_files_whatever_order_they_came_in
     assert [broken.file for broken in caught.value.references] == ["a.css", "b.css", "c.css"]
 
 
+def test_a_name_in_another_unicode_form_is_told_with_its_escapes(tmp_path):
+    files = {"a.css": "a{b:url(i/\u00e9.png)}", "i/e\u0301.png": LOGO}
+    error = failure(BrokenReferences, tmp_path, files)
+    assert str(error.references[0]) == (
+        "a.css:1: i/\u00e9.png: there is no 'i/\u00e9.png' (did you mean i/e\\u0301.png, which has "
+        "the same letters in another Unicode form?)"
+    )
+
+
 def test_one_broken_reference_is_one(tmp_path):
     error = failure(BrokenReferences, tmp_path, {"a.css": "a{background:url(x.png)}"})
     assert re.search(r"^1 reference leads nowhere:\n  a\.css:1: x\.png: ", str(error))

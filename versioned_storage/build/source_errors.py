@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -29,8 +30,15 @@ class BrokenReference:
             why = "leads out of the static files"
         else:
             why = f"there is no '{self.meant}'"
-        hint = f" (did you mean {' or '.join(self.near)}?)" if self.near else ""
-        return f"{self.file}:{self.line}: {self.reference}: {why}{hint}"
+        return f"{self.file}:{self.line}: {self.reference}: {why}{self._hint()}"
+
+    def _hint(self) -> str:
+        if not self.near:
+            return ""
+        if unicodedata.normalize("NFC", self.near[0]) == unicodedata.normalize("NFC", self.meant):
+            escaped = self.near[0].encode("ascii", "backslashreplace").decode()
+            return f" (did you mean {escaped}, which has the same letters in another Unicode form?)"
+        return f" (did you mean {' or '.join(self.near)}?)"
 
 
 class BrokenReferences(SourceError, ValueError):

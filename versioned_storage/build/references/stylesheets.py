@@ -34,8 +34,8 @@ _BEFORE_IMPORT = re.compile(
     re.IGNORECASE,
 )
 _STRUCTURE = re.compile(r"""/\*|//|["'{};]|url\(\s*(?=[^"'\s])""", re.IGNORECASE)
-# Slashes that are not of a URL; a quick test that few style sheets pass.
-_SLASHES = re.compile(r"""(?<![:("'])//""")
+# Slashes as of a comment, not of a URL or of base64; a quick test that few style sheets pass.
+_SLASHES = re.compile(r"(?:\A|[\s;{}]|\*/)//|//\s")
 _DEPTHS = {"{": 1, "}": -1}
 _END_OF_STRING = {
     quote: re.compile(rf"(?:[^{quote}\\\n]|\\.)*[{quote}\n]?", re.DOTALL) for quote in "\"'"
