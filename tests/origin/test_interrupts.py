@@ -98,9 +98,10 @@ def command(bucket, built, silent, *arguments):
             "STORAGES": {
                 "staticfiles": {
                     "BACKEND": "versioned_storage.storage.VersionedStaticFilesStorage",
-                    "OPTIONS": {"origin": options, "connections": 3},
                 }
             },
+            # With settings.configure() Django 4.2 loses the OPTIONS of STORAGES["staticfiles"].
+            "VERSIONED_STORAGE": {"origin": options, "connections": 3},
         }
         process = subprocess.Popen(
             [sys.executable, "-c", COMMAND, json.dumps(site_settings), *arguments],
