@@ -34,8 +34,19 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.line(line)
 
 
+_SYSTEM_FIXTURES = {"radosgw_server", "edge_of", "visitor", "js"}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the deep tests to `make test-all`, unless ``-m`` asks for them."""
+    """Mark what needs a system package, and leave the deep tests to `make test-all`.
+
+    ``-m "deep or system"`` selects what `make test` leaves out.
+    """
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        in_e2e = "e2e" in item.path.parts
+        if in_e2e or "radosgw" in item.keywords or fixtures & _SYSTEM_FIXTURES:
+            item.add_marker(pytest.mark.system)
     if everything_runs() or "deep" in config.option.markexpr:
         return
     left_out = pytest.mark.skip(reason="deep: 'make test-all' runs these")

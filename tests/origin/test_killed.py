@@ -17,6 +17,8 @@ from versioned_storage.origin.plan import Action
 from versioned_storage.origin.publisher import Publisher
 
 SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
+# With many seeds they take minutes.
+pytestmark = [pytest.mark.deep] if "TEST_SEEDS" in os.environ else []
 
 # Forks of a small process that has imported what they need: a fork of this one would have the
 # locks of its threads.
