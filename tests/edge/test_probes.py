@@ -1,6 +1,7 @@
 """Which requests show whether the edge serves a build."""
 
-from tests.edge.conftest import FILES
+from tests.edge.conftest import FILES, collected
+from tests.edge.edges import Edge, serving
 from tests.edge.verified import verified
 from versioned_storage.edge.client import EdgeClient
 from versioned_storage.edge.prober import verify_edge
@@ -40,3 +41,15 @@ def test_an_earlier_build_is_asked_for_a_few_of_its_assets(edge, build):
     few = list(earlier_build_probes(build.manifest, base))
     assert len(few) == 5
     assert verify_edge("Earlier", few, EdgeClient()).ok
+
+
+def test_a_source_at_the_path_of_an_encoding_is_asked_for_by_its_hashed_name_only(tmp_path):
+    """d.csv.gz beside d.csv: at static/b1/d.csv.gz is the gzip encoding of d.csv."""
+    files = {"d.csv": "a,b\n" * 50, "d.csv.gz": b"not gzip", "e.js": "let e\n" * 50}
+    foreign = collected(tmp_path, "b1", files)
+    with serving(Edge(foreign.root)) as edge:
+        report = verified(edge, foreign)
+        paths = {request.path for request in edge.requests}
+    assert report.ok, report.text()
+    assert foreign.path("d.csv.gz") in paths
+    assert "/static/b1/d.csv.gz" not in paths

@@ -57,8 +57,9 @@ def test_a_web_identity_token_file_that_does_not_exist(tmp_path, monkeypatch):
 def test_a_credential_process_that_does_not_exist(home):
     home("credential_process = /no/such/program --json")
     assert failure() == (
-        "The AWS credentials cannot be loaded: /no/such/program: No such file or directory. "
-        "Correct the file that the AWS configuration names."
+        "The AWS credentials cannot be loaded: the credential_process of the AWS profile "
+        "'default' failed: /no/such/program: No such file or directory. Correct that line of the "
+        "AWS configuration, or the program that it names."
     )
 
 
@@ -68,8 +69,16 @@ def test_a_credential_process_that_fails(home, tmp_path):
     program.chmod(0o755)
     home(f"credential_process = {program}")
     message = failure()
-    assert message.startswith("The AWS credentials cannot be loaded: CredentialRetrievalError, ")
+    assert message.startswith(
+        "The AWS credentials cannot be loaded: the credential_process of the AWS profile "
+        "'default' failed: CredentialRetrievalError, "
+    )
     assert "the vault is locked" in message
+
+
+def test_a_credential_process_that_prints_no_json(home):
+    home("credential_process = /bin/echo no JSON")
+    assert "the credential_process of the AWS profile 'default' failed: JSON" in failure()
 
 
 @pytest.mark.parametrize(

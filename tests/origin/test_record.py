@@ -72,7 +72,17 @@ def test_what_was_published_is_remembered_when_it_is_given_up():
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"no JSON", b"\xff\xfe", b"null", b"[]", b'"text"', b"{}", b'{"state":"published"}'],
+    [
+        b"",
+        b"no JSON",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"{}",
+        b'{"state":"published"}',
+        b"[" * 200_000,
+    ],
 )
 def test_what_is_no_record_is_an_error_that_names_it(data):
     with pytest.raises(UnreadableRecord) as unreadable:

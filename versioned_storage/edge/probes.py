@@ -184,7 +184,7 @@ def paths_by_integrity(*manifests: Manifest) -> dict[str, str]:
 
 
 def _paths(manifest: Manifest, asset: Asset) -> list[str]:
-    paths = [asset.path, *([asset.original_path] if manifest.keep_originals else [])]
+    paths = [asset.path, *([asset.original_path] if manifest.has_original(asset) else [])]
     return list(dict.fromkeys(paths))
 
 

@@ -173,6 +173,12 @@ class Connection:
         """botocore's credentials, None if there are none. Raises what botocore raises."""
         return self.session.get_credentials()
 
+    def _credential_process_profile(self) -> str | None:
+        """Return the name of the AWS profile if a program prints its credentials, else None."""
+        # boto3 has no public way to its session's profile as it is written.
+        profile = self.session._session.get_scoped_config()
+        return self.session.profile_name if "credential_process" in profile else None
+
     def check_credentials(self) -> None:
         """Load the credentials, or renew them if they expire. Raises `CredentialsError`.
 
@@ -182,7 +188,7 @@ class Connection:
             if self.credentials is not None:
                 self.credentials.get_frozen_credentials()
         except (BotoCoreError, ClientError, OSError, ValueError) as error:
-            raise CredentialsError(error) from error
+            raise CredentialsError(error, self._credential_process_profile()) from error
 
     @property
     def ca_bundle(self) -> str | None:

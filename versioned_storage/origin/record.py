@@ -219,7 +219,7 @@ class Record:
             )
         except UnreadableManifest as error:
             raise UnreadableRecord(name, error.reason) from error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise UnreadableRecord(name, f"{type(error).__name__}, {error}") from error
 
 

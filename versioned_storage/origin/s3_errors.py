@@ -114,9 +114,10 @@ class CredentialsError(OriginError):
     """The AWS credentials could not be loaded or renewed, so no request was sent to S3.
 
     ``code`` is the error code of AWS STS or IAM Identity Center, or the name of the exception.
+    ``process_profile`` is the AWS profile whose ``credential_process`` prints the credentials.
     """
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: Exception, process_profile: str | None = None) -> None:
         self.operation = getattr(error, "operation_name", "GetCredentials")
         self.url = ""
         self.status = None
@@ -138,6 +139,12 @@ class CredentialsError(OriginError):
                     "AWS_WEB_IDENTITY_TOKEN_FILE names it: mount the token there, or unset the "
                     "variable."
                 )
+                process_profile = None
+        if process_profile is not None and not isinstance(error, ClientError):
+            reason = (
+                f"the credential_process of the AWS profile {process_profile!r} failed: {reason}"
+            )
+            remedy = "Correct that line of the AWS configuration, or the program that it names."
         if self.operation in _OF_SSO or isinstance(error, (SSOError, TokenRetrievalError)):
             remedy = "Run 'aws sso login' again."
         VersionedStorageError.__init__(
