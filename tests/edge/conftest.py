@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,8 +39,14 @@ class Build:
         return f"/static/{self.version}/{self.manifest.paths[name]}"
 
 
-def collected(base: Path, version: str, files: dict[str, str | bytes]) -> Build:
-    with site(base, files, BUILD_VERSION=version) as shop:
+def collected(
+    base: Path,
+    version: str,
+    files: dict[str, str | bytes],
+    *,
+    options: dict[str, Any] | None = None,
+) -> Build:
+    with site(base, files, options=options, BUILD_VERSION=version) as shop:
         shop.collect()
         manifest = shop.storage.manifest
     assert manifest is not None

@@ -1,5 +1,6 @@
 """manage.py staticbuilds verify --edge and --page."""
 
+import gzip
 import json
 import re
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from io import StringIO
 from threading import Thread
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
+import brotli
 import pytest
 from django.core.management import CommandError, call_command
 from django.core.wsgi import get_wsgi_application
@@ -65,6 +67,26 @@ def test_an_edge_with_the_build_is_well_and_the_command_says_who_answered(shop, 
         rf"Build b1 at {edge.url}/static/b1/: 52 probes, all passed, \d+\.\d s", lines[0]
     )
     assert lines[1] == "  49 responses from AmazonS3, at FRA56-P1, Miss from cloudfront"
+
+
+def test_an_edge_is_well_where_copies_of_a_bundler_stand_beside_their_files(tmp_path, edge):
+    """At the original name of such a copy is the encoding of the file itself."""
+    script, text = b"let e\n" * 50, b"a,b\n" * 50
+    files = {
+        "index-BWz4x_9Q.js": script,
+        "index-BWz4x_9Q.js.gz": gzip.compress(script),
+        "index-BWz4x_9Q.js.br": brotli.compress(script),
+        "decodes.csv": text,
+        "decodes.csv.gz": gzip.compress(text),
+        "differs.csv": text,
+        "differs.csv.gz": b"not gzip",
+        "differs.csv.br": b"not brotli",
+    }
+    options = {"cdn_domain": edge.url, "prehashed": r"-\w{8}\.js$"}
+    with site(tmp_path, files, options=options, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        output, code = verify("--edge")
+    assert code == 0, output
 
 
 def test_a_few_assets_of_the_oldest_build_are_asked_for(shop, edge):
