@@ -82,6 +82,28 @@ def test_a_credential_process_that_prints_no_json(home):
 
 
 @pytest.mark.parametrize(
+    ("program", "reason"),
+    [("", "IndexError"), ('"unclosed', "ValueError"), ("/bin/echo []", "AttributeError")],
+)
+def test_a_credential_process_that_is_malformed_or_prints_something_else(home, program, reason):
+    home(f"credential_process = {program}")
+    named = f"the credential_process of the AWS profile 'default' failed: {reason}, "
+    assert named in failure()
+
+
+def test_a_credential_process_of_the_profile_that_a_role_is_assumed_from(home):
+    home(
+        f"role_arn = {ROLE}\nsource_profile = base\n"
+        "[profile base]\ncredential_process = /no/such/program"
+    )
+    assert failure() == (
+        "The AWS credentials cannot be loaded: the credential_process of the AWS profile 'base' "
+        "failed: /no/such/program: No such file or directory. Correct that line of the AWS "
+        "configuration, or the program that it names."
+    )
+
+
+@pytest.mark.parametrize(
     ("status", "code", "remedy"),
     [
         (403, "AccessDenied", "Allow it in the trust policy of the role."),

@@ -56,6 +56,9 @@ _NOT_LENT: Mapping[str, Any] = {
     "use_threads": True,
 }
 _ONE_ATTEMPT: Any = {"mode": "standard", "total_max_attempts": 1}
+# botocore checks neither that credential_process is empty nor that it printed an object.
+_OF_CREDENTIAL_PROCESS = (AttributeError, IndexError, TypeError)
+_OF_LOADING = (BotoCoreError, ClientError, OSError, ValueError, *_OF_CREDENTIAL_PROCESS)
 _KEYS = ("access_key", "secret_key", "security_token")
 
 
@@ -174,10 +177,17 @@ class Connection:
         return self.session.get_credentials()
 
     def _credential_process_profile(self) -> str | None:
-        """Return the name of the AWS profile if a program prints its credentials, else None."""
-        # boto3 has no public way to its session's profile as it is written.
-        profile = self.session._session.get_scoped_config()
-        return self.session.profile_name if "credential_process" in profile else None
+        """Return the name of the AWS profile if a program prints its credentials, else None.
+
+        For a role it is the profile that the role is assumed from.
+        """
+        # boto3 has no public way to its session's profiles as they are written.
+        profiles = self.session._session.full_config.get("profiles", {})
+        name, passed = self.session.profile_name, set()
+        while name not in passed and "source_profile" in profiles.get(name, {}):
+            passed.add(name)
+            name = profiles[name]["source_profile"]
+        return name if "credential_process" in profiles.get(name, {}) else None
 
     def check_credentials(self) -> None:
         """Load the credentials, or renew them if they expire. Raises `CredentialsError`.
@@ -187,7 +197,7 @@ class Connection:
         try:
             if self.credentials is not None:
                 self.credentials.get_frozen_credentials()
-        except (BotoCoreError, ClientError, OSError, ValueError) as error:
+        except _OF_LOADING as error:
             raise CredentialsError(error, self._credential_process_profile()) from error
 
     @property
