@@ -412,6 +412,19 @@ def test_the_same_again_is_fine_and_changes_nothing(tmp_path):
         assert tree(it.root) == before
 
 
+def test_the_same_again_renews_the_time_of_the_manifest_and_does_not_replace_it(tmp_path):
+    """Its time is that of the build's activation, for prune --local after a rollback."""
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        manifest = shop.root / "b1" / "staticfiles.json"
+        os.utime(manifest, (0, 0))
+        before = manifest.stat()
+        shop.collect()
+        after = manifest.stat()
+    assert after.st_ino == before.st_ino
+    assert after.st_mtime > time.time() - 3600
+
+
 OTHER = {
     "css/app.css": "body { background: url(../img/logo.svg); color: red }",
     "js/new.js": "console.log(2)",
@@ -606,6 +619,25 @@ def test_a_read_only_static_root_is_said_without_a_traceback():
     assert (
         "Permission denied. The build is not complete and nothing was published." in process.stderr
     )
+
+
+def test_a_complete_build_on_a_read_only_disk_is_fine_with_the_same_sources():
+    with tempfile.TemporaryDirectory() as name:
+        # Below pytest's tmp_path nobody but its owner can look.
+        directory = Path(name)
+        directory.chmod(0o755)
+        with site(directory, FILES, BUILD_VERSION="b1") as shop:
+            shop.collect()
+        before = tree(shop.root)
+        directories = [shop.root, *(path for path in shop.root.rglob("*") if path.is_dir())]
+        for path in directories:
+            path.chmod(0o555)
+        process = run_python(READ_ONLY, str(shop.sources), str(shop.root))
+        for path in directories:
+            path.chmod(0o755)
+        assert tree(shop.root) == before
+    assert process.returncode == 0, process.stderr
+    assert "Cannot write" not in process.stderr
 
 
 # What a complete build refuses

@@ -225,7 +225,11 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         return ({}, "") if manifest is None else (dict(manifest.paths), manifest.hash)
 
     def save_manifest(self) -> None:
-        """Write the manifest of `hashed_files`, whole or not at all."""
+        """Write the manifest of `hashed_files`, whole or not at all.
+
+        One with the same bytes stays, because a complete build may be on a read-only disk. It gets
+        the time of now, as the build that was activated last.
+        """
         paths = dict(sorted(self._loader.loaded_paths.items()))
         listed = json.dumps(list(paths.items())).encode()
         self.manifest_hash = self.file_hash("", ContentFile(listed)) or ""
@@ -233,7 +237,11 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         manifest = self._loader.manifest = replace(manifest, paths=paths, hash=self.manifest_hash)
         text = manifest.to_json().encode()
         if self.manifest_storage is self:
-            self.build_directory().write(self.manifest_name, (text,))
+            directory = self.build_directory()
+            if directory.holds(self.manifest_name, len(text), (text,)):
+                directory.renew_time(self.manifest_name)
+            else:
+                directory.write(self.manifest_name, (text,))
             return
         if self.manifest_storage.exists(self.manifest_name):
             self.manifest_storage.delete(self.manifest_name)

@@ -154,6 +154,11 @@ class BuildDirectory:
 
         self._put(name, fill)
 
+    def renew_time(self, name: str) -> None:
+        """Set the time of a file to now, where the file system allows it."""
+        with suppress(OSError):
+            os.utime(self.path(name))
+
     def link(self, existing: str, name: str) -> None:
         """Make ``name`` a hard link to ``existing``, or a copy if links are not possible."""
         target = self.path(existing)
@@ -242,6 +247,9 @@ class BuildDirectory:
 
 class UntouchedDirectory(BuildDirectory):
     """A build directory that can be read and never changes, for dry runs."""
+
+    def renew_time(self, name: str) -> None:
+        pass
 
     def link(self, existing: str, name: str) -> None:
         pass
