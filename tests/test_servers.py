@@ -299,6 +299,7 @@ def test_a_client_that_leaves_leaves_no_file_open(
 
 
 @pytest.mark.deep
+@pytest.mark.deep
 def test_builds_come_and_go_under_load(
     address: str, deployed: Site, hashed: dict[str, str]
 ) -> None:

@@ -16,7 +16,7 @@ from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.s3_errors import OriginError
 
-SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
+SEEDS = range(int(os.environ.get("TEST_SEEDS", "1")))
 # With many seeds they take minutes.
 pytestmark = [pytest.mark.deep] if "TEST_SEEDS" in os.environ else []
 

@@ -16,7 +16,7 @@ from versioned_storage.build.manifest import Manifest
 from versioned_storage.origin.plan import Action
 from versioned_storage.origin.publisher import Publisher
 
-SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
+SEEDS = range(int(os.environ.get("TEST_SEEDS", "1")))
 # With many seeds they take minutes.
 pytestmark = [pytest.mark.deep] if "TEST_SEEDS" in os.environ else []
 

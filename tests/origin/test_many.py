@@ -188,6 +188,7 @@ def test_the_same_again_takes_two(origin, tmp_path):
     assert asked == {"GetObject": 1, "PutObject": 1}
 
 
+@pytest.mark.deep
 def test_the_next_build_copies_what_stayed_and_lists_the_last_one(origin, tmp_path):
     publish(origin, built(tmp_path, OBJECTS), tmp_path)
     manifest = built(tmp_path, OBJECTS, "b2", changed={7})
@@ -201,6 +202,7 @@ def test_the_next_build_copies_what_stayed_and_lists_the_last_one(origin, tmp_pa
     }
 
 
+@pytest.mark.deep
 def test_the_base_is_found_without_reading_every_record(origin, tmp_path):
     seed(origin, 2)
     with origin.counted() as asked:
@@ -266,17 +268,20 @@ def publishing(tmp_path):
     return needed
 
 
+@pytest.mark.deep
 def test_the_memory_of_a_publish_does_not_grow_with_the_bytes(publishing):
     body = b"png" * 30_000
     # Nothing like the 18 MB that are put: each connection has a file, or a piece of one.
     assert publishing(400, body) - publishing(400) < 400 * len(body) / 2 / 4
 
 
+@pytest.mark.deep
 def test_a_publish_needs_two_kilobytes_more_for_an_object_more(publishing):
     few = OBJECTS // 5
     assert publishing(OBJECTS) - publishing(few) < 2500 * (OBJECTS - few)
 
 
+@pytest.mark.deep
 def test_a_list_needs_no_more_memory_for_builds_of_more_objects():
     """It reads the first line of each record, not the manifest."""
     needed = []
@@ -287,6 +292,7 @@ def test_a_list_needs_no_more_memory_for_builds_of_more_objects():
     assert needed[1] < needed[0] * 1.5
 
 
+@pytest.mark.deep
 def test_a_prune_needs_memory_for_one_build_at_a_time():
     """Its manifest, and a page of the listing of its objects."""
     needed = []

@@ -34,7 +34,7 @@ from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import Record
 
 #: Schedules of each theme; the deep run tries many more.
-FEW = int(os.environ.get("PROTOCOL_EXAMPLES", "60"))
+FEW = int(os.environ.get("PROTOCOL_EXAMPLES", "20"))
 MANY = int(os.environ.get("PROTOCOL_EXAMPLES", "1500"))
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 CSS, PNG = "text/css; charset=utf-8", "image/png"
