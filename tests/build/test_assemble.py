@@ -374,6 +374,17 @@ def test_a_prehashed_encoding_serves_as_that_alone_and_has_a_url(tmp_path, keep_
     assert files_of(root) == before
 
 
+def test_a_prehashed_asset_keeps_its_bundler_s_encodings_without_originals(tmp_path):
+    """Only app-1a.js carries a hash for the option; app-1a.js.gz is an asset of its own as well."""
+    encoded = by_bundler(PLAIN)
+    files = {"app-1a.js": PLAIN, "app-1a.js.gz": encoded["gzip"], "app-1a.js.br": encoded["br"]}
+    options = {"prehashed": r"^app-\w+\.js$", "keep_originals": False}
+    manifest, root = collected(tmp_path, files, **options)
+    assert set(manifest.assets["app-1a.js"].encodings) == {"br", "gzip"}
+    assert gzip.decompress((root / "app-1a.js.gz").read_bytes()) == PLAIN
+    assert brotli.decompress((root / "app-1a.js.br").read_bytes()) == PLAIN
+
+
 def test_what_a_bundler_encoded_is_not_taken_for_a_style_sheet_that_was_rewritten(tmp_path):
     source = b"a{background:url(l.png)}"
     encoded = by_bundler(source)

@@ -156,7 +156,7 @@ def assemble(
         compressed = compress(jobs, directory, recipe.encodings)
         jobs = list(track(compressed, total=len(jobs), doing="Compressing", unit="files"))
         if not recipe.keep_originals:
-            _remove_prebuilt(fingerprinter, directory)
+            _remove_prebuilt(fingerprinter, fingerprinted, directory)
     manifest = make_manifest(fingerprinter, fingerprinted, jobs)
     return Built(fingerprinted, manifest, tuple(jobs), time.monotonic() - started)
 
@@ -316,9 +316,15 @@ def _open(name: str, location: SourceLocation) -> BinaryIO:
     return open_source(name, *location)
 
 
-def _remove_prebuilt(fingerprinter: Fingerprinter, directory: BuildDirectory) -> None:
+def _remove_prebuilt(
+    fingerprinter: Fingerprinter, fingerprinted: Iterable[Fingerprinted], directory: BuildDirectory
+) -> None:
     """Remove a bundler's encodings that collectstatic copied under their original names."""
+    # A prehashed asset keeps its name, so its encodings are at those names too.
+    hashed_names = {asset.hashed_name for asset in fingerprinted}
     for asset_name, encodings in fingerprinter.prebuilt.items():
+        if asset_name in hashed_names:
+            continue
         for encoding in encodings:
             name = asset_name + ENCODINGS[encoding].suffix
             if name not in fingerprinter.encodings_only and not directory.is_symlink(name):
