@@ -34,8 +34,9 @@ serve: $(VENV)/.installed-demo
 edge: $(VENV)/.installed-demo
 	@$(RUN) example_project/edge.py
 
+# Two workers a core: the tests wait for servers and processes as long as they compute.
 test: $(VENV)/.installed-test
-	@$(RUN) -m pytest -n auto --dist loadfile
+	@$(RUN) -m pytest -n $$($(RUN) -c 'import os; print(2 * os.cpu_count())') --dist loadfile
 
 test-all: $(VENV)/.installed-test
 	@TEST_ALL=1 $(RUN) -m pytest -n auto --dist loadfile
