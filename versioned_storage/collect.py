@@ -63,9 +63,14 @@ class Collector:
             self._is_locked = True
 
     def check_sources(self) -> None:
-        """Raise `UnusableFiles`, once, for sources that are not files: opening a pipe blocks."""
-        if not self._has_checked_sources:
-            options = startup.collectstatic_options() or {}
+        """Raise `UnusableFiles`, once, for sources that are not files: opening a pipe blocks.
+
+        Only a collectstatic opens sources, so nothing is read for whoever else asks.
+        """
+        if self._has_checked_sources:
+            return
+        options = startup.collectstatic_options()
+        if options is not None:
             check_sources_are_files(options.get("ignore_patterns", ()))
             self._has_checked_sources = True
 

@@ -204,9 +204,9 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
 
         Raises `UnreadableManifest` for what is not text, and OSError.
         """
-        if self.manifest_storage is self and not self.location:
-            return None
         if self.manifest_storage is self:
+            if not self.location:
+                return None
             check_is_regular(Path(self.path(self.manifest_name)))
         try:
             text: str | None = super().read_manifest()
@@ -301,7 +301,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
     def exists(self, name: str) -> bool:
         """As Django's; what collectstatic asks first, before it opens a source.
 
-        The first time it raises `UnusableFiles` for sources that cannot be opened.
+        In a collectstatic the first call raises `UnusableFiles` for sources that cannot be opened.
         """
         self._collector.check_sources()
         return super().exists(name)

@@ -180,6 +180,12 @@ def test_collectstatic_does_not_wait_for_a_named_pipe(tmp_path, version, option)
     )
 
 
+def test_outside_collectstatic_the_storage_does_not_look_at_the_sources(tmp_path):
+    with site(tmp_path, {"b.css": "b{}"}, BUILD_VERSION="b1") as shop:
+        os.mkfifo(shop.sources / "a.css")
+        assert shop.storage.exists("b.css") is False
+
+
 @pytest.mark.parametrize("loop", ["pipe", "link", "directory"])
 def test_manage_py_collectstatic_says_what_it_cannot_collect_without_a_traceback(tmp_path, loop):
     (tmp_path / "sources").mkdir()
