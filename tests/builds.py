@@ -15,6 +15,7 @@ from tests.helpers import site
 from tests.s3 import Bucket
 from versioned_storage.build.manifest import BuildFile, Manifest
 from versioned_storage.constants import CACHE_CONTROL
+from versioned_storage.origin.objects import UploadBody
 from versioned_storage.origin.s3 import S3Origin
 
 FILES: Mapping[str, str | bytes] = {
@@ -27,6 +28,11 @@ PREFIX = "static/"
 def site_origin(options: Mapping[str, Any], **more: Any) -> S3Origin:
     """The origin of a site whose STATIC_URL is /static/."""
     return S3Origin(options, prefix=PREFIX, **more)
+
+
+def put_file(origin: S3Origin, path: str, file: Path, **headers: str) -> str | None:
+    """Store a file with the sha256 that it has; return the ETag."""
+    return origin.put_file(path, UploadBody.of(file), **headers)
 
 
 @dataclass(frozen=True)

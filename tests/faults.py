@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
-from threading import Condition, Thread
+from threading import Condition
 from urllib.parse import urlsplit
 
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 
 from tests.s3 import Answer, Front, Request, refusal
+from tests.servers import running
 
 #: Seconds that a client waits for an answer, and that a request is under way which is too late.
 PATIENCE, TOO_LONG = 0.8, 1.0
@@ -126,14 +127,11 @@ def faulty(upstream: str, plan: Plan = CALM) -> Iterator[Faulty]:
     handler = type("Handler", (_Handler,), {"standing": standing})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         standing.url = f"http://127.0.0.1:{server.server_port}"
-        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield standing
-        finally:
-            standing.settle()
-            server.shutdown()
-            thread.join()
+        with running(server):
+            try:
+                yield standing
+            finally:
+                standing.settle()
     assert standing.unplanned == []
 
 

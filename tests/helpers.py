@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,23 @@ from django.test import override_settings
 
 from versioned_storage.storage import VersionedStaticFilesStorage
 
+REPOSITORY = Path(__file__).parent.parent
 BACKEND = "versioned_storage.storage.VersionedStaticFilesStorage"
+
+CDN = "d111111abcdef8.cloudfront.net"
+#: Nothing listens there: whoever asks it fails.
+ORIGIN = {
+    "bucket_name": "my-site-static",
+    "endpoint_url": "http://127.0.0.1:9",
+    "region_name": "eu-west-1",
+    "access_key": "x",
+    "secret_key": "x",
+}
+FILES = {
+    "css/app.css": "body { background: url(../img/logo.svg) }",
+    "img/logo.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "js/app.js": "console.log(1)",
+}
 
 
 def write(directory: Path, files: Mapping[str, str | bytes]) -> None:
@@ -40,12 +57,32 @@ def tree(directory):
     }
 
 
+def run_in_project(
+    directory: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a Django project, without a BUILD_VERSION unless ``environment`` has it."""
+    inherited = {name: value for name, value in os.environ.items() if name != "BUILD_VERSION"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=directory,
+        env={
+            **inherited,
+            "PYTHONPATH": os.pathsep.join([str(directory), str(REPOSITORY)]),
+            "DJANGO_SETTINGS_MODULE": "settings",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run code in a process of its own."""
-    repository = Path(__file__).parent.parent
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        cwd=repository,
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         timeout=60,

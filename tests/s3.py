@@ -10,7 +10,7 @@ from functools import cache
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ssl import SSLContext
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -19,6 +19,8 @@ import boto3
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
+
+from tests.servers import running
 
 ACCESS_KEY, SECRET_KEY = "AKIDOFATEST", "the-secret-of-a-test"
 ONCE = Config(retries={"mode": "standard", "total_max_attempts": 1})
@@ -125,6 +127,8 @@ class Answer:
 
 
 HANGS_UP = Answer(0)
+#: The response to a stored object.
+OK = Answer(200, b"", {"ETag": '"0"'})
 _OF_THE_CONNECTION = ("connection", "content-length", "date", "server", "transfer-encoding")
 
 
@@ -248,13 +252,8 @@ def front(
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         standing.url = _behind(tls, server)
-        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
+        with running(server):
             yield standing
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def _behind(tls: SSLContext | None, server: ThreadingHTTPServer) -> str:

@@ -4,20 +4,15 @@ Each site is a process of its own, because what the app does it does once, when 
 """
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import django
 import pytest
 from django.apps import apps
 from django.test import override_settings
 
-from tests.helpers import BACKEND, site, write
+from tests.helpers import BACKEND, run_in_project, site, write
 from versioned_storage import startup
 
-REPOSITORY = Path(__file__).parent.parent
 CDN = "d111111abcdef8.cloudfront.net"
 
 QUICKSTART = f"""
@@ -130,20 +125,7 @@ class Project:
         )
 
     def run(self, *arguments, **environment):
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.directory,
-            env={
-                **{name: value for name, value in os.environ.items() if name != "BUILD_VERSION"},
-                "PYTHONPATH": os.pathsep.join([str(self.directory), str(REPOSITORY)]),
-                "DJANGO_SETTINGS_MODULE": "settings",
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run_in_project(self.directory, *arguments, **environment)
 
     def manage(self, *arguments, **environment):
         return self.run("-m", "django", *arguments, **environment)

@@ -23,7 +23,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError
 
-from tests.helpers import run_python, site, tree, write
+from tests.helpers import FILES, ORIGIN, REPOSITORY, run_python, site, tree, write
 from tests.s3 import Bucket
 from versioned_storage.build.assemble import BuildIsComplete, BuildIsFrozen
 from versioned_storage.build.directory import CannotWrite
@@ -32,22 +32,7 @@ from versioned_storage.errors import MissingEntry
 from versioned_storage.static_root import StaticRootAmongSources
 from versioned_storage.storage import VersionedStaticFilesStorage
 
-CDN = "d111111abcdef8.cloudfront.net"
-#: Nothing listens there: whoever asks it fails.
-ORIGIN = {
-    "bucket_name": "my-site-static",
-    "endpoint_url": "http://127.0.0.1:9",
-    "region_name": "eu-west-1",
-    "access_key": "x",
-    "secret_key": "x",
-}
-FILES = {
-    "css/app.css": "body { background: url(../img/logo.svg) }",
-    "img/logo.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
-    "js/app.js": "console.log(1)",
-}
 HASH = r"[0-9a-f]{12}"
-REPOSITORY = Path(__file__).parent.parent
 FOREIGN = '{"version": "1.1", "paths": {"css/a.css": "css/a.0123456789ab.css"}, "hash": ""}'
 STYLES = {"css/a.css": "a{}", "css/b.css": "@import 'a.css';"}
 

@@ -5,18 +5,14 @@ Each site is a process of its own, because a process starts once.
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.helpers import BACKEND, site, write
+from tests.helpers import BACKEND, run_in_project, site, write
 from tests.s3 import Bucket, front, nobody, refusal
-
-REPOSITORY = Path(__file__).parent.parent
 
 SETTINGS = f"""
 import os
@@ -87,20 +83,7 @@ class Project:
         )
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.directory,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(self.directory), str(REPOSITORY)]),
-                "DJANGO_SETTINGS_MODULE": "settings",
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run_in_project(self.directory, *arguments, **environment)
 
     def manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run("-m", "django", *arguments, **environment)

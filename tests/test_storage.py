@@ -13,27 +13,13 @@ from django.template import Context, Template
 from django.test import override_settings
 from django.urls import set_script_prefix
 
-from tests.helpers import BACKEND, run_python, site, tree, write
+from tests.helpers import BACKEND, CDN, FILES, ORIGIN, run_python, site, tree, write
 from versioned_storage.conf import UnknownOption
 from versioned_storage.errors import MissingBuildVersion, MissingEntry, MissingManifest
 from versioned_storage.static_url import InvalidStaticURL
 from versioned_storage.storage import VersionedStaticFilesStorage
 from versioned_storage.validators import InvalidOption
 
-CDN = "d111111abcdef8.cloudfront.net"
-#: Nothing listens there: whoever asks it fails.
-ORIGIN = {
-    "bucket_name": "my-site-static",
-    "endpoint_url": "http://127.0.0.1:9",
-    "region_name": "eu-west-1",
-    "access_key": "x",
-    "secret_key": "x",
-}
-FILES = {
-    "css/app.css": "body { background: url(../img/logo.svg) }",
-    "img/logo.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
-    "js/app.js": "console.log(1)",
-}
 OTHER = {
     "css/app.css": "body { background: url(../img/logo.svg); color: red }",
     "js/new.js": "console.log(2)",

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import BACKEND, write
+from tests.helpers import BACKEND, run_in_project, write
 
-REPOSITORY = Path(__file__).parent.parent
 CDN = "https://cdn.example.net"
 
 SETTINGS = f"""
@@ -161,19 +159,8 @@ class Project:
         )
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-W", "ignore::ResourceWarning", *arguments],
-            cwd=self.directory,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(self.directory), str(REPOSITORY)]),
-                "DJANGO_SETTINGS_MODULE": "settings",
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        return run_in_project(
+            self.directory, "-W", "ignore::ResourceWarning", *arguments, **environment
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -17,6 +16,7 @@ from django.urls import path
 from tests.e2e import browser
 from tests.helpers import site
 from tests.pulled import MIDDLEWARE
+from tests.servers import running
 
 FILES = {
     "js/classic.js": "onmessage = () => postMessage('classic')",
@@ -61,14 +61,9 @@ class Quiet(WSGIRequestHandler):
 @contextmanager
 def served() -> Iterator[str]:
     """The URL of the site of the settings."""
-    with make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=Quiet) as server:
-        thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    server = make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=Quiet)
+    with server, running(server):
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def test_each_kind_of_worker_starts(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from urllib.parse import unquote, urlsplit
 
+from tests.servers import running
 from versioned_storage.build.manifest import content_type
 from versioned_storage.constants import ENCODINGS, is_eligible
 
@@ -148,10 +149,5 @@ def serving(edge: Edge, context: ssl.SSLContext | None = None) -> Iterator[Edge]
             scheme = "https"
             server.socket = context.wrap_socket(server.socket, server_side=True)
         edge.url = f"{scheme}://127.0.0.1:{server.server_port}"
-        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
+        with running(server):
             yield edge
-        finally:
-            server.shutdown()
-            thread.join()

@@ -6,7 +6,6 @@ import re
 from contextlib import contextmanager
 from functools import partial
 from io import StringIO
-from threading import Thread
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import brotli
@@ -18,6 +17,7 @@ from tests.edge.conftest import FILES
 from tests.edge.edges import Edge, Reply, serving
 from tests.helpers import site
 from tests.s3 import Bucket, moto, nobody, options
+from tests.servers import running
 from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.edge.client import EdgeClient
 from versioned_storage.management.subcommands import verify as subcommand
@@ -238,14 +238,9 @@ def application():
         def log_message(self, *args):
             pass
 
-    with make_server("127.0.0.1", 0, lambda *_: [], handler_class=Quiet) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    server = make_server("127.0.0.1", 0, lambda *_: [], handler_class=Quiet)
+    with server, running(server):
+        yield server
 
 
 def test_the_middleware_is_an_origin_with_which_all_is_well(tmp_path):

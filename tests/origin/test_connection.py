@@ -6,30 +6,16 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from tests.s3 import ACCESS_KEY, ONCE, SECRET_KEY, Answer, front, options
+from tests.builds import put_file
+from tests.s3 import ACCESS_KEY, ONCE, SECRET_KEY, options
 from versioned_storage.origin.connection import LENT, UnusableOrigin
-from versioned_storage.origin.objects import UploadBody
 from versioned_storage.origin.s3 import S3Origin
-
-OK = Answer(200, b"", {"ETag": '"0"'})
-
-
-@pytest.fixture
-def echo():
-    """A server that says yes to everything and keeps what it was asked."""
-    with front(answer=lambda _: OK) as standing:
-        yield standing
 
 
 def credential(request):
     """The access key and the region that a request was signed with."""
     scope = request.headers["Authorization"].split("Credential=")[1].split(",")[0].split("/")
     return scope[0], scope[2]
-
-
-def put_file(origin, path, file, **headers):
-    """Store a file with the sha256 that it has."""
-    return origin.put_file(path, UploadBody.of(file), **headers)
 
 
 def test_an_unknown_option_is_named_beside_the_known_ones():

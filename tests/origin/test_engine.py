@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 
 from tests.origin.wire import authority, raw, signed_rightly, tunnel
-from tests.s3 import HANGS_UP, Answer, front, nobody, options, refusal
+from tests.s3 import HANGS_UP, OK, Answer, front, nobody, options, refusal
 from versioned_storage.origin import engine as module
 from versioned_storage.origin.connection import Connection
 from versioned_storage.origin.engine import best_engine, boto_engine
@@ -23,7 +23,6 @@ from versioned_storage.origin.objects import IN_MEMORY, UploadBody
 from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.s3_errors import OriginError
 
-OK = Answer(200, b"", {"ETag": '"0"'})
 COPIED = Answer(200, b'<CopyObjectResult><ETag>"0"</ETag></CopyObjectResult>')
 SLOW_DOWN = refusal(503, "SlowDown", "Please reduce your request rate.")
 INTERNAL = refusal(200, "InternalError", "We encountered an internal error.")

@@ -23,11 +23,6 @@ def manifest(content="red"):
     return Manifest({}, build="b1", content=content)
 
 
-@pytest.fixture
-def origin(bucket):
-    return site_origin(bucket.options())
-
-
 def leased(origin, content="red", *, ago=timedelta(0), **changes):
     """A lease of another process, as the record has it."""
     since = datetime.now(timezone.utc) - ago

@@ -15,11 +15,6 @@ NOW = datetime.now(timezone.utc)
 PLAN = {"keep": 1, "older_than": timedelta(days=30)}
 
 
-@pytest.fixture
-def origin(bucket):
-    return site_origin(bucket.options())
-
-
 def manifest(build):
     asset = Asset("a.css", "a.0123.css", build, 3, "sha384-a", "text/css; charset=utf-8")
     return Manifest(

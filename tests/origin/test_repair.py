@@ -2,27 +2,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.builds import PREFIX, collected, site_origin
+from tests.builds import PREFIX, site_origin
 from tests.s3 import front
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.origin import record
 from versioned_storage.origin.pruning import PruneCandidate, PrunePlan, Pruner
-from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.repair import PrunedMeanwhile, Repairer
 from versioned_storage.origin.verification import Verifier
-
-
-@pytest.fixture
-def origin(bucket):
-    return site_origin(bucket.options())
-
-
-@pytest.fixture
-def built(tmp_path, origin):
-    """A build that is published and whole, and on this machine."""
-    with collected(tmp_path) as built_build:
-        Publisher(origin).publish(built_build.manifest, BuildDirectory(built_build.directory))
-        yield built_build
 
 
 @pytest.fixture

@@ -9,26 +9,13 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.builds import put_file
 from tests.s3 import Answer, front, options, refusal
 from versioned_storage.conf import Options
 from versioned_storage.origin.objects import IN_MEMORY, FileChanged, UploadBody
 from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.s3_errors import OriginError
 from versioned_storage.static_url import StaticURL
-
-OK = Answer(200, b"", {"ETag": '"0"'})
-
-
-@pytest.fixture
-def echo():
-    """A server that says yes to everything and keeps what it was asked."""
-    with front(answer=lambda _: OK) as standing:
-        yield standing
-
-
-def put_file(origin, path, file, **headers):
-    """Store a file with the sha256 that it has."""
-    return origin.put_file(path, UploadBody.of(file), **headers)
 
 
 @pytest.mark.parametrize(

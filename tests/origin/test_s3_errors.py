@@ -9,8 +9,8 @@ import pytest
 from botocore.config import Config
 from django.core.management.base import CommandError
 
+from tests.builds import put_file
 from tests.s3 import HANGS_UP, ONCE, SECRET_KEY, Answer, front, nobody, options, refusal
-from versioned_storage.origin.objects import UploadBody
 from versioned_storage.origin.s3 import S3Origin
 from versioned_storage.origin.s3_errors import PERMISSIONS, OriginError
 
@@ -26,19 +26,6 @@ REFUSED = (
     "A retry would be refused too: mend what the message names. docs/s3.md has what differs in "
     "stores other than AWS."
 )
-OK = Answer(200, b"", {"ETag": '"0"'})
-
-
-@pytest.fixture
-def echo():
-    """A server that says yes to everything and keeps what it was asked."""
-    with front(answer=lambda _: OK) as standing:
-        yield standing
-
-
-def put_file(origin, path, file, **headers):
-    """Store a file with the sha256 that it has."""
-    return origin.put_file(path, UploadBody.of(file), **headers)
 
 
 @pytest.mark.parametrize(

@@ -17,19 +17,6 @@ from versioned_storage.origin.verification import Verifier
 CSS = "text/css; charset=utf-8"
 
 
-@pytest.fixture
-def origin(bucket):
-    return site_origin(bucket.options())
-
-
-@pytest.fixture
-def built(tmp_path, origin):
-    """A build that is published and whole."""
-    with collected(tmp_path) as built_build:
-        Publisher(origin).publish(built_build.manifest, BuildDirectory(built_build.directory))
-        yield built_build
-
-
 def verified(origin, build="b1", *, deep=False):
     return Verifier(origin, deep).verify(build)
 

@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
 from tests.s3 import SECRET_KEY, Request
+from tests.servers import running
 
 
 def signed_rightly(request: Request, secret: str = SECRET_KEY) -> bool:
@@ -67,13 +68,8 @@ def raw(*answers: bytes, reads_body: bool = True) -> Iterator[Any]:
 
     with Server(("127.0.0.1", 0), Handler) as server:
         server.bodies = []
-        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
+        with running(server):
             yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @contextmanager
@@ -110,13 +106,8 @@ def tunnel() -> Iterator[Any]:
 
     with Proxy(("127.0.0.1", 0), Handler) as proxy:
         proxy.asked = []
-        thread = Thread(target=proxy.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
+        with running(proxy):
             yield proxy
-        finally:
-            proxy.shutdown()
-            thread.join()
 
 
 @contextmanager
