@@ -126,7 +126,8 @@ def test_a_setting_that_is_no_dict_is_refused():
 KNOWN = (
     "base_build, build_version, cdn_domain, conditional_writes, connections, encodings, "
     "ignore_missing, js_modules, keep_originals, manifest_strict, origin, prehashed, "
-    "preload_manifest, publish, response_headers, skip_compress_extensions, strict_source_maps"
+    "preload_manifest, publish, response_headers, shared_assets, shared_prefix, "
+    "skip_compress_extensions, strict_source_maps"
 )
 
 
@@ -260,3 +261,20 @@ def test_a_test_environment_has_an_outbox_and_testserver(monkeypatch, hosts, has
         # A test may override the hosts again.
         with override_settings(ALLOWED_HOSTS=["example.com"]):
             assert in_test_environment() is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "shares", "globs"),
+    [(False, False, ()), (True, True, ()), ([], True, ()), (["js/*"], True, ("js/*",))],
+)
+def test_shared_assets_are_off_on_or_on_with_globs(value, shares, globs):
+    options = Options.load({"shared_assets": value})
+
+    assert (options.shares_assets, options.shared_globs) == (shares, globs)
+
+
+def test_shared_assets_need_conditional_writes():
+    with pytest.raises(InvalidOption) as caught:
+        Options.load({"shared_assets": True, "conditional_writes": False})
+
+    assert "conditional_writes" in str(caught.value)

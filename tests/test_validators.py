@@ -8,7 +8,7 @@ from django.test import override_settings
 from versioned_storage.conf import (
     Options,
 )
-from versioned_storage.validators import InvalidOption
+from versioned_storage.validators import CHECKS, InvalidOption
 
 BUCKET = {"bucket_name": "my-site-static"}
 
@@ -189,9 +189,7 @@ def test_extensions_that_are_no_list_of_strings_are_refused(value):
     )
 
 
-@pytest.mark.parametrize(
-    "name", ["keep_originals", "manifest_strict", "js_modules", "strict_source_maps"]
-)
+@pytest.mark.parametrize("name", ["manifest_strict", "js_modules", "strict_source_maps"])
 def test_a_switch_is_true_or_false_and_not_a_word(name):
     for value in (True, False):
         assert getattr(Options.load({name: value}), name) is value
@@ -279,3 +277,18 @@ def test_response_headers_that_are_none_are_refused(value):
         f"is {value!r}. It takes a dict of header names and values, None for one that is not to "
         "be sent, for example {'Timing-Allow-Origin': None}."
     )
+
+
+@pytest.mark.parametrize("name", ["keep_originals", "shared_assets"])
+@pytest.mark.parametrize("value", ["*.js", 1, ["!"], [1]])
+def test_what_takes_globs_names_its_values(name, value):
+    with pytest.raises(InvalidOption) as caught:
+        CHECKS[name](value, "OPTIONS")
+
+    assert "True, False, or a list of globs of names" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["shared", "_", "_a/b", "_a.b", None])
+def test_the_prefix_of_shared_assets_cannot_be_a_build_version(value):
+    with pytest.raises(InvalidOption):
+        CHECKS["shared_prefix"](value, "OPTIONS")

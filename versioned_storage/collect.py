@@ -14,7 +14,7 @@ from .build.assemble import BuildIsComplete, Built, assemble
 from .build.directory import BuildDirectory, Digest
 from .build.fingerprint import Fingerprinter
 from .build.lock import lock, unlock
-from .build.manifest import Manifest, UnreadableManifest
+from .build.manifest import Manifest, UnreadableManifest, keeps_original
 from .build.recipe import Recipe
 from .build.references.scanning import Scanners
 from .build.resolver import Resolver
@@ -170,12 +170,18 @@ class Collector:
             # The neutral layout is not locked, and other runs may write to builds in it.
             seconds = 0 if storage.build_version is not None else _ABANDONED_AFTER
             directory.remove_partial_files(older_than=seconds)
+        options = storage.options
         recipe = Recipe(
             build=storage.build_version,
-            encodings=storage.options.encodings,
-            skip_compress_extensions=storage.options.skip_compress_extensions,
-            keep_originals=storage.options.keep_originals,
-            prehashed=storage.options.prehashed,
+            encodings=options.encodings,
+            skip_compress_extensions=options.skip_compress_extensions,
+            keep_originals=options.keep_originals,
+            prehashed=options.prehashed,
+            # Without a build version there is one layout, in which every asset keeps its URL.
+            shared_prefix=options.shared_prefix
+            if options.shares_assets and storage.build_version is not None
+            else "",
+            shared_globs=options.shared_globs,
         )
         fingerprinter = Fingerprinter(
             sources=sources,
@@ -298,6 +304,8 @@ def _remove_additions(
     directory: BuildDirectory, digests: Mapping[str, Digest], complete: Manifest
 ) -> None:
     """Remove what was collected into a complete build and does not belong to it."""
-    names = complete.paths.keys() if complete.keep_originals else set(complete.paths.values())
+    names = {*complete.paths.values()} | {
+        name for name in complete.paths if keeps_original(complete.keep_originals, name)
+    }
     for name in digests.keys() - names:
         directory.remove(name)

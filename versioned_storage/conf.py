@@ -46,7 +46,11 @@ class Options:
     ``origin``                 options of django-storages' S3Storage; None publishes nothing
     ``encodings``              which encodings each eligible file gets, from "br" and "gzip"
     ``skip_compress_extensions``  extensions that get none
-    ``keep_originals``         keep the files under their original names beside the hashed ones
+    ``keep_originals``         keep the files under their original names beside the hashed ones; a
+                               list of globs keeps those of these names
+    ``shared_assets``          what a deploy did not change keeps its URL: False, True, or a list of
+                               globs of assets that the site vouches for (``"!glob"`` takes out)
+    ``shared_prefix``          the directory of shared assets; another one gives each a new URL
     ``manifest_strict``        an unknown name is an error; None leaves it to the storage class, and
                                gives plain URLs in a test environment
     ``js_modules``             rewrite the imports of ES modules; None leaves it to the class
@@ -73,7 +77,9 @@ class Options:
     origin: Mapping[str, Any] | None = field(default=None, repr=False)
     encodings: tuple[str, ...] = tuple(ENCODINGS)
     skip_compress_extensions: tuple[str, ...] = SKIP_COMPRESS_EXTENSIONS
-    keep_originals: bool = True
+    keep_originals: bool | tuple[str, ...] = True
+    shared_assets: bool | tuple[str, ...] = False
+    shared_prefix: str = "_shared"
     manifest_strict: bool | None = None
     js_modules: bool | None = None
     strict_source_maps: bool = False
@@ -98,6 +104,16 @@ class Options:
             return self.preload_manifest
         return self.wants_build or self.build_version is not None
 
+    @property
+    def shares_assets(self) -> bool:
+        """Return True if portable assets are shared by the builds."""
+        return self.shared_assets is not False
+
+    @property
+    def shared_globs(self) -> tuple[str, ...]:
+        """The globs of ``shared_assets``; none where it is True or False."""
+        return self.shared_assets if isinstance(self.shared_assets, tuple) else ()
+
     @classmethod
     def names(cls) -> frozenset[str]:
         return frozenset(option.name for option in fields(cls))
@@ -119,9 +135,15 @@ class Options:
                     raise UnknownOption(setting, name, cls.names())
                 if not _is_unset(value):
                     values[name] = (value, f'{setting}["{name}"]')
-        return cls(
+        loaded = cls(
             **{name: CHECKS[name](value, setting) for name, (value, setting) in values.items()}
         )
+        if loaded.shares_assets and not loaded.conditional_writes:
+            # Two publishers would overwrite each other's shared objects.
+            setting = values["conditional_writes"][1]
+            allowed = "True where shared_assets is on, because builds write the same objects then"
+            raise InvalidOption(setting, "False", allowed, "True, or 'shared_assets': False")
+        return loaded
 
 
 def debug() -> bool:

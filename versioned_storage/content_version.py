@@ -13,6 +13,7 @@ from django.apps import apps
 from django.contrib.staticfiles.finders import get_finders
 from django.core.files.storage import Storage
 
+from .build.assemble import SHARED_RULES
 from .build.directory import chunks_of
 from .build.manifest import FORMAT
 from .build.source_files import Sources, open_source
@@ -69,7 +70,7 @@ def _shape(sources: Sources, storage: VersionedStaticFilesStorage) -> dict[str, 
     so its answer for each source counts. The URLs count because references to them are rewritten.
     """
     options, static_url = storage.options, storage.static_url
-    return {
+    shape = {
         "class": f"{type(storage).__module__}.{type(storage).__qualname__}",
         "patterns": storage.patterns,
         "prehashed": sorted(name for name in sources if options.prehashed(name)),
@@ -79,6 +80,9 @@ def _shape(sources: Sources, storage: VersionedStaticFilesStorage) -> dict[str, 
         "static_url": [static_url.origin, static_url.path] if static_url else None,
         "cdn_domain": options.cdn_domain,
     }
+    if options.shares_assets:
+        shape["shared_assets"] = [options.shared_prefix, SHARED_RULES, options.shared_globs]
+    return shape
 
 
 def _sha256(name: str, source: Storage, path: str) -> str:

@@ -21,7 +21,7 @@ from django.utils.encoding import filepath_to_uri
 from . import conf, manifest_loader, startup, static_url
 from .build.assemble import BuildIsFrozen
 from .build.directory import BuildDirectory, CannotWrite, writing
-from .build.manifest import Manifest, UnreadableManifest
+from .build.manifest import Manifest, UnreadableManifest, keeps_original
 from .build.source_files import DigestedFile, PassingFile
 from .collect import Collector
 from .conf import Options
@@ -383,7 +383,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         url = _join(self.base_url, unquote(path)) + tail
         if startup.warns_first():
             leads = ""
-            if not self.options.keep_originals:
+            if not keeps_original(self.options.keep_originals, path):
                 leads = " It leads nowhere, because keep_originals is off."
             logger.warning(
                 "%s asks for the URL of %r before any page is served, and %s: it keeps "

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from .constants import ENCODINGS, RESPONSE_HEADERS
 from .errors import ConfigurationError
 
+_SHARED_PREFIX = re.compile(r"_[A-Za-z0-9-]{1,63}")
 _BUILD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # RFC 9110, 5.1 and 5.5.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -180,6 +181,23 @@ def _check_bool(value: object, setting: str) -> bool:
     raise InvalidOption(setting, repr(value), "True or False", "True")
 
 
+def _check_bool_or_globs(value: object, setting: str) -> bool | tuple[str, ...]:
+    if isinstance(value, bool):
+        return value
+    globs = _strings(value)
+    if globs is None or "!" in globs:
+        allowed = "True, False, or a list of globs of names ('!glob' takes out)"
+        raise InvalidOption(setting, repr(value), allowed, "['js/*', '!js/loader.js']")
+    return globs
+
+
+def _check_shared_prefix(value: object, setting: str) -> str:
+    if isinstance(value, str) and _SHARED_PREFIX.fullmatch(value):
+        return value
+    allowed = "an underscore and then 1 to 63 letters, digits and hyphens"
+    raise InvalidOption(setting, repr(value), allowed, "'_shared'")
+
+
 def _strings(value: object) -> tuple[str, ...] | None:
     if isinstance(value, str) or not isinstance(value, Iterable):
         return None
@@ -194,7 +212,9 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "origin": _check_origin,
     "encodings": _check_encodings,
     "skip_compress_extensions": _check_extensions,
-    "keep_originals": _check_bool,
+    "keep_originals": _check_bool_or_globs,
+    "shared_assets": _check_bool_or_globs,
+    "shared_prefix": _check_shared_prefix,
     "manifest_strict": _check_bool,
     "js_modules": _check_bool,
     "strict_source_maps": _check_bool,

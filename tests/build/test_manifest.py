@@ -17,6 +17,7 @@ from versioned_storage.build.manifest import (
     content_digest,
     content_type,
     differences,
+    matches_globs,
 )
 from versioned_storage.errors import VersionedStorageError
 
@@ -462,3 +463,59 @@ def test_a_name_that_is_of_no_file_below_a_build_is_no_manifest(name, is_hashed)
     paths = {"a.css": name} if is_hashed else {name: "a.css"}
     with pytest.raises(UnreadableManifest, match="is not the name of a file"):
         Manifest.from_json(json.dumps({"version": "1.1", "paths": paths}))
+
+
+def test_a_shared_asset_has_one_path_for_all_builds_and_its_original_stays_in_the_build():
+    asset = Asset("a.css", "a.1.css", "b1", 1, "sha384-x", "text/css", shared_prefix="_shared")
+
+    assert asset.path == "_shared/a.1.css"
+    assert asset.original_path == "b1/a.css"
+
+
+def test_the_marks_of_shared_assets_survive_a_round_trip():
+    shared = Asset("a.css", "a.1.css", "b1", 1, "sha384-x", "text/css", shared_prefix="_shared")
+    bound = Asset("b.js", "b.2.js", "b1", 1, "sha384-y", "text/javascript")
+    manifest = Manifest(
+        {"a.css": "a.1.css", "b.js": "b.2.js"},
+        build="b1",
+        keep_originals=("*.js",),
+        shared_prefix="_shared",
+        shared_rules=1,
+        assets={"a.1.css": shared, "b.2.js": bound},
+    )
+
+    read = Manifest.from_json(manifest.to_json())
+
+    assert read == manifest
+    assert [file.path for file in read.files()] == ["_shared/a.1.css", "b1/b.2.js", "b1/b.js"]
+
+
+def test_without_shared_assets_a_manifest_does_not_mention_them():
+    asset = Asset("a.css", "a.1.css", "b1", 1, "sha384-x", "text/css")
+
+    text = Manifest({"a.css": "a.1.css"}, build="b1", assets={"a.1.css": asset}).to_json()
+
+    assert "shared" not in text
+
+
+@pytest.mark.parametrize(
+    "shared", [1, {"prefix": "shared", "rules": 1}, {"prefix": "_a/b", "rules": 1}, {"rules": 1}]
+)
+def test_another_mark_than_that_of_shared_assets_is_refused(shared):
+    stored = {"version": "1.1", "paths": {}, "shared": shared}
+
+    with pytest.raises(UnreadableManifest):
+        Manifest.from_stored(stored)
+
+
+def test_globs_take_in_and_an_exclamation_mark_takes_out():
+    assert matches_globs("js/app.js", ["js/*", "!js/loader.js"])
+    assert not matches_globs("js/loader.js", ["js/*", "!js/loader.js"])
+    assert not matches_globs("css/app.css", ["js/*"])
+
+
+def test_a_mark_of_a_shared_asset_changes_the_content_digest():
+    bound = Asset("a.css", "a.1.css", "b1", 1, "sha384-x", "text/css")
+    shared = replace(bound, shared_prefix="_shared")
+
+    assert content_digest([bound], {}) != content_digest([shared], {})

@@ -20,6 +20,9 @@ from .recipe import Recipe
 from .source_errors import NameCollision, WrongEncoding, stale_encodings_text
 from .source_files import SourceLocation, open_source
 
+#: The number of the rules that decide what is portable; part of the content digest.
+SHARED_RULES = 1
+
 #: The sizes of the encodings that S3 has, by the integrity of their asset and their name.
 RemoteEncodings = Mapping[str, Mapping[str, int]]
 
@@ -155,7 +158,7 @@ def assemble(
     if not dry_run:
         compressed = compress(jobs, directory, recipe.encodings)
         jobs = list(track(compressed, total=len(jobs), doing="Compressing", unit="files"))
-        if not recipe.keep_originals:
+        if recipe.keep_originals is not True:
             _remove_prebuilt(fingerprinter, fingerprinted, directory)
     manifest = make_manifest(fingerprinter, fingerprinted, jobs)
     return Built(fingerprinted, manifest, tuple(jobs), time.monotonic() - started)
@@ -207,7 +210,7 @@ def check_names(fingerprinted: Iterable[Fingerprinted], recipe: Recipe) -> None:
 def _names_of(asset: Fingerprinted, recipe: Recipe) -> dict[str, Digest]:
     """Return the asset's names on disk and the digest of the bytes of each."""
     names = {asset.hashed_name: asset.digest}
-    if recipe.keep_originals:
+    if recipe.keeps_original(asset.name):
         # In the neutral layout an original is as its source is, references included.
         is_source = recipe.build is None
         names.setdefault(asset.name, asset.source_digest if is_source else asset.digest)
@@ -234,11 +237,13 @@ def make_manifest(
         )
         for asset in sorted(fingerprinted, key=lambda asset: asset.name)
     ]
-    options = {
+    options: dict[str, object] = {
         "encodings": recipe.encodings,
         "keep_originals": recipe.keep_originals,
         "skip_compress_extensions": recipe.skip_compress_extensions,
     }
+    if recipe.shared_prefix:
+        options["shared_assets"] = [recipe.shared_prefix, SHARED_RULES]
     encodings_only = fingerprinter.encodings_only
     return Manifest(
         paths={asset.name: asset.hashed_name for asset in assets}
@@ -248,6 +253,8 @@ def make_manifest(
         encoders=recipe.encoders,
         skip_compress_extensions=recipe.skip_compress_extensions,
         keep_originals=recipe.keep_originals,
+        shared_prefix=recipe.shared_prefix,
+        shared_rules=SHARED_RULES if recipe.shared_prefix else 0,
         assets={asset.hashed_name: asset for asset in assets},
     )
 
@@ -323,7 +330,7 @@ def _remove_prebuilt(
     # A prehashed asset keeps its name, so its encodings are at those names too.
     hashed_names = {asset.hashed_name for asset in fingerprinted}
     for asset_name, encodings in fingerprinter.prebuilt.items():
-        if asset_name in hashed_names:
+        if asset_name in hashed_names or fingerprinter.recipe.keeps_original(asset_name):
             continue
         for encoding in encodings:
             name = asset_name + ENCODINGS[encoding].suffix

@@ -219,7 +219,7 @@ class _Run:
         directory = self._directory
         if name == hashed_name or name in self._names_of_encodings or directory.is_symlink(name):
             return False
-        if not self._recipe.keep_originals:
+        if not self._recipe.keeps_original(name):
             is_stale = directory.exists(name) and not self._is_hashed_copy(name, digest)
             if is_stale:
                 directory.remove(name)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ FORMAT = 2
 _KNOWN_TYPES = MediaTypes(extra_types=MEDIA_TYPES)
 # Names that lead out of the build directory or cannot be the name of a file.
 _INVALID_NAME = re.compile(r"\0|(?:\A|/)\.\.(?:/|\Z)|\A/|[\ud800-\udfff]")
+_SHARED_PREFIX = re.compile(r"_[A-Za-z0-9-]+")
 _SUFFIXES = tuple(encoding.suffix for encoding in ENCODINGS.values())
 _TEXT_TYPES = ("text/", "application/javascript", "application/xml")
 
@@ -55,6 +57,9 @@ class Asset:
     Integrity; ``encodings`` maps names of encodings to sizes in bytes. ``build`` is None in the
     neutral layout. Once the asset is published, ``sha256`` has the hex digest of each object on S3
     by encoding, "identity" included.
+
+    ``shared_prefix`` is the directory below the STATIC_URL path where a shared asset is kept once
+    for all builds, "_shared"; it is empty for an asset that belongs to its build.
     """
 
     name: str
@@ -65,10 +70,20 @@ class Asset:
     content_type: str
     encodings: Mapping[str, int] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
+    shared_prefix: str = ""
+
+    @property
+    def is_shared(self) -> bool:
+        return bool(self.shared_prefix)
 
     @property
     def path(self) -> str:
-        """The path below the STATIC_URL path."""
+        """The path below the STATIC_URL path.
+
+        On disk a shared asset is in its build directory like any other: `BuildFile.source`.
+        """
+        if self.shared_prefix:
+            return f"{self.shared_prefix}/{self.hashed_name}"
         return self._below_build(self.hashed_name)
 
     @property
@@ -128,7 +143,12 @@ class BuildFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a build contains. A manifest that Django wrote has only ``paths`` and ``hash``."""
+    """What a build contains. A manifest that Django wrote has only ``paths`` and ``hash``.
+
+    ``keep_originals`` is True, False, or globs of the names whose originals are kept.
+    ``shared_prefix`` is empty and ``shared_rules`` 0 in a build that was made without shared
+    assets; otherwise they are the option and the number of the rules that decided what is portable.
+    """
 
     paths: Mapping[str, str]
     hash: str = ""
@@ -136,7 +156,9 @@ class Manifest:
     content: str = ""
     encoders: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     skip_compress_extensions: tuple[str, ...] = ()
-    keep_originals: bool = True
+    keep_originals: bool | tuple[str, ...] = True
+    shared_prefix: str = ""
+    shared_rules: int = 0
     assets: Mapping[str, Asset] = field(default_factory=dict)
 
     def asset(self, name: str) -> Asset | None:
@@ -149,7 +171,7 @@ class Manifest:
         It does not if originals are not kept, or if the name is that of another asset's encoding:
         ``app.css.gz`` beside ``app.css`` is served by its hashed name only.
         """
-        return self.keep_originals and not (
+        return keeps_original(self.keep_originals, asset.name) and not (
             # The set of all names is made only if it is needed.
             asset.name.endswith(_SUFFIXES) and asset.name in self._names_of_encodings
         )
@@ -182,6 +204,7 @@ class Manifest:
                 "encoders": {name: dict(settings) for name, settings in self.encoders.items()},
                 "skip_compress_extensions": list(self.skip_compress_extensions),
                 "keep_originals": self.keep_originals,
+                **self._shared_to_json(),
                 "assets": {
                     asset.hashed_name: {
                         "size": asset.size,
@@ -189,12 +212,18 @@ class Manifest:
                         "type": asset.content_type,
                         "encodings": dict(asset.encodings),
                         **({"sha256": dict(asset.sha256)} if asset.sha256 else {}),
+                        **({"shared": True} if asset.is_shared else {}),
                     }
                     for asset in self.assets.values()
                 },
             },
             sort_keys=True,
         )
+
+    def _shared_to_json(self) -> dict[str, Any]:
+        if not self.shared_prefix:
+            return {}
+        return {"shared": {"prefix": self.shared_prefix, "rules": self.shared_rules}}
 
     @classmethod
     def from_json(cls, text: str | bytes, *, name: str = MANIFEST_NAME) -> Manifest:
@@ -227,6 +256,7 @@ class Manifest:
         names = {hashed_name: name for name, hashed_name in paths.items()}
         encoders = _checked(stored.get("encoders", {}), dict)
         entries = _checked(stored.get("assets", {}), dict)
+        shared_prefix, shared_rules = _shared(stored.get("shared"))
         assets = {
             hashed_name: Asset(
                 name=names[hashed_name],
@@ -237,6 +267,7 @@ class Manifest:
                 content_type=entry["type"],
                 encodings=_sizes(entry["encodings"]),
                 sha256=_texts(entry.get("sha256", {})),
+                shared_prefix=shared_prefix if entry.get("shared") else "",
             )
             for hashed_name, entry in entries.items()
         }
@@ -253,7 +284,9 @@ class Manifest:
                 _checked(extension, str)
                 for extension in _checked(stored.get("skip_compress_extensions", []), list)
             ),
-            keep_originals=_checked(stored.get("keep_originals", True), bool),
+            keep_originals=_keep_originals(stored.get("keep_originals", True)),
+            shared_prefix=shared_prefix,
+            shared_rules=shared_rules,
             assets=assets,
         )
 
@@ -284,6 +317,23 @@ def _texts(value: Any) -> dict[str, str]:
     for text in _checked(value, dict).values():
         _checked(text, str)
     return value  # type: ignore[no-any-return]
+
+
+def _keep_originals(value: Any) -> bool | tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(_checked(glob, str) for glob in value)
+    return _checked(value, bool)
+
+
+def _shared(value: Any) -> tuple[str, int]:
+    """Return the prefix of the shared assets and the number of the rules."""
+    if value is None:
+        return "", 0
+    prefix = _checked(_checked(value, dict)["prefix"], str)
+    if not _SHARED_PREFIX.fullmatch(prefix):
+        message = f"{prefix[:100]!r} in the place of the prefix of shared assets"
+        raise ValueError(message)
+    return prefix, _size(value["rules"])
 
 
 def _check_lines(values: list[Any]) -> None:
@@ -334,6 +384,21 @@ def differences(old: Manifest, new: Manifest) -> Differences:
     )
 
 
+def matches_globs(name: str, globs: Iterable[str]) -> bool:
+    """Return True if a glob matches the name and no ``"!glob"`` does."""
+    globs = tuple(globs)
+    return any(fnmatchcase(name, glob) for glob in globs if not glob.startswith("!")) and not any(
+        fnmatchcase(name, glob[1:]) for glob in globs if glob.startswith("!")
+    )
+
+
+def keeps_original(keep_originals: bool | tuple[str, ...], name: str) -> bool:
+    """Return True if the option keeps the file with this original name."""
+    if isinstance(keep_originals, bool):
+        return keep_originals
+    return matches_globs(name, keep_originals)
+
+
 def names_of_encodings(
     names: Iterable[str], encodings: Iterable[str], skip: tuple[str, ...]
 ) -> frozenset[str]:
@@ -348,9 +413,12 @@ def content_digest(assets: Iterable[Asset], options: Mapping[str, object]) -> st
     """Return a sha256, in hex, of every asset's names and bytes and of ``options``.
 
     ``options`` are those that decide which files a build has. Encoded bytes are not included,
-    because versions of zlib encode differently.
+    because versions of zlib encode differently. The mark of a shared asset is.
     """
-    identity = sorted((asset.name, asset.hashed_name, asset.integrity) for asset in assets)
+    identity = sorted(
+        (asset.name, asset.hashed_name, asset.integrity, *(["shared"] if asset.is_shared else []))
+        for asset in assets
+    )
     content = [FORMAT, dict(options), identity]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

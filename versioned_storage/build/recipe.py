@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..constants import ENCODINGS, is_eligible
-from .manifest import names_of_encodings
+from .manifest import keeps_original, names_of_encodings
 from .source_files import SourceLocation, Sources
 
 
@@ -15,14 +15,17 @@ class Recipe:
     """What decides, beside the sources, which files a build has.
 
     ``build`` is None in the neutral layout. ``prehashed`` returns True for names that already
-    contain a hash.
+    contain a hash. ``shared_prefix`` is empty without shared assets; ``shared_globs`` are those of
+    the option ``shared_assets``.
     """
 
     build: str | None
     encodings: tuple[str, ...]
     skip_compress_extensions: tuple[str, ...]
-    keep_originals: bool
+    keep_originals: bool | tuple[str, ...]
     prehashed: Callable[[str], bool] = lambda _: False
+    shared_prefix: str = ""
+    shared_globs: tuple[str, ...] = ()
 
     @property
     def encoders(self) -> dict[str, dict[str, int]]:
@@ -32,6 +35,10 @@ class Recipe:
     def is_eligible(self, name: str) -> bool:
         """Return True if a file of this name is encoded."""
         return bool(self.encodings) and is_eligible(name, self.skip_compress_extensions)
+
+    def keeps_original(self, name: str) -> bool:
+        """Return True if the build serves the file under its original name too."""
+        return keeps_original(self.keep_originals, name)
 
     def names_of_encodings(self, names: Iterable[str]) -> frozenset[str]:
         """Return the names of the encodings of files of these names."""
