@@ -24,9 +24,8 @@ from .build.manifest import with_charset
 from .constants import ENCODINGS, IDENTITY, MANIFEST_NAME
 from .errors import VersionedStorageError
 from .progress import logger
-from .serving.build_index import BuildIndex, ServedBuild, etag_of, is_hidden, set_default
+from .serving.build_index import LRU, BuildIndex, ServedBuild, etag_of, is_hidden, set_default
 from .serving.django_responses import django_response, in_thread
-from .serving.lru import LRU
 from .serving.regular_files import MissingFile, regular_files, status_of
 from .serving.static_file import StaticFile
 from .serving.static_response import FixedResponder, StaticResponse, not_found, redirect

@@ -22,7 +22,7 @@ from versioned_storage.edge.functions import (
     shared,
     source,
 )
-from versioned_storage.serving.negotiation import NotAcceptable, choose_encoding
+from versioned_storage.serving.rfc9110 import NotAcceptable, choose_encoding
 
 CSS = "/static/2f1c9ab/css/app.3f2a9c1b7d10.css"
 ANYONE = {"value": "*"}

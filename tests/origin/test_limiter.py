@@ -3,7 +3,7 @@ from threading import Barrier, Event, Thread
 
 import pytest
 
-from versioned_storage.origin.limiter import Limiter
+from versioned_storage.origin.engine import Limiter
 
 
 def throttle(limiter):

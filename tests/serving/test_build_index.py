@@ -12,7 +12,7 @@ import pytest
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.constants import MANIFEST_NAME
 from versioned_storage.serving import build_index as module
-from versioned_storage.serving.build_index import BuildIndex
+from versioned_storage.serving.build_index import LRU, BuildIndex
 
 
 class Clock:
@@ -191,3 +191,23 @@ def test_who_asks_while_a_build_is_read_waits_for_it(tmp_path: Path, index: Buil
         builds = list(pool.map(index.refresh, ["b1"] * 64))
     assert None not in builds
     assert len({id(build) for build in builds}) == 1
+
+
+def test_the_value_that_was_not_used_for_the_longest_time_goes() -> None:
+    values: LRU[int] = LRU(2)
+    values.put("a", 1)
+    values.put("b", 2)
+    assert values.get("a") == 1
+    values.put("c", 3)
+    assert (values.get("a"), values.get("b"), values.get("c")) == (1, None, 3)
+    assert len(values) == 2
+
+
+def test_a_name_has_its_last_value_until_it_is_removed() -> None:
+    values: LRU[int] = LRU(2)
+    values.put("a", 1)
+    values.put("a", 2)
+    assert values.get("a") == 2
+    values.remove("a")
+    values.remove("a")
+    assert values.get("a") is None

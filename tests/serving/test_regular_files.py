@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from versioned_storage.serving import regular_files as module
-from versioned_storage.serving.ranges import ByteRange
 from versioned_storage.serving.regular_files import (
     FileSlice,
     MissingFile,
@@ -18,6 +17,7 @@ from versioned_storage.serving.regular_files import (
     regular_files,
     status_of,
 )
+from versioned_storage.serving.rfc9110 import ByteRange
 
 
 @pytest.fixture

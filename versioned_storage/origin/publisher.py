@@ -18,13 +18,12 @@ from ..errors import OtherContent, VersionedStorageError
 from ..progress import logger
 from ..text import bytes_text, count_text, lines_text
 from . import lease, record
-from .interrupts import Interrupted, interruptible
 from .objects import ListedObject, StoredObject
 from .plan import Action, PublishPlan, copy_sources, plan, reusable
 from .record import StoredRecord, UnreadableRecord
 from .s3 import S3Origin
 from .s3_errors import OriginError
-from .threads import in_background, map_in_threads
+from .threads import Interrupted, in_background, interruptible, map_in_threads
 from .transfer import PublishedMeanwhile, Transfer, TransferredObject
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
 from threading import Lock
+from typing import Generic, TypeVar
 from wsgiref.headers import Headers
 
 from ..build.manifest import Asset, Manifest, UnreadableManifest
 from ..constants import ENCODINGS, IDENTITY
 from ..progress import logger
 from ..validators import is_build_version
-from .lru import LRU
 from .regular_files import MissingFile, read_file, status_of
 from .static_file import StaticFile
 
@@ -23,6 +24,8 @@ from .static_file import StaticFile
 REFRESH_INTERVAL = 1.0
 #: How many builds' names have the time of their last look remembered; clients can ask for any name.
 REMEMBERED_NAMES = 1024
+
+Value = TypeVar("Value")
 
 _SUFFIXES = {encoding.suffix: name for name, encoding in ENCODINGS.items()}
 
@@ -181,3 +184,31 @@ def _assets_by_name(manifest: Manifest, manifest_name: str) -> dict[str, Asset]:
     # An asset with the manifest's name has only its hashed name: on disk the manifest is there.
     assets.pop(manifest_name, None)
     return assets
+
+
+class LRU(Generic[Value]):
+    """At most ``size`` values by their names; several threads may use it."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[str, Value] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, name: str) -> Value | None:
+        try:
+            self._values.move_to_end(name)
+            return self._values[name]
+        except KeyError:
+            # Never there, or removed by another thread since.
+            return None
+
+    def put(self, name: str, value: Value) -> None:
+        self._values[name] = value
+        self._values.move_to_end(name)
+        while len(self._values) > self._size:
+            self._values.popitem(last=False)
+
+    def remove(self, name: str) -> None:
+        self._values.pop(name, None)

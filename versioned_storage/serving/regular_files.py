@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..progress import logger
-from .ranges import ByteRange
+from .rfc9110 import ByteRange
 
 # There is no such file, or none that this process may read. What the machine lacks, such as
 # descriptors, is an error.

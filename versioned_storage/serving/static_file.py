@@ -9,9 +9,9 @@ from wsgiref.headers import Headers
 from django.utils.http import parse_http_date_safe
 
 from ..constants import IDENTITY
-from . import negotiation, preconditions, ranges
-from .ranges import ByteRange
+from . import rfc9110
 from .regular_files import FileIdentity, FileSlice, MissingFile, OpenFile, open_file
+from .rfc9110 import ByteRange
 from .static_response import EMPTY, METHOD_NOT_ALLOWED, NO_STORE, HeaderList, StaticResponse
 
 # The headers of a 304 (RFC 9110, 15.4.5), and CORS: a cache updates what it stored with them.
@@ -58,7 +58,7 @@ class StaticFile:
         while True:
             try:
                 representation = self._negotiate(request)
-            except negotiation.NotAcceptable:
+            except rfc9110.NotAcceptable:
                 identity = self._representations[IDENTITY]
                 return StaticResponse(HTTPStatus.NOT_ACCEPTABLE, identity.error_headers())
             try:
@@ -75,14 +75,14 @@ class StaticFile:
         """Return True if the file that `get_response` will open has been opened before."""
         try:
             return self._negotiate(request).verified is not None
-        except negotiation.NotAcceptable:
+        except rfc9110.NotAcceptable:
             return True
 
     def _negotiate(self, request: Mapping[str, str]) -> Representation:
         if self._forced in self._available:
             return self._representations[self._forced]
         accept_encoding = request.get("HTTP_ACCEPT_ENCODING")
-        encoding = negotiation.choose_encoding(accept_encoding, self._available)
+        encoding = rfc9110.choose_encoding(accept_encoding, self._available)
         return self._representations[encoding]
 
     def _respond(
@@ -97,7 +97,7 @@ class StaticFile:
             return response
         try:
             byte_range = representation.requested_range(request)
-        except ranges.RangeNotSatisfiable:
+        except rfc9110.RangeNotSatisfiable:
             file.close()
             return representation.range_error()
         if byte_range is None:
@@ -150,7 +150,7 @@ class Representation:
 
     def bodiless_response(self, method: str, request: Mapping[str, str]) -> StaticResponse | None:
         """Return the response if its preconditions or HEAD settle it."""
-        status = preconditions.evaluate(request, self.etag, self.last_modified)
+        status = rfc9110.evaluate_preconditions(request, self.etag, self.last_modified)
         if status is HTTPStatus.NOT_MODIFIED:
             return StaticResponse(status, self.headers_of_304)
         if status is not None:
@@ -160,11 +160,11 @@ class Representation:
     def requested_range(self, request: Mapping[str, str]) -> ByteRange | None:
         """Return the range to send, None for all of it. Raises `RangeNotSatisfiable`."""
         header = request.get("HTTP_RANGE")
-        if header is None or not preconditions.allows_range(
+        if header is None or not rfc9110.allows_range(
             request.get("HTTP_IF_RANGE"), self.etag, self.last_modified
         ):
             return None
-        return ranges.parse_range(header, self.size)
+        return rfc9110.parse_range(header, self.size)
 
     def range_headers(self, byte_range: ByteRange) -> HeaderList:
         """The headers of a 206."""

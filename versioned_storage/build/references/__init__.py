@@ -7,7 +7,6 @@ length of any text. `rewrite` replaces them and leaves everything else as it is.
 from __future__ import annotations
 
 from .modules import js_module_references
-from .patterns import pattern_references
 from .source_maps import js_source_maps
 from .stylesheets import css_references
 from .tokens import PatternReference, Reference, Syntax, line_of, rewrite
@@ -21,7 +20,6 @@ __all__ = [
     "js_module_references",
     "js_source_maps",
     "line_of",
-    "pattern_references",
     "rewrite",
     "webmanifest_references",
 ]
