@@ -32,7 +32,7 @@ from ...origin.s3_errors import OriginError
 from ...origin.verification import Verification, Verifier
 from ...progress import logger
 from ...site import Site
-from ..arguments import add_build, at_least_one, page_url, seconds
+from . import add_build, at_least_one, page_url, seconds
 
 
 class NothingToVerify(ConfigurationError):
