@@ -1,5 +1,6 @@
 """The storage: what collectstatic and {% static %} may rely on, versioned and neutral."""
 
+import json
 import re
 from pathlib import Path
 
@@ -14,8 +15,15 @@ from django.test import override_settings
 from django.urls import set_script_prefix
 
 from tests.helpers import BACKEND, CDN, FILES, ORIGIN, run_python, site, tree, write
+from tests.pulled import served
+from tests.shared import mark_shared
 from versioned_storage.conf import UnknownOption
-from versioned_storage.errors import MissingBuildVersion, MissingEntry, MissingManifest
+from versioned_storage.errors import (
+    MissingBuildVersion,
+    MissingEntry,
+    MissingManifest,
+    MissingMarks,
+)
 from versioned_storage.static_url import InvalidStaticURL
 from versioned_storage.storage import VersionedStaticFilesStorage
 from versioned_storage.validators import InvalidOption
@@ -351,6 +359,94 @@ def test_a_directory_says_how_to_ask_for_it(tmp_path):
             "{% static 'img/' %}, with a slash, gives its URL."
         )
         assert it.storage.url("img/") == "/static/b1/img/"
+
+
+# Shared assets
+
+
+@pytest.mark.parametrize(
+    ("written", "script_name", "cdn", "below"),
+    [
+        ("/static/", None, None, "/static/"),
+        ("/static/", None, CDN, f"https://{CDN}/static/"),
+        ("/static/", None, "http://localhost:8000/x/", "http://localhost:8000/x/static/"),
+        ("https://s.test/x/", None, None, "https://s.test/x/"),
+        ("https://s.test/x/", None, "s.test", "https://s.test/x/"),
+        ("static/", None, None, "/mount/static/"),
+        ("static/", "/app", None, "/app/static/"),
+        ("static/", "/app", CDN, f"https://{CDN}/app/static/"),
+    ],
+)
+def test_the_url_of_a_shared_asset_has_no_build(
+    tmp_path, mounted, written, script_name, cdn, below
+):
+    with site(
+        tmp_path,
+        {**FILES, "img/a b.svg": "<svg/>"},
+        options={"cdn_domain": cdn},
+        BUILD_VERSION="b1",
+        STATIC_URL=written,
+        FORCE_SCRIPT_NAME=script_name,
+    ) as it:
+        it.collect()
+        mark_shared(it.root / "b1", "img/logo.svg", "img/a b.svg")
+        del it.storage.hashed_files
+        assert hashed(it.storage.url("img/logo.svg")) == f"{below}_shared/img/logo.HASH.svg"
+        assert hashed(it.storage.url("img/a b.svg?x#y")) == (
+            f"{below}_shared/img/a%20b.HASH.svg?x#y"
+        )
+        assert hashed(it.storage.url("js/app.js")) == f"{below}b1/js/app.HASH.js"
+        page = Template("{% load static %}{% static 'img/logo.svg' %}").render(Context())
+        assert page == it.storage.url("img/logo.svg")
+        assert it.storage.url("") == f"{below}b1/"
+
+
+@pytest.mark.parametrize("option", [False, True])
+def test_the_manifest_decides_what_is_shared_and_not_the_option(tmp_path, option):
+    """A site that switched shared assets off goes back to a build that has some, or the reverse."""
+    with site(tmp_path, FILES, options={"shared_assets": option}, BUILD_VERSION="b1") as it:
+        it.collect()
+        mark_shared(it.root / "b1", "img/logo.svg", prefix="_old")
+        del it.storage.hashed_files
+        assert hashed(it.storage.url("img/logo.svg")) == "/static/_old/img/logo.HASH.svg"
+        assert it.storage.url("js/app.js").startswith("/static/b1/")
+
+
+class OnlyPaths(VersionedStaticFilesStorage):
+    def load_manifest(self):
+        with (Path(self.location) / "staticfiles.json").open("rb") as file:
+            return json.load(file)["paths"], ""
+
+
+def test_a_manifest_without_marks_gives_urls_below_the_build(tmp_path):
+    """A build directory has every file, so the application serves them all there."""
+    options = {"shared_assets": True}
+    backend = f"{__name__}.OnlyPaths"
+    middleware = ["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"]
+    with site(
+        tmp_path, FILES, options=options, backend=backend, BUILD_VERSION="b1", MIDDLEWARE=middleware
+    ) as it:
+        it.collect()
+        mark_shared(it.root / "b1")
+        fresh = OnlyPaths(**options)
+        assert hashed(fresh.url("img/logo.svg")) == "/static/b1/img/logo.HASH.svg"
+        assert served(fresh.url("img/logo.svg"))[0] == 200
+
+
+def test_a_manifest_without_marks_is_refused_where_builds_are_on_s3(tmp_path):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        options = {"shared_assets": True, "origin": ORIGIN}
+        with pytest.raises(MissingMarks) as caught:
+            OnlyPaths(**options).url("img/logo.svg")
+        assert OnlyPaths(origin=ORIGIN).url("js/app.js").startswith("/static/b1/js/app.")
+    assert str(caught.value) == (
+        "shared_assets is on and builds are published to S3, where a shared asset is not below its "
+        f"build. {__name__}.OnlyPaths loads a manifest that has only paths, so the URLs of shared "
+        "assets are unknown. Let load_manifest() call super().load_manifest(), which reads "
+        "staticfiles.json or the record on S3, or set 'shared_assets': False and publish a new "
+        "build."
+    )
 
 
 # Subclasses

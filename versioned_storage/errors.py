@@ -106,3 +106,18 @@ class MissingEntry(VersionedStorageError, ValueError):
                 "BUILD_VERSION."
             )
         super().__init__(f"Missing staticfiles manifest entry for '{name}'. {remedy}")
+
+
+class MissingMarks(ConfigurationError):
+    """A page needs a URL, and the manifest that the storage loads does not say what is shared."""
+
+    def __init__(self, module: str, storage: str) -> None:
+        self.module = module
+        self.storage = storage
+        super().__init__(
+            "shared_assets is on and builds are published to S3, where a shared asset is not below "
+            f"its build. {module}.{storage} loads a manifest that has only paths, so the URLs of "
+            "shared assets are unknown. Let load_manifest() call super().load_manifest(), which "
+            "reads staticfiles.json or the record on S3, or set 'shared_assets': False and publish "
+            "a new build."
+        )

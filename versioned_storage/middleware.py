@@ -15,19 +15,27 @@ from wsgiref.headers import Headers
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.encoding import filepath_to_uri
 from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.responders import IsDirectoryError, MissingFileError
 
 from . import conf
 from .build.manifest import with_charset
 from .constants import ENCODINGS, IDENTITY, MANIFEST_NAME
-from .errors import VersionedStorageError
+from .errors import MissingMarks, VersionedStorageError
 from .progress import logger
-from .serving.build_index import LRU, BuildIndex, ServedBuild, etag_of, is_hidden, set_default
+from .serving.build_index import (
+    LRU,
+    BuildIndex,
+    ServedBuild,
+    SharedFile,
+    etag_of,
+    is_hidden,
+    may_be_shared_prefix,
+    set_default,
+)
 from .serving.django_responses import django_response, in_thread
 from .serving.regular_files import MissingFile, regular_files, status_of
-from .serving.static_file import StaticFile
+from .serving.static_file import FileOnDisk, StaticFile
 from .serving.static_response import FixedResponder, StaticResponse, not_found, redirect
 from .site import configured_storage
 
@@ -57,6 +65,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         self._prehashed = options.prehashed
         self._builds = BuildIndex(self._storage.manifest_name if self._storage else MANIFEST_NAME)
         self._ready: LRU[StaticFile] = LRU(READY_FILES)
+        self._reported: set[str] = set()
         super().__init__(get_response, settings or conf.settings_as_written())
         # Not where WhiteNoise serves developers, who may have a view below the prefix.
         self._owns_prefix = (
@@ -142,11 +151,18 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         elif path.startswith(self.static_prefix):
             version, _, name = self._below_static(path).partition("/")
             self._ready.remove(path)
-            if name:
+            if may_be_shared_prefix(version):
+                self._builds.refresh_all()
+            elif name:
                 self._builds.refresh(version)
 
     def _file_of_build(self, url: str) -> StaticFile | None:
-        """The static file at a URL of a build; None if no build has it."""
+        """The static file at a URL of a build or of a shared asset; None if no build has it."""
+        shared_file = self._shared_file(url)
+        if shared_file is not None:
+            static_file = shared_file.static_file(self._headers(shared_file.path, url))
+            self._ready.put(url, static_file)
+            return static_file
         version, _, name = self._below_static(url).partition("/")
         build = self._builds.get(version)
         match = build.lookup(name) if build else None
@@ -158,13 +174,26 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         self._ready.put(url, static_file)
         return static_file
 
+    def _shared_file(self, url: str) -> SharedFile | None:
+        """The shared asset at a URL, in the builds that have it."""
+        prefix, _, name = self._below_static(url).partition("/")
+        if not may_be_shared_prefix(prefix):
+            return None
+        own = self._storage.build_version if self._storage else None
+        return self._builds.shared_file(prefix, name, own)
+
     def _responder_to_miss(self, request: HttpRequest, name: str) -> FixedResponder | StaticFile:
         """For a name below the static prefix that is none of a build: the current build's, or 404.
 
         Links without a build are in mails, in pages that were cached before the move to builds, and
-        in code that does not use {% static %}.
+        in code that does not use {% static %}. So are those of a script that computes the URL of a
+        neighbour from the URL of a shared asset.
         """
         hashed_name = self._current_hashed_name(name)
+        if hashed_name is None and (original := self._below_shared(name)):
+            hashed_name = self._current_hashed_name(original, hashed=False)
+            if hashed_name is not None:
+                self._report_computed_url(name, request)
         headers = self._common_headers()
         if self._storage is None or hashed_name is None:
             return not_found(headers)
@@ -172,8 +201,14 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
             static_file = self._current_file(self.static_prefix + name, hashed_name)
             if static_file is not None:
                 return static_file
+        try:
+            url = self._storage.stored_url(hashed_name)
+        except MissingMarks as error:
+            # The pages report it.
+            logger.warning("No redirect for %s: %s", name, error)
+            return not_found(headers)
         headers["Vary"] = SEC_FETCH_DEST
-        return redirect(self._storage.base_url + (filepath_to_uri(hashed_name) or ""), headers)
+        return redirect(url, headers)
 
     def _current_file(self, url: str, hashed_name: str) -> StaticFile | None:
         """The file of the current build for a URL without a build, if the build is on this disk.
@@ -189,8 +224,30 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         headers["Vary"] = ", ".join(filter(None, (headers["Vary"], SEC_FETCH_DEST)))
         return build.static_file(asset, headers)
 
-    def _current_hashed_name(self, name: str) -> str | None:
-        """The hashed name of an original or hashed name in the current build, if it has it."""
+    def _below_shared(self, name: str) -> str:
+        """What comes after the prefix of shared assets in a name; empty for other names."""
+        prefix, _, below = name.partition("/")
+        return below if self._builds.has_shared_prefix(prefix) else ""
+
+    def _report_computed_url(self, name: str, request: HttpRequest) -> None:
+        """Log once that an original name was requested below the prefix of shared assets."""
+        if name in self._reported:
+            return
+        self._reported.add(name)
+        logger.warning(
+            "%s%s was requested, which is an original name below the prefix of shared assets. It "
+            "is redirected to the current build here, and missing on S3. Something computes it "
+            "from the URL of a shared asset: look in the page or the script %s",
+            self.static_prefix,
+            name,
+            request.META.get("HTTP_REFERER", "(the request has no Referer)"),
+        )
+
+    def _current_hashed_name(self, name: str, *, hashed: bool = True) -> str | None:
+        """The hashed name of an original name in the current build, if it has it.
+
+        With ``hashed`` the name may be a hashed one.
+        """
         storage = self._storage
         if storage is None or storage.build_version is None or conf.debug():
             return None
@@ -202,7 +259,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
             logger.warning("No redirect for %s: %s", name, error)
             return None
         build = self._current_build()
-        if hashed_name is None and build is not None and name in build.assets:
+        if hashed and hashed_name is None and build is not None and name in build.assets:
             return name
         return hashed_name
 
@@ -210,11 +267,13 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         version = self._storage.build_version if self._storage else None
         return self._builds.get(version) if version else None
 
-    def _build_of(self, url: str) -> ServedBuild | None:
+    def _is_of_build(self, url: str) -> bool:
+        """Return True for what is below a build, and for a shared asset."""
         version, _, name = self._below_static(url).partition("/")
         if not name:
-            return None
-        return self._builds.refresh(version) if self.autorefresh else self._builds.get(version)
+            return False
+        build = self._builds.refresh(version) if self.autorefresh else self._builds.get(version)
+        return build is not None or self._shared_file(url) is not None
 
     def add_files(self, root: str, prefix: str | None = None) -> None:
         """Add the files below ``root``; of STATIC_ROOT the builds, by their manifests.
@@ -246,7 +305,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         self, url: str, path: str, stat_cache: Mapping[str, Any] | None = None
     ) -> None:
         """Add a file when the site starts, if it may be served and is in no build."""
-        if not self._is_private(url, path) and self._build_of(url) is None:
+        if not self._is_private(url, path) and not self._is_of_build(url):
             with suppress(MissingFileError):
                 super().add_file_to_dictionary(url, path, stat_cache=stat_cache)
 
@@ -278,8 +337,8 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         for name, encoding in ENCODINGS.items():
             with suppress(MissingFileError):
                 encoded = path + encoding.suffix
-                files[name] = (encoded, _status(encoded, stat_cache).st_size)
-        files[IDENTITY] = (path, status.st_size)
+                files[name] = FileOnDisk(encoded, _status(encoded, stat_cache).st_size)
+        files[IDENTITY] = FileOnDisk(path, status.st_size)
         headers = self._headers(path, url)
         etag, mtime = self._etag_in_neutral_layout(url, status.st_size), int(status.st_mtime)
         if etag is not None:
@@ -288,7 +347,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         if mtime:
             set_default(headers, "Last-Modified", formatdate(mtime, usegmt=True))
             set_default(headers, "ETag", f'"{mtime:x}-{status.st_size:x}"')
-        return StaticFile(files, headers)
+        return StaticFile(files.items(), headers)
 
     def _etag_in_neutral_layout(self, url: str, size: int) -> str | None:
         """The tag of the content, if the URL has the hashed name of an asset without a build."""
@@ -308,7 +367,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
 
     def add_cache_headers(self, headers: Headers, path: str, url: str) -> None:
         """Cache-Control: everything in a build is immutable, by whatever name."""
-        if self._build_of(url) is not None:
+        if self._is_of_build(url):
             headers["Cache-Control"] = f"max-age={self.FOREVER}, public, immutable"
         else:
             super().add_cache_headers(headers, path, url)

@@ -85,11 +85,13 @@ class StaticURL:
         """Return the URL of a build, behind ``cdn`` (``"https://d111.cloudfront.net"``) if set.
 
         Behind a CDN a relative STATIC_URL is below FORCE_SCRIPT_NAME only: S3 keys are made where
-        there is no server to ask.
+        there is no server to ask. ``build`` may also be the prefix of the shared assets.
         """
-        if cdn is not None:
-            return f"{cdn}{self.path}{build}/"
-        return f"{self.plain()}{build}/"
+        return f"{self.behind(cdn)}{build}/"
+
+    def behind(self, cdn: str | None) -> str:
+        """Return the URL that the paths of assets are below, behind ``cdn`` if set."""
+        return self.plain() if cdn is None else f"{cdn}{self.path}"
 
     def pointed_at(self, build: str, cdn: str | None) -> str:
         """Return the settings.STATIC_URL for ``build``; Django resolves a relative one."""

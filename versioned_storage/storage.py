@@ -25,7 +25,13 @@ from .build.manifest import Manifest, UnreadableManifest, keeps_original
 from .build.source_files import DigestedFile, PassingFile
 from .collect import Collector
 from .conf import Options
-from .errors import MissingBuildVersion, MissingEntry, MissingManifest, VersionedStorageError
+from .errors import (
+    MissingBuildVersion,
+    MissingEntry,
+    MissingManifest,
+    MissingMarks,
+    VersionedStorageError,
+)
 from .manifest_loader import ManifestLoader
 from .progress import logger
 from .static_root import check_is_regular, complete_builds
@@ -144,6 +150,32 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             if startup.may_serve_pages() and not isinstance(error, MissingEntry):
                 logger.error("{%% static %r %%} failed: %s", name, " ".join(str(error).split()))
             raise
+
+    def stored_url(self, hashed_name: str) -> str:
+        """The URL of a hashed name: below the build, or that of a shared asset.
+
+        Raises `MissingMarks` where the manifest does not tell which assets are shared.
+        """
+        manifest = self._loader.manifest
+        if manifest is None or not manifest.assets:
+            self._require_marks()
+        elif manifest.shared_prefix:
+            asset = manifest.assets.get(hashed_name)
+            if asset is not None and asset.is_shared and self.static_url is not None:
+                return _join(self.static_url.behind(self.options.cdn_domain), asset.path)
+        return _join(self.base_url, hashed_name)
+
+    def _require_marks(self) -> None:
+        """Raise `MissingMarks` where a shared asset would not be at the URL below the build.
+
+        A build directory has every file, so the URLs below the build lead to all of them where the
+        application serves it.
+        """
+        options = self.options
+        is_published = options.origin is not None and self.build_version is not None
+        if options.shares_assets and is_published and self._loader.loaded_paths:
+            storage = type(self)
+            raise MissingMarks(storage.__module__, storage.__qualname__)
 
     def stored_name(self, name: str) -> str:
         """The hashed name of a file. Raises ValueError for an unknown one if manifest_strict."""
@@ -360,10 +392,10 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
                 raise MissingBuildVersion(self._builds())
             return self._plain_url(name)
         if name in self.hashed_files:
-            return _join(self.base_url, self.stored_name(name))
+            return self.stored_url(self.stored_name(name))
         path, tail = _split(name)
         if path and not path.endswith("/"):
-            path = self.stored_name(path)
+            return self.stored_url(self.stored_name(path)) + tail
         return _join(self.base_url, path) + tail
 
     def _plain_url(self, name: str) -> str:

@@ -10,7 +10,7 @@ from wsgiref.headers import Headers
 import pytest
 
 from versioned_storage.serving.regular_files import MissingFile
-from versioned_storage.serving.static_file import StaticFile
+from versioned_storage.serving.static_file import FileOnDisk, StaticFile
 from versioned_storage.serving.static_response import StaticResponse
 
 CONTENT = {"br": b"br", "gzip": b"gzip", "identity": b"0123456789"}
@@ -32,7 +32,10 @@ def paths(tmp_path: Path) -> dict[str, Path]:
 
 
 def static_file(paths: dict[str, Path], **options: Any) -> StaticFile:
-    files = {encoding: (str(path), len(CONTENT[encoding])) for encoding, path in paths.items()}
+    files = [
+        (encoding, FileOnDisk(str(path), len(CONTENT[encoding])))
+        for encoding, path in paths.items()
+    ]
     return StaticFile(files, Headers(list(HEADERS.items())), **options)
 
 

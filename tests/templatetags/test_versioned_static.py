@@ -7,6 +7,7 @@ from django.template import Context, Template
 from django.test import override_settings
 
 from tests.helpers import site
+from tests.shared import mark_shared
 from versioned_storage.errors import MissingEntry
 
 FILES = {
@@ -40,6 +41,15 @@ def test_a_style_sheet_has_its_url_and_its_integrity(shop):
         f'<link rel="stylesheet" href="{shop.storage.url("css/app.css")}" '
         f'integrity="{integrity(shop, "css/app.css")}" crossorigin="anonymous">'
     )
+
+
+def test_a_shared_asset_has_its_shared_url_and_its_integrity(shop):
+    mark_shared(shop.root / "b1", "css/app.css")
+    del shop.storage.hashed_files
+    sheet = render("{% stylesheet 'css/app.css' %}{% preload 'css/app.css' %}")
+    assert sheet.count(' href="https://d111.cloudfront.net/static/_shared/css/app.') == 2
+    assert sheet.count(integrity(shop, "css/app.css")) == 2
+    assert render("{% static_integrity 'css/app.css' %}") == integrity(shop, "css/app.css")
 
 
 def test_a_script_has_the_attributes_that_are_given(shop):

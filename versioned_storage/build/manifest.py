@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, TypeVar
@@ -50,22 +50,6 @@ class UnreadableManifest(VersionedStorageError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """Why an asset belongs to its build and is not shared: the root cause.
-
-    ``asset`` is the name of the asset with the cause: the bound one, or what it refers to in any
-    number of steps. ``culprit`` is the text in that asset, for example a call or a URL.
-    """
-
-    asset: str
-    reason: str
-    culprit: str
-
-    def __str__(self) -> str:
-        return f"{self.asset}: {self.culprit}"
-
-
-@dataclass(frozen=True, slots=True)
 class Asset:
     """One static file of a build.
 
@@ -75,8 +59,7 @@ class Asset:
     by encoding, "identity" included.
 
     ``shared_prefix`` is the directory below the STATIC_URL path where a shared asset is kept once
-    for all builds, "_shared"; it is empty for an asset that belongs to its build. ``bound`` says
-    why it does, in a build with shared assets.
+    for all builds, "_shared"; it is empty for an asset that belongs to its build.
     """
 
     name: str
@@ -88,7 +71,6 @@ class Asset:
     encodings: Mapping[str, int] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
     shared_prefix: str = ""
-    bound: Bound | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -231,7 +213,6 @@ class Manifest:
                         "encodings": dict(asset.encodings),
                         **({"sha256": dict(asset.sha256)} if asset.sha256 else {}),
                         **({"shared": True} if asset.is_shared else {}),
-                        **({"bound": astuple(asset.bound)} if asset.bound else {}),
                     }
                     for asset in self.assets.values()
                 },
@@ -287,7 +268,6 @@ class Manifest:
                 encodings=_sizes(entry["encodings"]),
                 sha256=_texts(entry.get("sha256", {})),
                 shared_prefix=shared_prefix if entry.get("shared") else "",
-                bound=Bound(*map(str, entry["bound"])) if "bound" in entry else None,
             )
             for hashed_name, entry in entries.items()
         }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
@@ -16,9 +17,10 @@ from wsgiref.headers import Headers
 from ..build.manifest import Asset, Manifest, UnreadableManifest
 from ..constants import ENCODINGS, IDENTITY
 from ..progress import logger
+from ..text import names_text
 from ..validators import is_build_version
 from .regular_files import MissingFile, read_file, status_of
-from .static_file import StaticFile
+from .static_file import FileOnDisk, StaticFile
 
 #: Seconds between two looks at the manifest of one build.
 REFRESH_INTERVAL = 1.0
@@ -36,6 +38,7 @@ class ServedBuild:
 
     ``completed_at`` is when its manifest was written, in whole seconds since the epoch; ``inside``
     the real path of its directory. ``identity`` tells this manifest from another at its place.
+    ``shared_prefix`` is that of its shared assets, empty without any.
     """
 
     name: str
@@ -43,6 +46,7 @@ class ServedBuild:
     inside: str
     completed_at: int
     identity: tuple[int, ...]
+    shared_prefix: str
     assets: Mapping[str, Asset]
 
     def lookup(self, name: str) -> tuple[Asset, str | None] | None:
@@ -50,8 +54,7 @@ class ServedBuild:
         asset = self.assets.get(name)
         if asset is not None:
             return asset, None
-        stem, dot, extension = name.rpartition(".")
-        encoding = _SUFFIXES.get(dot + extension)
+        stem, encoding = _split_suffix(name)
         asset = self.assets.get(stem) if encoding else None
         if asset is None or encoding not in asset.encodings:
             return None
@@ -65,14 +68,35 @@ class ServedBuild:
         self, asset: Asset, headers: Headers, *, forced: str | None = None
     ) -> StaticFile:
         """What is served of an asset, with the build's validators unless ``headers`` has others."""
-        set_default(headers, "Last-Modified", formatdate(self.completed_at, usegmt=True))
-        set_default(headers, "ETag", etag_of(asset))
+        return _static_file([(self, asset)], headers, forced)
+
+    def files(self, asset: Asset) -> Iterator[tuple[str, FileOnDisk]]:
+        """Yield each encoding of an asset, identity included, and its file."""
         path = self.path(asset)
-        files = {
-            variant.encoding or IDENTITY: (path + variant.suffix, variant.size)
-            for variant in asset.variants()
-        }
-        return StaticFile(files, headers, forced=forced, inside=self.inside)
+        for variant in asset.variants():
+            file = FileOnDisk(path + variant.suffix, variant.size, self.inside)
+            yield variant.encoding or IDENTITY, file
+
+
+@dataclass(frozen=True)
+class SharedFile:
+    """A shared asset in the builds that have it, the preferred one first.
+
+    ``encoding`` is what the requested name has the suffix of.
+    """
+
+    copies: Sequence[tuple[ServedBuild, Asset]]
+    encoding: str | None
+
+    @property
+    def path(self) -> str:
+        """Where the identity file of the preferred build is on disk."""
+        build, asset = self.copies[0]
+        return build.path(asset)
+
+    def static_file(self, headers: Headers) -> StaticFile:
+        """What is served of it: in every encoding that any of the builds has."""
+        return _static_file(self.copies, headers, self.encoding)
 
 
 class BuildIndex:
@@ -83,6 +107,8 @@ class BuildIndex:
         self._root: str | None = None
         self._builds: dict[str, ServedBuild] = {}
         self._refreshed_at: LRU[float] = LRU(REMEMBERED_NAMES)
+        self._read_at = -math.inf
+        self._reported: set[str] = set()
         self._lock = Lock()
 
     def open(self, root: str) -> None:
@@ -90,17 +116,24 @@ class BuildIndex:
         self._root = root
 
     def read(self) -> None:
-        """Read the manifest of every build that is there now."""
+        """Read the manifest of every build that is there now, and forget the others."""
         if self._root is None:
             return
         try:
             with os.scandir(self._root) as entries:
-                names = sorted(entry.name for entry in entries)
+                names = {entry.name for entry in entries}
         except (FileNotFoundError, NotADirectoryError):
-            return
-        for name in names:
+            names = set()
+        for name in sorted(names | self._builds.keys()):
             if is_build_version(name):
                 self._refresh(Path(self._root, name, self.manifest_name), name)
+
+    def refresh_all(self) -> None:
+        """Read STATIC_ROOT again, unless that was done within the last second."""
+        with self._lock:
+            if time.monotonic() - self._read_at >= REFRESH_INTERVAL:
+                self.read()
+                self._read_at = time.monotonic()
 
     def __len__(self) -> int:
         return len(self._builds)
@@ -108,6 +141,57 @@ class BuildIndex:
     def get(self, name: str) -> ServedBuild | None:
         """The build of that name, as it was when its manifest was read."""
         return self._builds.get(name)
+
+    def shared_file(self, prefix: str, name: str, own: str | None) -> SharedFile | None:
+        """The shared asset whose file has that name below the prefix; None if no build marks it.
+
+        Where builds have other bytes under one name, those of the build ``own`` are served, else
+        those of the newest build.
+        """
+        builds = [
+            build
+            for _, _, build in sorted(
+                ((name == own, build.completed_at, build) for name, build in self._builds.items()),
+                key=lambda ranked: ranked[:2],
+                reverse=True,
+            )
+        ]
+        copies = self._copies(builds, prefix, name)
+        if copies:
+            return SharedFile(copies, None)
+        stem, encoding = _split_suffix(name)
+        copies = self._copies(builds, prefix, stem) if encoding else []
+        if any(encoding in asset.encodings for _, asset in copies):
+            return SharedFile(copies, encoding)
+        return None
+
+    def has_shared_prefix(self, prefix: str) -> bool:
+        """Return True if a build has shared assets below that prefix."""
+        return any(build.shared_prefix == prefix for build in self._builds.values())
+
+    def _copies(
+        self, builds: Sequence[ServedBuild], prefix: str, hashed_name: str
+    ) -> list[tuple[ServedBuild, Asset]]:
+        copies = [
+            (build, asset)
+            for build in builds
+            if (asset := build.assets.get(hashed_name)) and asset.hashed_name == hashed_name
+        ]
+        marked = [(build, asset) for build, asset in copies if asset.shared_prefix == prefix]
+        if not marked:
+            return []
+        preferred, integrity = marked[0][0], marked[0][1].integrity
+        others = [build.name for build, asset in marked if asset.integrity != integrity]
+        path = f"{prefix}/{hashed_name}"
+        if others and path not in self._reported:
+            self._reported.add(path)
+            logger.error(
+                "The build %s has other bytes at the URL %s than %s. Those of %s are served. "
+                'Take the file out of the shared ones, shared_assets = ["!%s"], or give all a new '
+                "URL, with another shared_prefix.",
+                preferred.name, path, names_text(others), preferred.name, marked[0][1].name,
+            )  # fmt: skip
+        return [(build, asset) for build, asset in copies if asset.integrity == integrity]
 
     def refresh(self, name: str) -> ServedBuild | None:
         """The build of that name as it is on disk, or was within the last second.
@@ -133,24 +217,35 @@ class BuildIndex:
         except MissingFile:
             if os.path.lexists(path):
                 logger.warning("The build %s is not served: %s cannot be read", name, path)
-            self._builds.pop(name, None)
+            self._forget(name)
             return
         except (OSError, UnreadableManifest) as error:
             logger.warning("The build %s is not served: %s", name, error)
-            self._builds.pop(name, None)
+            self._forget(name)
             return
         if manifest.build != name:
             # A staticfiles.json that an app has among its files, or a build under another name.
-            self._builds.pop(name, None)
+            self._forget(name)
             return
-        self._builds[name] = ServedBuild(
+        build = ServedBuild(
             name=name,
             directory=str(path.parent),
             inside=os.path.realpath(path.parent),
             completed_at=int(status.st_mtime),
             identity=_identity(status),
+            shared_prefix=manifest.shared_prefix,
             assets=_assets_by_name(manifest, self.manifest_name),
         )
+        # Another dict, because other threads go through the builds.
+        self._builds = {**self._builds, name: build}
+
+    def _forget(self, name: str) -> None:
+        self._builds = {key: build for key, build in self._builds.items() if key != name}
+
+
+def may_be_shared_prefix(name: str) -> bool:
+    """Return True for what no build version begins with."""
+    return name.startswith("_")
 
 
 def is_hidden(name: str) -> bool:
@@ -172,6 +267,26 @@ def set_default(headers: Headers, name: str, value: str) -> None:
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _static_file(
+    copies: Sequence[tuple[ServedBuild, Asset]], headers: Headers, forced: str | None
+) -> StaticFile:
+    """What is served of an asset that these builds have, with their validators.
+
+    The time is that of the oldest build. ``headers`` may have others.
+    """
+    completed_at = min(build.completed_at for build, _ in copies)
+    set_default(headers, "Last-Modified", formatdate(completed_at, usegmt=True))
+    set_default(headers, "ETag", etag_of(copies[0][1]))
+    files = [pair for build, asset in copies for pair in build.files(asset)]
+    return StaticFile(files, headers, forced=forced)
+
+
+def _split_suffix(name: str) -> tuple[str, str | None]:
+    """Split the name of an encoded file: the name without the suffix, and the encoding."""
+    stem, dot, extension = name.rpartition(".")
+    return stem, _SUFFIXES.get(dot + extension)
 
 
 def _assets_by_name(manifest: Manifest, manifest_name: str) -> dict[str, Asset]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from typing import NamedTuple
 from wsgiref.headers import Headers
 
 from django.utils.http import parse_http_date_safe
@@ -24,32 +25,42 @@ _OF_THE_FILE = {
 }  # fmt: skip
 
 
+class FileOnDisk(NamedTuple):
+    """A file of ``size`` bytes; ``inside`` is as for `open_file`."""
+
+    path: str
+    size: int
+    inside: str | None = None
+
+
 class StaticFile:
     """One URL, in the place of WhiteNoise's StaticFile.
 
-    ``files`` has the path and the size in bytes of each encoding, the preferred one first, identity
-    included. ``forced`` is the encoding that is sent whatever the client accepts, if it is on disk:
-    that of a URL with its suffix. ``inside`` is as for `open_file`.
+    ``files`` are pairs of an encoding, identity included, and a file that has it; the preferred
+    encoding comes first. Of several files in one encoding the first that is on disk is sent.
+    ``forced`` is the encoding that is sent whatever the client accepts, if it is on disk: that of a
+    URL with its suffix.
     """
 
     def __init__(
         self,
-        files: Mapping[str, tuple[str, int]],
+        files: Iterable[tuple[str, FileOnDisk]],
         headers: Headers,
         *,
         forced: str | None = None,
-        inside: str | None = None,
     ) -> None:
-        self._inside = inside
         self._forced = forced
-        if len(files) > 1 and "accept-encoding" not in (headers["Vary"] or "").lower():
+        copies: dict[str, list[FileOnDisk]] = {}
+        for encoding, file in files:
+            copies.setdefault(encoding, []).append(file)
+        if len(copies) > 1 and "accept-encoding" not in (headers["Vary"] or "").lower():
             headers["Vary"] = ", ".join(filter(None, (headers["Vary"], "Accept-Encoding")))
         self._representations = {
-            encoding: Representation(path, size, encoding, headers)
-            for encoding, (path, size) in files.items()
+            encoding: tuple(Representation(file, encoding, headers) for file in files_of_encoding)
+            for encoding, files_of_encoding in copies.items()
         }
-        self._available = tuple(encoding for encoding in files if encoding != IDENTITY)
-        self.path = files[IDENTITY][0]
+        self._available = tuple(encoding for encoding in copies if encoding != IDENTITY)
+        self.path = copies[IDENTITY][0].path
 
     def get_response(self, method: str, request: Mapping[str, str]) -> StaticResponse:
         """Respond to a request whose headers have their WSGI names. Raises `MissingFile`."""
@@ -59,17 +70,13 @@ class StaticFile:
             try:
                 representation = self._negotiate(request)
             except rfc9110.NotAcceptable:
-                identity = self._representations[IDENTITY]
+                identity = self._representations[IDENTITY][0]
                 return StaticResponse(HTTPStatus.NOT_ACCEPTABLE, identity.error_headers())
             try:
                 return self._respond(representation, method, request)
             except MissingFile:
-                # A build from another machine may have come without its encodings.
-                if representation.encoding == IDENTITY:
+                if not self._goes_on_without(representation):
                     raise
-                self._available = tuple(
-                    encoding for encoding in self._available if encoding != representation.encoding
-                )
 
     def was_opened_for(self, request: Mapping[str, str]) -> bool:
         """Return True if the file that `get_response` will open has been opened before."""
@@ -80,10 +87,23 @@ class StaticFile:
 
     def _negotiate(self, request: Mapping[str, str]) -> Representation:
         if self._forced in self._available:
-            return self._representations[self._forced]
+            return self._representations[self._forced][0]
         accept_encoding = request.get("HTTP_ACCEPT_ENCODING")
         encoding = rfc9110.choose_encoding(accept_encoding, self._available)
-        return self._representations[encoding]
+        return self._representations[encoding][0]
+
+    def _goes_on_without(self, missing: Representation) -> bool:
+        """Leave out a file that is not on disk; return False for the last one without encoding."""
+        encoding = missing.encoding
+        others = tuple(file for file in self._representations[encoding] if file is not missing)
+        if others:
+            self._representations[encoding] = others
+        elif encoding == IDENTITY:
+            return False
+        else:
+            # A build from another machine may have come without its encodings.
+            self._available = tuple(name for name in self._available if name != encoding)
+        return True
 
     def _respond(
         self, representation: Representation, method: str, request: Mapping[str, str]
@@ -110,7 +130,7 @@ class StaticFile:
         file = open_file(
             representation.path,
             representation.size,
-            inside=self._inside,
+            inside=representation.inside,
             verified=representation.verified,
         )
         representation.verified = file.identity
@@ -121,12 +141,13 @@ class Representation:
     """A file on disk in one encoding, with its validators and the headers of a 200."""
 
     __slots__ = (
-        "encoding", "etag", "headers", "headers_of_304", "last_modified", "path", "size", "verified"
+        "encoding", "etag", "headers", "headers_of_304", "inside", "last_modified", "path", "size",
+        "verified",
     )  # fmt: skip
 
-    def __init__(self, path: str, size: int, encoding: str, common: Headers) -> None:
-        self.path = path
-        self.size = size
+    def __init__(self, file: FileOnDisk, encoding: str, common: Headers) -> None:
+        self.path, self.size, self.inside = file
+        size = file.size
         self.encoding = encoding
         headers = Headers(common.items())
         self.etag = headers["ETag"]

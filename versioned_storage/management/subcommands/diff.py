@@ -15,7 +15,7 @@ from typing import Any
 from ...build.manifest import Asset, Manifest, differences
 from ...site import Site
 from ...text import NOTHING, bytes_text, table
-from . import build_version
+from ..arguments import build_version
 
 _BR = "br"
 

@@ -18,7 +18,7 @@ from ...errors import ConfigurationError
 from ...origin.connection import Connection
 from ...site import Site
 from ...text import count_text
-from . import seconds
+from ..arguments import seconds
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudfront import CloudFrontClient

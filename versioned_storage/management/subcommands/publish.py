@@ -22,7 +22,7 @@ from ...origin.plan import Action, PublishPlan
 from ...origin.publisher import Published, Publisher
 from ...site import Site
 from ...text import bytes_text, names_text
-from . import add_build, build_version
+from ..arguments import add_build, build_version
 
 
 class NotBuilt(VersionedStorageError):

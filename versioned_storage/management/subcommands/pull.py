@@ -16,7 +16,7 @@ from ...errors import VersionedStorageError
 from ...origin import record
 from ...site import Site
 from ...text import count_text
-from . import add_build
+from ..arguments import add_build
 
 
 class OtherBuildOnDisk(VersionedStorageError):

@@ -15,7 +15,7 @@ from ...constants import IDENTITY
 from ...origin.record import Totals
 from ...site import LocatedBuild, Site
 from ...text import NOTHING, bytes_text, count_text, table
-from . import add_build, count
+from ..arguments import add_build, count
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,65 @@
+"""Arguments of several subcommands."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentParser, ArgumentTypeError
+from urllib.parse import urlsplit
+
+from ..validators import is_build_version
+
+
+def build_version(text: str) -> str:
+    """Parse a build version. Nothing else may become a path or a key."""
+    if not is_build_version(text):
+        message = (
+            f"{text!r} is not a build version: 1 to 64 letters, digits, dots, hyphens and "
+            "underscores, the first a letter or a digit"
+        )
+        raise ArgumentTypeError(message)
+    return text
+
+
+def add_build(parser: ArgumentParser) -> None:
+    """Add ``BUILD``, by default that of the settings."""
+    parser.add_argument(
+        "build",
+        nargs="?",
+        type=build_version,
+        metavar="BUILD",
+        help="the build (default: the BUILD_VERSION of the settings)",
+    )
+
+
+def count(text: str) -> int:
+    """Parse a whole number from 0 on."""
+    if not text.isdecimal():
+        message = f"{text!r} is not a whole number from 0 on"
+        raise ArgumentTypeError(message)
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """Parse a number of seconds above 0."""
+    number = float(text) if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) else 0.0
+    if not 0 < number < 1e6:
+        message = f"{text!r} is not a number of seconds above 0"
+        raise ArgumentTypeError(message)
+    return number
+
+
+def page_url(text: str) -> str:
+    """Parse the URL of a page."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        message = f"{text!r} is not a URL with http or https and a host"
+        raise ArgumentTypeError(message)
+    return text
+
+
+def at_least_one(text: str) -> int:
+    """Parse a whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        message = f"{text!r} is not a whole number from 1 on"
+        raise ArgumentTypeError(message)
+    return int(text)
