@@ -6,8 +6,8 @@ from versioned_storage.edge.probes import BROWSER, build_probes, edge_probes, sa
 
 
 def verified(edge, world):
-    base = f"{edge.url}/static/b1/"
-    private = [f"{base}staticfiles.json", f"{edge.url}/builds/b1.json"]
+    base = f"{edge.url}/static/"
+    private = [f"{base}b1/staticfiles.json", f"{edge.url}/builds/b1.json"]
     assets = sample(world.manifest, None)
     probes = [
         *build_probes(world.manifest, base, assets=assets),

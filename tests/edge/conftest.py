@@ -11,6 +11,7 @@ import pytest
 
 from tests.edge.edges import Edge, serving
 from tests.helpers import site
+from tests.shared import shared
 from versioned_storage.build.manifest import Manifest
 
 FILES: dict[str, str | bytes] = {
@@ -21,6 +22,9 @@ FILES: dict[str, str | bytes] = {
     "fonts/a.woff2": b"wOF2" * 20,
     "tiny.txt": "a",
 }
+
+
+SHARED = ("css/app.css", "img/logo.png")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Build:
 
     def path(self, name: str) -> str:
         """The path of an asset in a URL."""
-        return f"/static/{self.version}/{self.manifest.paths[name]}"
+        return f"/static/{self.manifest.assets[self.manifest.paths[name]].path}"
 
 
 def collected(
@@ -65,4 +69,23 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 def edge(build: Build) -> Iterator[Edge]:
     """An edge that serves it as it should."""
     with serving(Edge(build.root)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def sharing_build(build: Build) -> Build:
+    """The same build, with the image and the style sheet shared."""
+    return Build(build.root, shared(build.manifest, *SHARED))
+
+
+@pytest.fixture
+def sharing_edge(sharing_build: Build) -> Iterator[Edge]:
+    """An edge that serves it from where S3 has it."""
+    manifest = sharing_build.manifest
+    moved = {
+        asset.path: f"{asset.build}/{asset.hashed_name}"
+        for asset in manifest.assets.values()
+        if asset.is_shared
+    }
+    with serving(Edge(sharing_build.root, moved=moved)) as running:
         yield running

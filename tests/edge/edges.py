@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -54,11 +54,13 @@ Twist = Callable[[Request, Reply], "Reply | None"]
 class Edge:
     """Serves STATIC_ROOT as CloudFront in front of S3 does.
 
-    ``twist`` gives what is sent in the place of the right reply; None hangs up.
+    ``twist`` gives what is sent in the place of the right reply; None hangs up. ``moved`` has the
+    paths of shared assets, and where they are on disk, where the bucket has nothing.
     """
 
     root: Path
     twist: Twist = lambda _, reply: reply
+    moved: Mapping[str, str] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     url: str = ""
     lock: Lock = field(default_factory=Lock)
@@ -80,7 +82,9 @@ class Edge:
             coding = next((one for one in SUFFIXES if request.accepts(one)), None)
         if coding is not None:
             file = file.with_name(file.name + SUFFIXES[coding])
-        if not file.is_file():
+        if name in self.moved:
+            file = self.root / (self.moved[name] + SUFFIXES.get(coding or "", ""))
+        if not file.is_file() or name in self.moved.values():
             return refused()
         reply = Reply(
             200,

@@ -126,6 +126,54 @@ def test_a_link_without_a_build_is_found(page):
     assert outcome.faults[0].remedy == "Write {% static 'css/app.css' %} in the template."
 
 
+@pytest.fixture
+def sharing_page(sharing_edge, sharing_build):
+    """A page of a build with shared assets, with an image at that path."""
+
+    def put(path):
+        html = f'<img src="/static/{path}">'.encode()
+        sharing_edge.twist = lambda request, right: (
+            Reply(200, {"content-type": "text/html"}, html) if request.path == "/cart" else right
+        )
+        client = EdgeClient(timeout=5, sleep=lambda _: None)
+        static_url = f"{sharing_edge.url}/static/"
+        probe = PageProbe(
+            f"{sharing_edge.url}/cart", sharing_build.manifest, static_url, "/static/"
+        )
+        return Outcome(list(probe.run(client)))
+
+    return put
+
+
+def test_a_shared_url_is_that_of_the_build(sharing_page, sharing_build, sharing_edge):
+    for name in ("img/logo.png", "js/app.js"):
+        path = sharing_build.path(name)
+        assert sharing_page(path.removeprefix("/static/")).faults == []
+        assert path in [request.path for request in sharing_edge.requests]
+    assert sharing_page("b1/img/logo.png").faults == []
+
+
+def test_a_shared_name_that_the_build_does_not_have_is_of_another_deploy(sharing_page):
+    (fault,) = sharing_page("_shared/img/logo.0123456789ab.png").faults
+    assert (fault.what, fault.found) == ("its name", "'img/logo.0123456789ab.png'")
+    assert "another deploy" in fault.remedy
+    (fault,) = sharing_page("_other/img/logo.png").faults
+    assert (fault.what, fault.found) == ("its build", "'_other'")
+
+
+def test_a_url_made_of_static_url_and_a_name_leads_nowhere(sharing_page, sharing_build):
+    logo = sharing_build.manifest.paths["img/logo.png"]
+    script = sharing_build.manifest.paths["js/app.js"]
+    for path, right in (
+        (f"b1/{logo}", f"_shared/{logo}"),
+        ("_shared/img/logo.png", f"_shared/{logo}"),
+        (f"_shared/{script}", f"b1/{script}"),
+    ):
+        (fault,) = sharing_page(path).faults
+        assert (fault.what, fault.found, fault.expected) == ("its path", repr(path), repr(right))
+        assert "{% static '" in fault.remedy
+
+
 def test_a_wrong_integrity_is_found(page, build):
     path = build.path("js/app.js")
     outcome = page(f'<script src="{path}" integrity="sha384-wrong" crossorigin></script>')

@@ -1,12 +1,14 @@
 """Which requests show whether the edge serves a build."""
 
 import gzip
+from dataclasses import replace
 
 import pytest
 
 from tests.edge.conftest import FILES, collected
-from tests.edge.edges import Edge, serving
-from tests.edge.verified import verified
+from tests.edge.edges import Edge, refused, serving
+from tests.edge.verified import only, verified
+from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.edge.client import EdgeClient
 from versioned_storage.edge.prober import verify_edge
 from versioned_storage.edge.probes import BROWSER, earlier_build_probes, sample
@@ -45,10 +47,84 @@ def test_sampling_takes_one_of_each_kind_first(build):
 
 
 def test_an_earlier_build_is_asked_for_a_few_of_its_assets(edge, build):
-    base = f"{edge.url}/static/b1/"
-    few = list(earlier_build_probes(build.manifest, base))
+    current = Manifest({}, build="b2")
+    few = list(earlier_build_probes(build.manifest, current, f"{edge.url}/static/"))
     assert len(few) == 5
     assert verify_edge("Earlier", few, EdgeClient()).ok
+
+
+def test_a_shared_asset_is_requested_at_its_shared_url_and_bound_ones_below_the_build(
+    sharing_edge, sharing_build
+):
+    report = verified(sharing_edge, sharing_build)
+    assert report.ok, report.text()
+    requested = {
+        (request.path, request.headers["accept-encoding"]) for request in sharing_edge.requests
+    }
+    css = sharing_build.path("css/app.css")
+    assert css.startswith("/static/_shared/css/app.")
+    for path in (css, "/static/b1/css/app.css", sharing_build.path("js/app.js")):
+        for accepted in ("identity", "br", "gzip", BROWSER):
+            assert (path, accepted) in requested
+    assert (css.replace("_shared", "b1"), BROWSER) not in requested
+
+
+def test_a_range_a_query_and_a_missing_name_are_requested_of_both_kinds(
+    sharing_edge, sharing_build
+):
+    verified(sharing_edge, sharing_build)
+    requests = sharing_edge.requests
+
+    def directories(chosen):
+        return sorted({request.path.split("/")[2] for request in requests if chosen(request)})
+
+    assert directories(lambda request: "range" in request.headers) == ["_shared", "b1"]
+    assert directories(lambda request: request.query) == ["_shared", "b1"]
+    assert directories(lambda request: "/not-there-" in request.path) == ["_shared", "b1"]
+
+
+def test_a_sample_has_shared_and_bound_assets_of_each_extension():
+    def asset(name, prefix):
+        return Asset(name, name, "b1", 1, f"sha384-{name}", "text/css", shared_prefix=prefix)
+
+    assets = [asset(f"{n}.css", "_shared") for n in range(9)] + [asset("z.css", "")]
+    manifest = Manifest({}, build="b1", assets={asset.hashed_name: asset for asset in assets})
+    assert {asset.is_shared for asset in sample(manifest, 2)} == {True, False}
+
+
+def test_of_an_earlier_build_those_shared_assets_are_requested_that_are_gone(
+    edge, build, sharing_build
+):
+    """What both builds share is among the assets of the current one."""
+    manifest = sharing_build.manifest
+    current = replace(
+        manifest,
+        assets={key: a for key, a in manifest.assets.items() if a.name != "img/logo.png"},
+    )
+    client = EdgeClient()
+    verify_edge("b0", list(earlier_build_probes(manifest, current, f"{edge.url}/static/")), client)
+    requested = {request.path for request in edge.requests}
+    assert sharing_build.path("img/logo.png") in requested
+    assert sharing_build.path("css/app.css") not in requested
+
+
+def test_a_shared_asset_that_s3_lost_is_reported_with_its_path(sharing_edge, sharing_build):
+    css = sharing_build.path("css/app.css")
+    sharing_edge.twist = lambda request, right: refused() if request.path == css else right
+    report = verified(sharing_edge, sharing_build, names="css/app.css")
+    assert only(report) == {"status"}
+    assert css.removeprefix("/static/") in report.faults[0].remedy
+    assert "staticbuilds verify b1 --repair" in report.faults[0].remedy
+
+
+def test_other_bytes_at_a_shared_url_are_left_by_another_prefix(sharing_edge, sharing_build):
+    css = sharing_build.path("css/app.css")
+    sharing_edge.twist = lambda request, right: (
+        replace(right, body=b"x") if request.path == css and right.body else right
+    )
+    report = verified(sharing_edge, sharing_build, names="css/app.css")
+    assert any("another shared_prefix than '_shared'" in fault.remedy for fault in report.faults)
+    assert not any("new BUILD_VERSION" in fault.remedy for fault in report.faults)
 
 
 @pytest.mark.parametrize("neighbour", [gzip.compress(CSV), b"not gzip"], ids=["decodes", "differs"])

@@ -33,10 +33,10 @@ class Clock:
 
 
 def probes_of(edge: Edge, build: Build, *, names: Collection[str] | None = None) -> list[Probe]:
-    base = f"{edge.url}/static/{build.version}/"
+    base = f"{edge.url}/static/"
     manifest = build.manifest
     assets = [asset for asset in sample(manifest, None) if names is None or asset.name in names]
-    private = [f"{base}staticfiles.json", f"{edge.url}/builds/{build.version}.json"]
+    private = [f"{base}{build.version}/staticfiles.json", f"{edge.url}/builds/{build.version}.json"]
     paths = paths_by_integrity(manifest)
     return [
         *build_probes(manifest, base, assets=assets, paths=paths),

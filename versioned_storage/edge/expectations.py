@@ -96,7 +96,7 @@ class WholeAsset:
         integrity = f"{response.integrity}, that of {owner}" if owner else response.integrity
         remedy = (
             "Something replaced or rewrote the file in the bucket or on its way. Stop that, and "
-            "publish under a new BUILD_VERSION, because caches keep this URL for years."
+            f"publish under {_new_url(self.asset)}, because caches keep this URL for years."
         )
         return Fault(what, integrity, expected, remedy)
 
@@ -126,7 +126,7 @@ def asset_headers(response: EdgeResponse, asset: Asset) -> Iterator[Fault]:
     if _parameters(content_type) != _parameters(asset.content_type):
         remedy = (
             "Let the edge pass on the object's Content-Type; if the object's is wrong, publish "
-            "under a new BUILD_VERSION."
+            f"under {_new_url(asset)}."
         )
         yield Fault("Content-Type", content_type, asset.content_type, remedy)
     cache_control = headers.get("Cache-Control", "none")
@@ -221,6 +221,13 @@ def _recompressed(what: str, found: str, expected: str) -> Fault:
         "(CloudFront: Compress: false in the behavior)."
     )
     return Fault(what, found, expected, remedy)
+
+
+def _new_url(asset: Asset) -> str:
+    """Return what gives an asset with the same bytes another URL."""
+    if asset.is_shared:
+        return f"another shared_prefix than {asset.shared_prefix!r}"
+    return "a new BUILD_VERSION"
 
 
 def _suffix(coding: str | None) -> str:

@@ -16,6 +16,7 @@ from .probes import Probe, ProbeResult, browser_probe, no_response
 PAGE_LIMIT = 4 * 1024 * 1024
 _HTML: Mapping[str, str] = {"Accept": "text/html", "Accept-Encoding": "identity"}
 _URLS = frozenset({"src", "href", "poster", "data", "content"})
+_OTHER_DEPLOY = "The page is of another deploy: run its application with this BUILD_VERSION."
 _LISTS_OF_URLS = frozenset({"srcset", "imagesrcset"})
 
 
@@ -100,12 +101,22 @@ class PageProbe(Probe):
         if self.manifest.asset(path) is not None:
             remedy = f"Write {{% static '{path}' %}} in the template."
             return Fault("its build", "none", expected, remedy)
-        if build != self.manifest.build:
-            remedy = "The page is of another deploy: run its application with this BUILD_VERSION."
-            return Fault("its build", repr(build), expected, remedy)
+        if self.manifest.shared_prefix and build == self.manifest.shared_prefix:
+            if asset is None:
+                return Fault("its name", repr(name), "one of the manifest", _OTHER_DEPLOY)
+        elif build != self.manifest.build:
+            return Fault("its build", repr(build), expected, _OTHER_DEPLOY)
         if asset is None:
             remedy = "Collect the file, or correct the name in the template."
             return Fault("its name", repr(name), "one of the manifest", remedy)
+        is_original = path == asset.original_path and name != asset.hashed_name
+        if path != asset.path and not is_original:
+            # Neither is on S3. Where it is served, a module at two URLs is loaded twice.
+            remedy = (
+                f"Take the URL from {{% static '{asset.name}' %}} or storage.url(): one that is "
+                "made of STATIC_URL and a name leads nowhere on S3."
+            )
+            return Fault("its path", repr(path), repr(asset.path), remedy)
         return None
 
     def _attribute_faults(self, reference: PageReference, asset: Asset) -> Iterator[Fault]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
@@ -104,7 +105,7 @@ def no_response(error: NoResponse, headers: Mapping[str, str]) -> ProbeResult:
 
 def build_probes(
     manifest: Manifest,
-    base_url: str,
+    static_url: str,
     *,
     assets: Iterable[Asset],
     paths: Mapping[str, str] = _NO_PATHS,
@@ -112,18 +113,18 @@ def build_probes(
     """Yield the probes of each of ``assets`` by each of its names.
 
     Each URL is requested as a browser does and in each encoding, and in the other spelling that
-    references may have. ``base_url`` is that of the build; ``paths`` names assets by their
-    integrity.
+    references may have. ``static_url`` is what the paths of assets are below; ``paths`` names
+    assets by their integrity.
     """
     for asset in assets:
         for path in _paths(manifest, asset):
-            url = _url(base_url, asset, path)
+            url = _url(static_url, path)
             yield browser_probe(asset, url, path, paths=paths)
             yield FileProbe(url, WholeAsset(asset, path, (None,), paths))
             for name in asset.encodings:
                 expectation = WholeAsset(asset, path, codings_for(asset, {name}), paths)
                 yield FileProbe(url, expectation, {"Accept-Encoding": name})
-            if (spelled_in_css := _url(base_url, asset, path, safe=_BARE_IN_PATH)) != url:
+            if (spelled_in_css := _url(static_url, path, safe=_BARE_IN_PATH)) != url:
                 yield browser_probe(asset, spelled_in_css, path, paths=paths)
 
 
@@ -136,44 +137,46 @@ def browser_probe(
     return FileProbe(url, expectation, {"Accept-Encoding": BROWSER, "Origin": ORIGIN})
 
 
-def earlier_build_probes(manifest: Manifest, base_url: str) -> Iterator[Probe]:
-    """Yield probes of a few assets of a build that open pages may still refer to."""
-    for asset in sample(manifest, EARLIER):
-        yield browser_probe(asset, _url(base_url, asset, asset.path), asset.path)
+def earlier_build_probes(manifest: Manifest, current: Manifest, static_url: str) -> Iterator[Probe]:
+    """Yield probes of a few assets of a build that open pages may still refer to.
+
+    Of its shared assets these are some that the current build does not have.
+    """
+    current_paths = {asset.path for asset in current.assets.values()}
+    gone = [asset for asset in manifest.assets.values() if asset.path not in current_paths]
+    for is_shared in (False, True):
+        for asset in _sample([a for a in gone if a.is_shared is is_shared], EARLIER):
+            yield browser_probe(asset, _url(static_url, asset.path), asset.path)
 
 
-def edge_probes(manifest: Manifest, base_url: str, private_urls: Iterable[str]) -> Iterator[Probe]:
-    """Yield what one file shows for all: missing names, private files, queries and ranges."""
-    yield MissingFileProbe(base_url)
+def edge_probes(
+    manifest: Manifest, static_url: str, private_urls: Iterable[str]
+) -> Iterator[Probe]:
+    """Yield what one file shows for all: missing names, private files, queries and ranges.
+
+    It is one below the build, and one of the shared assets.
+    """
+    for prefix in filter(None, (manifest.build, manifest.shared_prefix)):
+        yield MissingFileProbe(f"{static_url}{prefix}/")
     for url in private_urls:
         yield FileProbe(url, expectations.private_file)
-    assets = manifest.assets.values()
-    asset = max(assets, key=lambda asset: len(asset.encodings), default=None)
-    if asset is not None:
-        url = _url(base_url, asset, asset.path)
-        expectation = WholeAsset(asset, asset.path, (None,), _NO_PATHS)
-        # S3 obeys this parameter when the edge signs its requests.
-        yield FileProbe(f"{url}?response-content-type=text/html", expectation)
-    asset = next((asset for asset in assets if asset.size > 1), None)
-    if asset is not None:
-        headers = {"Accept-Encoding": "identity", "Range": "bytes=0-1"}
-        yield FileProbe(_url(base_url, asset, asset.path), PartOfAsset(asset), headers)
+    for is_shared in (False, True):
+        assets = [asset for asset in manifest.assets.values() if asset.is_shared is is_shared]
+        asset = max(assets, key=lambda asset: len(asset.encodings), default=None)
+        if asset is not None:
+            url = _url(static_url, asset.path)
+            expectation = WholeAsset(asset, asset.path, (None,), _NO_PATHS)
+            # S3 obeys this parameter when the edge signs its requests.
+            yield FileProbe(f"{url}?response-content-type=text/html", expectation)
+        asset = next((asset for asset in assets if asset.size > 1), None)
+        if asset is not None:
+            headers = {"Accept-Encoding": "identity", "Range": "bytes=0-1"}
+            yield FileProbe(_url(static_url, asset.path), PartOfAsset(asset), headers)
 
 
 def sample(manifest: Manifest, size: int | None) -> list[Asset]:
-    """Return ``size`` assets of as many extensions as possible, always the same; None for all."""
-    assets = sorted(manifest.assets.values(), key=lambda asset: asset.integrity)
-    if size is None or size >= len(assets):
-        return sorted(assets, key=lambda asset: asset.hashed_name)
-    # The first of each extension come before the second ones: types and rules go by extension.
-    counts: dict[str, int] = {}
-    ranks = []
-    for asset in assets:
-        extension = asset.name.rpartition(".")[2]
-        ranks.append(counts.setdefault(extension, 0))
-        counts[extension] += 1
-    ranked = sorted(zip(ranks, assets, strict=True), key=lambda pair: pair[0])
-    return [asset for _, asset in ranked[:size]]
+    """Return ``size`` assets of as many kinds as possible, always the same; None for all."""
+    return _sample(manifest.assets.values(), size)
 
 
 def paths_by_integrity(*manifests: Manifest) -> dict[str, str]:
@@ -188,7 +191,22 @@ def _paths(manifest: Manifest, asset: Asset) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
-def _url(base_url: str, asset: Asset, path: str, *, safe: str | None = None) -> str:
+def _sample(assets: Iterable[Asset], size: int | None) -> list[Asset]:
+    assets = sorted(assets, key=lambda asset: asset.integrity)
+    if size is None or size >= len(assets):
+        return sorted(assets, key=lambda asset: asset.hashed_name)
+    # The first of each kind come before the second ones: types and rules go by the extension and
+    # by the directory.
+    counts: Counter[tuple[str, bool]] = Counter()
+    ranks = []
+    for asset in assets:
+        kind = asset.name.rpartition(".")[2], asset.is_shared
+        ranks.append(counts[kind])
+        counts[kind] += 1
+    ranked = sorted(zip(ranks, assets, strict=True), key=lambda pair: pair[0])
+    return [asset for _, asset in ranked[:size]]
+
+
+def _url(static_url: str, path: str, *, safe: str | None = None) -> str:
     """Return the URL of ``path`` as ``{% static %}`` writes it, or with ``safe`` left bare."""
-    below = path.removeprefix(f"{asset.build}/")
-    return base_url + (quote(below, safe=safe) if safe else filepath_to_uri(below) or "")
+    return static_url + (quote(path, safe=safe) if safe else filepath_to_uri(path) or "")

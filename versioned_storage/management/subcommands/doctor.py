@@ -9,7 +9,7 @@ not possible.
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from django.core.management.color import Style
 from ...build.manifest import Manifest
 from ...edge import expectations
 from ...edge.client import EdgeClient
-from ...edge.probes import FileProbe, ProbeResult, build_probes, missing_file_url
+from ...edge.probes import FileProbe, Probe, ProbeResult, build_probes, missing_file_url
 from ...errors import Fault, VersionedStorageError
 from ...origin import record
 from ...origin.diagnosis import Doctor, Finding, Level
@@ -137,18 +137,29 @@ def _edge(site: Site, manifest: Manifest | None, client: EdgeClient) -> Iterator
         yield Finding("CDN", Level.UNKNOWN, "cdn_domain is not set")
         return
     base = f"{'https:' if cdn.startswith('//') else ''}{cdn}{site.static_url.path}"
-    results = FileProbe(missing_file_url(base), expectations.missing_file).run(client)
+    results: Sequence[ProbeResult] = FileProbe(
+        missing_file_url(base), expectations.missing_file
+    ).run(client)
     yield _of_results("CDN", results, f"{base} responds, and refuses a missing file")
     no_response = all(result.served_by is None for result in results)
     if no_response or manifest is None or not manifest.assets:
         return
-    smallest = min(manifest.assets.values(), key=lambda asset: (asset.size, asset.name))
-    url = f"{base}{manifest.build}/"
-    for probe in build_probes(manifest, url, assets=[smallest]):
+    for check, is_shared in (("CDN, a file", False), ("CDN, a shared file", True)):
+        assets = [asset for asset in manifest.assets.values() if asset.is_shared is is_shared]
+        if assets:
+            smallest = min(assets, key=lambda asset: (asset.size, asset.name))
+            results = _first_with_faults(build_probes(manifest, base, assets=[smallest]), client)
+            yield _of_results(check, results, f"{smallest.name} of {manifest.build} is served")
+
+
+def _first_with_faults(probes: Iterable[Probe], client: EdgeClient) -> Sequence[ProbeResult]:
+    """Return the results of the first probe that has faults, else of the last one."""
+    results: Sequence[ProbeResult] = ()
+    for probe in probes:
         results = list(probe.run(client))
         if any(result.faults for result in results):
             break
-    yield _of_results("CDN, a file", results, f"{smallest.name} of {manifest.build} is served")
+    return results
 
 
 def _style_of(level: Level, style: Style) -> Callable[[str], str]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -149,16 +150,31 @@ class EdgeTarget:
 
     site: Site
     build: str
-    manifest: Manifest
     cdn: str
-    url: str
+
+    @property
+    def static_url(self) -> str:
+        """The URL that the paths of assets are below."""
+        return f"{self.cdn}{self.site.static_url.path}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.static_url}{self.build}/"
 
     @classmethod
     def of(cls, site: Site, build: str) -> EdgeTarget:
-        """Return the target of a build. Raises `NoEdge` and `UnknownBuild`."""
-        url = _url(site, build)
-        cdn = url.removesuffix(f"{site.static_url.path}{build}/")
-        return cls(site, build, site.find(build).manifest, cdn, url)
+        """Return the target of a build. Raises `NoEdge`."""
+        static_url = site.static_url.behind(site.options.cdn_domain)
+        if static_url.startswith("//"):
+            static_url = f"https:{static_url}"
+        target = cls(site, build, static_url.removesuffix(site.static_url.path))
+        if not urlsplit(static_url).netloc:
+            raise NoEdge(target.url)
+        return target
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        return self.site.find(self.build).manifest
 
     def probes(self, sample: int | None) -> Iterator[Probe]:
         """Yield the probes of all assets, or of ``sample`` of them, and a few of an older build."""
@@ -166,16 +182,15 @@ class EdgeTarget:
         manifests = [self.manifest] if earlier is None else [earlier, self.manifest]
         paths = probes.paths_by_integrity(*manifests)
         assets = probes.sample(self.manifest, sample)
-        yield from probes.build_probes(self.manifest, self.url, assets=assets, paths=paths)
-        yield from probes.edge_probes(self.manifest, self.url, self._private_urls())
+        yield from probes.build_probes(self.manifest, self.static_url, assets=assets, paths=paths)
+        yield from probes.edge_probes(self.manifest, self.static_url, self._private_urls())
         if earlier is not None:
-            yield from probes.earlier_build_probes(earlier, _url(self.site, str(earlier.build)))
+            yield from probes.earlier_build_probes(earlier, self.manifest, self.static_url)
 
     def page_probe(self, url: str) -> PageProbe:
         """Return the probe of a page of the site."""
-        path = self.site.static_url.path
         paths = probes.paths_by_integrity(self.manifest)
-        return PageProbe(url, self.manifest, self.cdn + path, path, paths)
+        return PageProbe(url, self.manifest, self.static_url, self.site.static_url.path, paths)
 
     def _private_urls(self) -> Iterator[str]:
         yield f"{self.url}{self.site.storage.manifest_name}"
@@ -184,15 +199,6 @@ class EdgeTarget:
             # With the location too, because the edge may have the whole bucket as its origin.
             paths.add(self.site.origin.key(record.path(self.build)))
         yield from (f"{self.cdn}/{path}" for path in sorted(paths))
-
-
-def _url(site: Site, build: str) -> str:
-    url = site.static_url.of_build(build, site.options.cdn_domain)
-    if url.startswith("//"):
-        url = f"https:{url}"
-    if not urlsplit(url).netloc:
-        raise NoEdge(url)
-    return url
 
 
 def _earlier_build(site: Site, build: str) -> Manifest | None:
