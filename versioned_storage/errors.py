@@ -7,12 +7,13 @@ what was found, what was expected, what to do.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import CommandError
+from django.core.management.base import BaseCommand, CommandError
 
 from .text import names_text
 
@@ -36,7 +37,23 @@ class Fault:
 
 
 class VersionedStorageError(CommandError):
-    """The root of every error of this package."""
+    """The root of every error of this package.
+
+    A command with ``-v 2`` or more also prints where the documentation has the error's section.
+    """
+
+    def __str__(self) -> str:
+        # Django knows the verbosity only where it prints the error, and passes it to nobody.
+        frame = sys._getframe(1)
+        is_printed = frame.f_code is BaseCommand.run_from_argv.__code__
+        if is_printed and frame.f_locals["options"].verbosity > 1:
+            section = type(self).__name__.lower()
+            return f"{self.message()}\nIn the documentation: errors/#{section}"
+        return self.message()
+
+    def message(self) -> str:
+        """Return what was found, what was expected and what to do."""
+        return super().__str__()
 
 
 class ConfigurationError(VersionedStorageError, ImproperlyConfigured):

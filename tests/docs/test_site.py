@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.docs.reader import DOCS, ROOT
+from tests.docs.test_errors import SECTIONS
 
 #: A page loads these; an <a> only leads away.
 LOADS = {"img": "src", "link": "href", "script": "src", "source": "src", "iframe": "src"}
@@ -76,6 +77,11 @@ def test_the_site_builds_strictly_and_each_link_in_its_pages_leads_somewhere(sit
             if not target.exists() or (anchor and anchor not in pages[target].anchors):
                 broken.append(f"{path.relative_to(site)}: {link}")
     assert not broken
+
+
+def test_the_section_of_an_error_is_where_commands_say(site: Path) -> None:
+    page = Page((site / "errors" / "index.html").read_text())
+    assert page.anchors >= {name.lower() for name in SECTIONS}
 
 
 def test_no_page_loads_anything_from_another_host(site: Path) -> None:

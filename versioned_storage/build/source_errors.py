@@ -120,7 +120,7 @@ class NotUTF8(SourceError, UnicodeDecodeError):
         # Django raises UnicodeDecodeError; its arguments are those of the first file.
         super().__init__([file.file for file in self.files], *self.files[0].error.args)
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         are = "are" if len(self.files) > 1 else "is"
         return (
             f"{count_text(len(self.files), 'file')} with references {are} not UTF-8:\n"
