@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from socketserver import BaseServer
 from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 
 @contextmanager
@@ -18,3 +20,16 @@ def running(server: BaseServer) -> Iterator[None]:
     finally:
         server.shutdown()
         thread.join()
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def wsgi_server(application: Any) -> Iterator[str]:
+    """The URL of a server of this application."""
+    server = make_server("127.0.0.1", 0, application, handler_class=_Quiet)
+    with server, running(server):
+        yield f"http://127.0.0.1:{server.server_port}"

@@ -125,9 +125,9 @@ def test_a_setting_that_is_no_dict_is_refused():
 
 KNOWN = (
     "base_build, build_version, cdn_domain, conditional_writes, connections, encodings, "
-    "ignore_missing, js_modules, keep_originals, manifest_strict, origin, prehashed, "
-    "preload_manifest, publish, response_headers, shared_assets, shared_prefix, "
-    "skip_compress_extensions, strict_source_maps"
+    "ignore_missing, integrity_policy, integrity_policy_report_only, js_modules, keep_originals, "
+    "manifest_strict, origin, prehashed, preload_manifest, publish, response_headers, "
+    "shared_assets, shared_prefix, skip_compress_extensions, strict_source_maps"
 )
 
 
@@ -278,3 +278,15 @@ def test_shared_assets_need_conditional_writes():
         Options.load({"shared_assets": True, "conditional_writes": False})
 
     assert "conditional_writes" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [True, "script", "blocked-destinations=(image)", "a\nb"])
+def test_an_integrity_policy_is_the_value_of_the_header(value):
+    assert "blocked-destinations" in refusal(integrity_policy=value)
+
+
+def test_the_headers_that_demand_integrity_are_those_that_are_set():
+    policy = "blocked-destinations=(script style), endpoints=(integrity)"
+    assert Options.load({"integrity_policy_report_only": policy}).integrity_headers == {
+        "Integrity-Policy-Report-Only": policy
+    }

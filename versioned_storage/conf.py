@@ -68,6 +68,8 @@ class Options:
                                publish
     ``response_headers``       headers of the response with a file; None as the value removes one of
                                `RESPONSE_HEADERS`
+    ``integrity_policy``       the header Integrity-Policy that `IntegrityMiddleware` gives pages
+    ``integrity_policy_report_only``  the same for Integrity-Policy-Report-Only
     =========================  =====================================================================
     """
 
@@ -91,6 +93,8 @@ class Options:
     connections: int = 64
     conditional_writes: bool = True
     response_headers: Mapping[str, str] = field(default_factory=lambda: dict(RESPONSE_HEADERS))
+    integrity_policy: str | None = None
+    integrity_policy_report_only: str | None = None
 
     @property
     def wants_build(self) -> bool:
@@ -113,6 +117,15 @@ class Options:
     def shared_globs(self) -> tuple[str, ...]:
         """The globs of ``shared_assets``; none where it is True or False."""
         return self.shared_assets if isinstance(self.shared_assets, tuple) else ()
+
+    @property
+    def integrity_headers(self) -> dict[str, str]:
+        """The headers of pages that demand integrity."""
+        headers = {
+            "Integrity-Policy": self.integrity_policy,
+            "Integrity-Policy-Report-Only": self.integrity_policy_report_only,
+        }
+        return {name: value for name, value in headers.items() if value is not None}
 
     @classmethod
     def names(cls) -> frozenset[str]:

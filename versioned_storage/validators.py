@@ -16,6 +16,10 @@ _BUILD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # RFC 9110, 5.1 and 5.5.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?")
+# https://w3c.github.io/webappsec-subresource-integrity/#integrity-policy-section
+_INTEGRITY_POLICY = re.compile(
+    r"blocked-destinations=\((?:script|style|script style|style script)\)"
+)
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
@@ -175,6 +179,17 @@ def _is_header(name: object, value: object) -> bool:
     )
 
 
+def _check_integrity_policy(value: object, setting: str) -> str:
+    if (
+        isinstance(value, str)
+        and _INTEGRITY_POLICY.search(value)
+        and _HEADER_VALUE.fullmatch(value)
+    ):
+        return value
+    allowed = "the value of the header, with the blocked-destinations script, style or both"
+    raise InvalidOption(setting, repr(value), allowed, "'blocked-destinations=(script)'")
+
+
 def _check_bool(value: object, setting: str) -> bool:
     if isinstance(value, bool):
         return value
@@ -226,4 +241,6 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "connections": _check_connections,
     "conditional_writes": _check_bool,
     "response_headers": _check_response_headers,
+    "integrity_policy": _check_integrity_policy,
+    "integrity_policy_report_only": _check_integrity_policy,
 }

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from django.core.wsgi import get_wsgi_application
@@ -16,7 +13,7 @@ from django.urls import path
 from tests.e2e import browser
 from tests.helpers import site
 from tests.pulled import MIDDLEWARE
-from tests.servers import running
+from tests.servers import wsgi_server
 
 FILES = {
     "js/classic.js": "onmessage = () => postMessage('classic')",
@@ -53,19 +50,6 @@ function shared(url) {
 urlpatterns = [path("page/", lambda _: HttpResponse(PAGE))]
 
 
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    """The URL of the site of the settings."""
-    server = make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=Quiet)
-    with server, running(server):
-        yield f"http://127.0.0.1:{server.server_port}"
-
-
 def test_each_kind_of_worker_starts(tmp_path: Path) -> None:
     settings: dict[str, Any] = {
         "BUILD_VERSION": "b1",
@@ -76,7 +60,7 @@ def test_each_kind_of_worker_starts(tmp_path: Path) -> None:
     options = {"cdn_domain": "http://127.0.0.1:9", "js_modules": True}
     with browser.chromium() as chromium, site(tmp_path, FILES, options=options, **settings) as shop:
         shop.collect()
-        with served() as url:
+        with wsgi_server(get_wsgi_application()) as url:
             page = chromium.new_page()
             page.goto(f"{url}/page/")
             assert {kind: page.evaluate(start) for kind, start in STARTS.items()} == {

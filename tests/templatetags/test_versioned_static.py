@@ -1,5 +1,6 @@
 """{% load versioned_static %}: elements with the integrity of what they load."""
 
+import json
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from django.test import override_settings
 from tests.helpers import site
 from tests.shared import mark_shared
 from versioned_storage.errors import MissingEntry
+from versioned_storage.templatetags.versioned_static import static_preload_headers
 
 FILES = {
     "css/app.css": "body { color: red }",
@@ -105,6 +107,96 @@ def test_django_s_own_nonce_is_that_of_the_header(shop, rf):
         response = csp.ContentSecurityPolicyMiddleware(view)(rf.get("/"))
     nonce = re.search(r' nonce="([^"]+)"', response.text)[1]
     assert f"'nonce-{nonce}'" in response["Content-Security-Policy"]
+
+
+def test_the_nonce_of_django_csp_is_that_of_the_header(shop, rf):
+    csp = pytest.importorskip("csp.middleware")
+    from csp.constants import NONCE
+    from csp.context_processors import nonce as context_processor
+    from django.http import HttpResponse
+
+    def view(request):
+        tag = "{% script 'js/app.js' nonce=request.csp_nonce %}"
+        tags = tag + tag.replace("request.csp_nonce", "CSP_NONCE")
+        return HttpResponse(render(tags, request=request, **context_processor(request)))
+
+    with override_settings(CONTENT_SECURITY_POLICY={"DIRECTIVES": {"script-src": [NONCE]}}):
+        response = csp.CSPMiddleware(view)(rf.get("/"))
+    nonce, other = re.findall(r' nonce="([^"]+)"', response.content.decode())
+    assert nonce == other
+    assert f"'nonce-{nonce}'" in response["Content-Security-Policy"]
+
+
+def import_map(source, **context):
+    rendered = render(source, **context)
+    (text,) = re.findall(r'<script type="importmap"[^>]*>(.*)</script>', rendered)
+    return json.loads(text)
+
+
+def test_an_import_map_has_urls_and_their_integrity(shop):
+    url = shop.storage.url("js/app.js")
+    assert import_map("{% import_map '@shop/app=js/app.js' %}") == {
+        "imports": {"@shop/app": url},
+        "integrity": {url: integrity(shop, "js/app.js")},
+    }
+
+
+def test_modules_that_others_import_by_their_paths_are_named_by_globs(shop):
+    urls = {name: shop.storage.url(name) for name in ("js/app.js", "js/a & b.js")}
+    for source in ("{% import_map 'js/*' 'css/*' %}", "{% import_map 'js/a*.js' 'none' %}"):
+        assert import_map(source) == {
+            "integrity": {url: integrity(shop, name) for name, url in urls.items()}
+        }
+
+
+def test_an_import_map_takes_a_dict_and_keeps_urls_of_other_sites(shop):
+    imports = {"app": "js/app.js", "lit": "https://esm.example/lit"}
+    merged = import_map("{% import_map imports %}", imports=imports)
+    assert merged["imports"] == {"app": shop.storage.url("js/app.js"), "lit": imports["lit"]}
+    assert list(merged["integrity"]) == [merged["imports"]["app"]]
+
+
+def test_the_import_map_of_django_js_asset_is_merged(shop):
+    js_asset = pytest.importorskip("js_asset")
+    theirs = js_asset.ImportMap(
+        {"editor": "js/a & b.js"},
+        scopes={"/x/": {"y": "js/app.js"}},
+        integrity={"https://esm.example/lit": "sha384-x"},
+    )
+    merged = import_map("{% import_map theirs 'app=js/app.js' %}", theirs=theirs)
+    urls = {name: shop.storage.url(name) for name in ("js/app.js", "js/a & b.js")}
+    assert merged == {
+        "imports": {"editor": urls["js/a & b.js"], "app": urls["js/app.js"]},
+        "scopes": {"/x/": {"y": urls["js/app.js"]}},
+        "integrity": {
+            "https://esm.example/lit": "sha384-x",
+            **{url: integrity(shop, name) for name, url in urls.items()},
+        },
+    }
+
+
+def test_an_import_map_has_a_nonce_and_ends_where_it_ends(shop):
+    imports = {"</script><script>": "https://esm.example/?a&b"}
+    rendered = render("{% import_map imports nonce='abc' %}", imports=imports)
+    assert rendered.startswith('<script type="importmap" nonce="abc">')
+    assert rendered.count("<") == 2
+    assert json.loads(rendered.partition(">")[2].removesuffix("</script>")) == {"imports": imports}
+
+
+def test_with_debug_an_import_map_has_plain_urls(shop):
+    with override_settings(DEBUG=True):
+        assert import_map("{% import_map 'app=js/app.js' 'js/*' undefined %}") == {
+            "imports": {"app": "/static/js/app.js"}
+        }
+
+
+def test_a_link_header_preloads_what_the_page_will_ask_for(shop):
+    value = static_preload_headers("css/app.css", "fonts/a.woff2")
+    css, font = (shop.storage.url(name) for name in ("css/app.css", "fonts/a.woff2"))
+    assert value == (
+        f'<{css}>; rel="preload"; as="style"; integrity="{integrity(shop, "css/app.css")}"; '
+        f'crossorigin="anonymous", <{font}>; rel="preload"; as="font"; crossorigin="anonymous"'
+    )
 
 
 def test_an_attribute_that_is_given_replaces_ours(shop):

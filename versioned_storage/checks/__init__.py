@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from django.core import checks
 
-from . import build_checks, csp, middleware_order, option_checks, origin_pull
+from . import build_checks, csp, middleware_order, option_checks, origin_pull, pages
 
 TAG = "versioned_storage"
 
@@ -36,6 +36,7 @@ def register() -> None:
         checks.register(check, TAG, deploy=True)
     for check in (
         csp.check_policies,
+        pages.check_integrity_policy,
         origin_pull.check_ssl_redirect,
         origin_pull.check_allowed_hosts,
     ):

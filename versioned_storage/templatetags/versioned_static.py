@@ -1,4 +1,4 @@
-"""Template tags for Subresource Integrity, with the digests of the manifest.
+"""Template tags for static files: with their integrity, in the page, of the page's origin.
 
 A browser runs a script or applies a style sheet only if it has the bytes that were collected,
 whoever serves it. Without a build (with DEBUG, in a test suite) the elements have no ``integrity``.
@@ -6,23 +6,28 @@ whoever serves it. Without a build (with DEBUG, in a test suite) the elements ha
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from django import template
-from django.contrib.staticfiles.storage import staticfiles_storage
 from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
-from ..build.manifest import Manifest, content_type
+from ..build.manifest import content_type, matches_globs
+from ..integrity import current_manifest, destination, integrity_by_url
 
 register = template.Library()
 
-# The ``as`` of a preload by media type. Browsers ignore integrity for all others, with a warning on
-# the console.
-_DESTINATIONS = {"text/css": "style", "text/javascript": "script"}
 _MAIN_TYPES = ("audio", "font", "image", "video")
+_NO_STATIC_FILE = ("http://", "https://", "/")
+# An import map as django-js-asset and others render it.
+_IMPORT_MAP = re.compile(r"<script[^>]*>(.*)</script>", re.DOTALL)
+# JSON that cannot end the element it is in.
+_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
 
 
 @register.simple_tag
@@ -31,11 +36,8 @@ def static_integrity(name: str) -> str:
 
     The element needs ``crossorigin`` too if static files have another origin than the page.
     """
-    # Another storage, in a test suite for example, has no such manifest.
-    plain = getattr(staticfiles_storage, "gives_plain_urls", False)
-    manifest = None if plain else getattr(staticfiles_storage, "manifest", None)
-    path = unquote(name.partition("#")[0].partition("?")[0])
-    asset = manifest.asset(path) if isinstance(manifest, Manifest) else None
+    manifest = current_manifest()
+    asset = manifest.asset(unquote(_path(name))) if manifest is not None else None
     return asset.integrity if asset is not None else ""
 
 
@@ -46,14 +48,14 @@ def stylesheet(name: str, **attributes: Any) -> SafeString:
     Keyword arguments add attributes or replace them: True writes one without a value; False, None
     and an empty nonce leave it out.
     """
-    named = {"rel": "stylesheet", "href": static(name), **_integrity(name), **attributes}
+    named = {"rel": "stylesheet", "href": static(name), **integrity_attributes(name), **attributes}
     return format_html("<link{}>", _attributes(named))
 
 
 @register.simple_tag
 def script(name: str, **attributes: Any) -> SafeString:
     """Return ``<script>`` of a file, with its integrity; attributes as for `stylesheet`."""
-    named = {"src": static(name), **_integrity(name), **attributes}
+    named = {"src": static(name), **integrity_attributes(name), **attributes}
     return format_html("<script{}></script>", _attributes(named))
 
 
@@ -63,16 +65,96 @@ def preload(name: str, **attributes: Any) -> SafeString:
 
     ``as`` defaults to that of the file's type.
     """
-    destination = attributes.pop("as", None) or _destination(name)
-    crossorigin: dict[str, Any] = {"crossorigin": "anonymous"}
-    integrity = _integrity(name) if destination in _DESTINATIONS.values() else crossorigin
-    named = {"rel": "preload", "href": static(name), "as": destination, **integrity, **attributes}
+    target = attributes.pop("as", None) or _destination(name)
+    named = {
+        "rel": "preload",
+        "href": static(name),
+        "as": target,
+        **_preload_integrity(name, target),
+    }
+    named.update(attributes)
     return format_html("<link{}>", _attributes(named))
 
 
-def _integrity(name: str) -> dict[str, Any]:
+@register.simple_tag
+def import_map(*entries: Any, **attributes: Any) -> SafeString:
+    """Return an import map with the integrity of the modules in it; attributes as for `script`.
+
+    An entry is ``"specifier=name"``; or the name of a module that others import by its path, or a
+    glob of such names, for their integrity alone; or a dict of specifiers and names or URLs; or an
+    import map that another app rendered, django-js-asset's ``media.importmap`` for example.
+    """
+    merged: dict[str, dict[str, Any]] = {"imports": {}, "scopes": {}, "integrity": {}}
+    globs = []
+    for entry in entries:
+        parts = _import_map_parts(entry)
+        if parts is None:
+            globs.append(entry)
+        else:
+            for key, values in parts.items():
+                merged[key].update(values)
+    urls = set(merged["imports"].values()).union(*map(dict.values, merged["scopes"].values()))
+    manifest, integrity = current_manifest(), integrity_by_url()
+    if manifest is not None and globs:
+        urls.update(
+            static(asset.name)
+            for asset in manifest.assets.values()
+            if matches_globs(asset.name, globs) and destination(asset.content_type) == "script"
+        )
+    merged["integrity"].update((url, integrity[url]) for url in sorted(urls) if url in integrity)
+    text = json.dumps({key: values for key, values in merged.items() if values})
+    return format_html(
+        '<script type="importmap"{}>{}</script>',
+        _attributes(attributes),
+        mark_safe(text.translate(_ESCAPES)),  # noqa: S308 - nothing in it can end the element
+    )
+
+
+def static_preload_headers(*names: str) -> str:
+    """Return the value of a ``Link`` header that preloads these files, as `preload` does.
+
+    ``response.headers["Link"] = static_preload_headers("css/app.css", "fonts/sans.woff2")``
+    """
+    links = []
+    for name in names:
+        target = _destination(name)
+        integrity = _preload_integrity(name, target)
+        parameters = {"rel": "preload", "as": target, **integrity}
+        shown = (f'; {key}="{value}"' for key, value in parameters.items() if value)
+        links.append(f"<{static(name)}>{''.join(shown)}")
+    return ", ".join(links)
+
+
+def _import_map_parts(entry: Any) -> dict[str, dict[str, Any]] | None:
+    """Return what an entry of an `import_map` has; None for a name or a glob."""
+    if not isinstance(entry, Mapping):
+        text = str(entry)
+        if rendered := _IMPORT_MAP.search(text):
+            parts: dict[str, dict[str, Any]] = json.loads(rendered[1])
+            return parts
+        specifier, equals, name = text.rpartition("=")
+        if not equals:
+            return None
+        entry = {specifier: name}
+    return {"imports": {specifier: static_url(str(name)) for specifier, name in entry.items()}}
+
+
+def static_url(path: str) -> str:
+    """Return the URL of a static file; one that is a URL already stays, as in ``forms.Media``."""
+    return path if path.startswith(_NO_STATIC_FILE) else static(path)
+
+
+def integrity_attributes(name: str) -> dict[str, str]:
+    """Return ``integrity`` and ``crossorigin`` of a file; nothing of a URL."""
+    if name.startswith(_NO_STATIC_FILE):
+        return {}
+    integrity = static_integrity(name)
     # Without CORS a browser cannot check the bytes of another origin, and refuses them.
-    return {"integrity": static_integrity(name) or None, "crossorigin": "anonymous"}
+    return {**({"integrity": integrity} if integrity else {}), "crossorigin": "anonymous"}
+
+
+def _path(name: str) -> str:
+    return name.partition("#")[0].partition("?")[0]
 
 
 def _attributes(named: dict[str, Any]) -> SafeString:
@@ -92,7 +174,14 @@ def _is_left_out(name: str, value: Any) -> bool:
     return value is None or value is False or (name == "nonce" and not str(value))
 
 
+def _preload_integrity(name: str, target: str) -> dict[str, str]:
+    # For any other target browsers ignore an integrity, with a warning on the console.
+    if target in ("style", "script"):
+        return integrity_attributes(name)
+    return {"crossorigin": "anonymous"}
+
+
 def _destination(name: str) -> str:
-    media_type = content_type(name.partition("#")[0].partition("?")[0]).partition(";")[0]
+    media_type = content_type(_path(name))
     main = media_type.partition("/")[0]
-    return _DESTINATIONS.get(media_type, main if main in _MAIN_TYPES else "fetch")
+    return destination(media_type) or (main if main in _MAIN_TYPES else "fetch")

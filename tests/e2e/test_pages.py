@@ -1,0 +1,160 @@
+"""Chromium shows pages under a strict Content Security Policy and a strict Integrity-Policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import django
+import pytest
+from django import forms
+from django.core.wsgi import get_wsgi_application
+from django.shortcuts import render
+from django.urls import path
+
+from tests.e2e import browser
+from tests.helpers import Site, site, write
+from tests.pulled import MIDDLEWARE
+from tests.servers import wsgi_server
+from versioned_storage.forms import Script, Stylesheet
+
+FILES = {
+    "css/app.css": "h1 { color: rgb(1, 2, 3) }",
+    "css/plain.css": "p { color: rgb(4, 5, 6) }",
+    "css/form.css": "label { color: rgb(7, 8, 9) }",
+    "js/app.js": "import { name } from './lib.js'; heard.push(name);",
+    "js/lib.js": "export const name = 'module'",
+    "js/form.js": "heard.push('form')",
+    "js/classic.js": "window.heard = ['classic']",
+}
+TEMPLATES = {
+    "page.html": """<!doctype html>{% load static versioned_static %}
+        {% import_map "app=js/app.js" "js/lib.js" nonce=NONCE %}
+        {% preload "js/classic.js" nonce=NONCE %}
+        {% script "js/classic.js" nonce=NONCE %}
+        {% stylesheet "css/app.css" nonce=NONCE %}
+        <link rel="stylesheet" href="{% static 'css/plain.css' %}" nonce="{{ NONCE }}">
+        <script type="module" nonce="{{ NONCE }}">import "app"</script>
+        MEDIA <h1>A</h1> <p>B</p> <label>C</label>""",
+    # No import map says what bytes the module and those that it imports have.
+    "bare.html": """<!doctype html>{% load static %}<script nonce="{{ NONCE }}">heard = []</script>
+        <script type="module" nonce="{{ NONCE }}">import "{% static 'js/app.js' %}"</script>""",
+}
+#: Nothing is loaded but what has the nonce of the page.
+STRICT = {
+    "default-src": ["'none'"],
+    "base-uri": ["'none'"],
+    "script-src": ["NONCE", "'strict-dynamic'"],
+    "style-src": ["NONCE"],
+}
+# Chromium 156 has no destination but "script".
+POLICIES = {
+    f"integrity_policy{suffix}": "blocked-destinations=(script)" for suffix in ("", "_report_only")
+}
+
+
+class Editor(forms.Form):
+    class Media:
+        css = {"all": [Stylesheet("css/form.css")]}  # noqa: RUF012 - as Django has it
+        js = [Script("js/form.js")]  # noqa: RUF012
+
+
+def page(request: Any, name: str) -> Any:
+    return render(request, f"{name}.html", {"media": Editor().media})
+
+
+urlpatterns = [path("<name>/", page)]
+
+
+def django_s_own() -> tuple[dict[str, Any], str, str]:
+    """Settings, the nonce in a template and a form's media in one, as Django 6.1 has them."""
+    from django.utils.csp import CSP
+
+    middleware = "django.middleware.csp.ContentSecurityPolicyMiddleware"
+    settings = {"SECURE_CSP": _with_nonce(CSP.NONCE), "MIDDLEWARE": [middleware]}
+    return settings, "csp_nonce", "{% csp_nonce_attr media %}"
+
+
+def django_csp() -> tuple[dict[str, Any], str, str]:
+    """The same of django-csp, which knows nothing of a form's media."""
+    from csp.constants import NONCE
+
+    policy = {"DIRECTIVES": _with_nonce(NONCE)}
+    settings = {"CONTENT_SECURITY_POLICY": policy, "MIDDLEWARE": ["csp.middleware.CSPMiddleware"]}
+    return settings, "request.csp_nonce", ""
+
+
+def _with_nonce(nonce: Any) -> dict[str, list[Any]]:
+    return {
+        directive: [nonce if source == "NONCE" else source for source in sources]
+        for directive, sources in STRICT.items()
+    }
+
+
+@contextmanager
+def served(directory: Path, settings: Mapping[str, Any]) -> Iterator[tuple[Site, str]]:
+    """The site and its URL; its static files are served at another port, by itself."""
+    applications: list[Any] = []
+
+    def application(environ: Any, start_response: Any) -> Any:
+        return applications[0](environ, start_response)
+
+    with wsgi_server(application) as cdn, wsgi_server(application) as url:
+        options = {"cdn_domain": cdn, "js_modules": True, **POLICIES}
+        with site(directory, FILES, options=options, BUILD_VERSION="b1", **settings) as shop:
+            shop.collect()
+            applications.append(get_wsgi_application())
+            yield shop, url
+
+
+def complaints(chromium: Any, url: str) -> tuple[Any, list[str]]:
+    """The page at a URL once it has loaded, and what the console says."""
+    shown, messages = chromium.new_page(), []
+    shown.on("console", lambda message: messages.append(message.text))
+    shown.goto(url, wait_until="networkidle")
+    return shown, messages
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(
+            django_s_own,
+            marks=pytest.mark.skipif(django.VERSION < (6, 1), reason="new in Django 6.1"),
+        ),
+        django_csp,
+    ],
+)
+def test_a_page_breaks_no_policy(tmp_path: Path, policy: Any) -> None:
+    settings, nonce, media = policy()
+    names = {"NONCE": nonce, "MEDIA": media}
+    for name, text in TEMPLATES.items():
+        for variable, value in names.items():
+            text = text.replace(variable, value)
+        write(tmp_path / "templates", {name: text})
+    processor = "django.template.context_processors." + ("csp" if media else "request")
+    settings["MIDDLEWARE"] += [*MIDDLEWARE, "versioned_storage.integrity.IntegrityMiddleware"]
+    settings["TEMPLATES"] = [
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "DIRS": [tmp_path / "templates"],
+            "OPTIONS": {"context_processors": [processor]},
+        }
+    ]
+    settings["ROOT_URLCONF"] = __name__
+    with browser.chromium() as chromium, served(tmp_path, settings) as (_, url):
+        shown, messages = complaints(chromium, f"{url}/page/")
+        assert messages == []
+        colors = {"h1": "rgb(1, 2, 3)", "p": "rgb(4, 5, 6)"}
+        expected = ["classic", "module"]
+        if media:
+            colors["label"] = "rgb(7, 8, 9)"
+            expected = ["classic", "form", "module"]
+        color = "selector => getComputedStyle(document.querySelector(selector)).color"
+        assert {name: shown.evaluate(color, name) for name in colors} == colors
+        assert shown.evaluate("heard") == expected
+        # The policy is in force: what has no integrity is blocked, without a word on the console.
+        shown, _ = complaints(chromium, f"{url}/bare/")
+        assert shown.evaluate("heard") == []

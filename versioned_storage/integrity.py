@@ -1,0 +1,115 @@
+"""Subresource Integrity: of a file, of a URL, and of every element of a page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.http import HttpRequest
+from django.http.response import HttpResponse, HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
+
+from .build.manifest import Manifest
+from .conf import Options
+from .errors import VersionedStorageError
+from .progress import logger
+
+# Browsers check the integrity of what has these media types, and of nothing else.
+_DESTINATIONS = {"text/css": "style", "text/javascript": "script"}
+
+_ELEMENT = re.compile(rb"<(?:script|link)\s(?:[^>\"']|\"[^\"]*\"|'[^']*')*>", re.IGNORECASE)
+_URL = re.compile(rb"\s(?:src|href)\s*=\s*([\"'])([^\"'?#]*).*?\1", re.IGNORECASE)
+
+
+class IntegrityMiddleware(MiddlewareMixin):
+    """Adds ``integrity`` and ``crossorigin`` to the style sheets and scripts of a page.
+
+    To those of the build, whoever rendered them: the admin, ``form.media``, an app that knows
+    nothing of integrity. Adds the headers of the options ``integrity_policy`` and
+    ``integrity_policy_report_only`` too. Without a build, with DEBUG for example, a page stays as
+    it is.
+    """
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        """Change a page that is not streamed and not compressed yet."""
+        headers = response.headers
+        is_page = headers.get("Content-Type", "").startswith("text/html")
+        if not isinstance(response, HttpResponse) or not is_page or "Content-Encoding" in headers:
+            return response
+        try:
+            integrity = integrity_by_url()
+        except (OSError, VersionedStorageError) as error:
+            # The page that says so must not fail for it.
+            logger.warning("A page has no integrity: %s", error)
+            return response
+        if not integrity:
+            return response
+        content = _ELEMENT.sub(lambda match: _with_integrity(match[0], integrity), response.content)
+        response.content = content
+        if "Content-Length" in headers:
+            headers["Content-Length"] = str(len(content))
+        for name, value in self.policies(request).items():
+            headers.setdefault(name, value)
+        return response
+
+    def policies(self, request: HttpRequest) -> Mapping[str, str]:
+        """Return the headers that demand integrity on this page; a hook for subclasses."""
+        options: Options = staticfiles_storage.options  # type: ignore[attr-defined]  # it is ours
+        return options.integrity_headers
+
+
+def current_manifest() -> Manifest | None:
+    """Return the manifest that pages use; None with DEBUG, in tests and with another storage."""
+    plain = getattr(staticfiles_storage, "gives_plain_urls", True)
+    manifest = None if plain else getattr(staticfiles_storage, "manifest", None)
+    return manifest if isinstance(manifest, Manifest) else None
+
+
+def integrity_by_url() -> Mapping[str, str]:
+    """Return the integrity of each style sheet and script by its URL; empty without a build."""
+    manifest = current_manifest()
+    if manifest is None:
+        return {}
+    base_url: str = staticfiles_storage.base_url  # type: ignore[attr-defined]  # it is ours
+    last = _last[0]
+    if last.manifest is not manifest or last.base_url != base_url:
+        integrity = {
+            staticfiles_storage.url(asset.name): asset.integrity
+            for asset in manifest.assets.values()
+            if destination(asset.content_type) is not None
+        }
+        # A thread sees the whole of it or nothing.
+        last = _last[0] = _Integrity(manifest, base_url, integrity)
+    return last.by_url
+
+
+def destination(content_type: str) -> str | None:
+    """Return "style" or "script" for what has its integrity checked, None for all else."""
+    return _DESTINATIONS.get(content_type.partition(";")[0])
+
+
+class _Integrity(NamedTuple):
+    manifest: Manifest | None
+    base_url: str
+    by_url: Mapping[str, str]
+
+
+#: What `integrity_by_url` returned last: a process has one manifest.
+_last = [_Integrity(None, "", {})]
+
+
+def _with_integrity(element: bytes, integrity: Mapping[str, str]) -> bytes:
+    url = _URL.search(element)
+    value = integrity.get(url[2].decode(errors="replace")) if url else None
+    if url is None or value is None or b"integrity=" in element.lower():
+        return element
+    # The quotes of the URL, because the element may stand in a string of a script.
+    quote = url[1]
+    attributes = b" integrity=%b%b%b" % (quote, value.encode(), quote)
+    if b"crossorigin" not in element.lower():
+        attributes += b" crossorigin=%banonymous%b" % (quote, quote)
+    return element[: url.end()] + attributes + element[url.end() :]
