@@ -8,7 +8,9 @@ from django.core.management.base import CommandError
 
 from tests.helpers import site
 from tests.management.command import staticbuilds
+from tests.shared import mark_shared
 from versioned_storage.site import UnknownBuild
+from versioned_storage.text import bytes_text
 
 OLD = {
     "css/app.css": "body { color: red }\n" * 100,
@@ -72,6 +74,34 @@ def test_it_tells_what_was_added_removed_and_changed_with_what_it_weighs(two):
     ]
 
 
+def test_what_stays_at_a_shared_url_is_not_downloaded_again(two, tmp_path):
+    """The image is shared in both and changed; of the unchanged scripts one is bound."""
+    names = ("css/app.css", "img/logo.png", "js/same.js")
+    old = mark_shared(tmp_path / "static_root/b1", *names)
+    new = mark_shared(tmp_path / "static_root/b2", *names)
+    assert old.asset("js/same.js").path == new.asset("js/same.js").path
+    same = br(new, "js/same.js")
+    data = staticbuilds("diff", "b1", "b2", "--json").data
+    everything = 2004 + sum(br(new, name) for name in NEW if name != "img/logo.png")
+    assert data["cached_bytes"] == same
+    assert data["new_bytes"] == data["download_bytes"] == everything - same
+    said = staticbuilds("diff", "b1", "b2").output
+    assert said.endswith(
+        f"A returning visitor who loads every asset downloads {bytes_text(everything - same)}, "
+        f"0 B of it for unchanged assets with another URL, and has {same} B in the cache; "
+        "'staticbuilds show --shared' lists what is not shared.\n"
+    )
+
+
+def test_what_is_bound_is_downloaded_again_unchanged(two, tmp_path):
+    mark_shared(tmp_path / "static_root/b1", "css/app.css")
+    new = mark_shared(tmp_path / "static_root/b2", "css/app.css")
+    same = br(new, "js/same.js")
+    data = staticbuilds("diff", "b1", "b2", "--json").data
+    assert (data["cached_bytes"], data["download_bytes"]) == (0, data["new_bytes"] + same)
+    assert f", {same} B of it for unchanged assets with" in staticbuilds("diff", "b1", "b2").output
+
+
 def test_json_has_the_bytes_before_and_after(two):
     old, new = two
     data = staticbuilds("diff", "b1", "b2", "--json").data
@@ -88,6 +118,7 @@ def test_json_has_the_bytes_before_and_after(two):
         + br(new, "js/new.js")
         + br(new, "js/same.js")
         + 2004,
+        "cached_bytes": 0,
     }
     assert changes["css/app.css"] == {
         "change": "changed",

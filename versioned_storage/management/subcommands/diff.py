@@ -75,11 +75,24 @@ class Comparison:
         """The bytes of added and changed assets, in br if they have it."""
         return _transferred(change.new for change in self.changes if change.new)
 
-    @property
+    @cached_property
     def download_bytes(self) -> int:
         """The bytes at URLs that are not in ``old``, so in no visitor's cache."""
-        cached = {asset.path for asset in self.old.assets.values()}
-        return _transferred(asset for asset in self.new.assets.values() if asset.path not in cached)
+        return _transferred(
+            asset for asset in self.new.assets.values() if not self._is_cached(asset)
+        )
+
+    @cached_property
+    def cached_bytes(self) -> int:
+        """The bytes at URLs that ``old`` has too: of shared assets that did not change."""
+        return _transferred(asset for asset in self.new.assets.values() if self._is_cached(asset))
+
+    def _is_cached(self, asset: Asset) -> bool:
+        return asset.path in self._old_paths
+
+    @cached_property
+    def _old_paths(self) -> frozenset[str]:
+        return frozenset(asset.path for asset in self.old.assets.values())
 
     def text(self) -> str:
         count = self._count()
@@ -97,6 +110,7 @@ class Comparison:
             "changes": [change.data() for change in self.changes],
             "new_bytes": self.new_bytes,
             "download_bytes": self.download_bytes,
+            "cached_bytes": self.cached_bytes,
         }
 
     def _count(self) -> dict[str, int]:
@@ -121,7 +135,17 @@ class Comparison:
         return (
             f"Added and changed assets have {bytes_text(self.new_bytes)}, in br if they have it. "
             "A returning visitor who loads every asset downloads "
-            f"{bytes_text(self.download_bytes)}, because each build has URLs of its own."
+            f"{bytes_text(self.download_bytes)}, {self._reason()}."
+        )
+
+    def _reason(self) -> str:
+        if not self.new.shared_prefix:
+            return "because each build has URLs of its own"
+        unchanged = bytes_text(self.download_bytes - self.new_bytes)
+        return (
+            f"{unchanged} of it for unchanged assets with another URL, and has "
+            f"{bytes_text(self.cached_bytes)} in the cache; 'staticbuilds show --shared' lists "
+            "what is not shared"
         )
 
 
