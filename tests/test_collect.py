@@ -567,7 +567,7 @@ READ_ONLY = """
 import os, sys
 import django
 from django.conf import settings
-sources, root = sys.argv[1:]
+sources, root, *arguments = sys.argv[1:]
 settings.configure(
     INSTALLED_APPS=["django.contrib.staticfiles", "versioned_storage"],
     STATIC_URL="/static/", STATIC_ROOT=root, STATICFILES_DIRS=[sources], BUILD_VERSION="b1",
@@ -582,7 +582,7 @@ if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
-ManagementUtility(["manage.py", "collectstatic", "--noinput"]).execute()
+ManagementUtility(["manage.py", "collectstatic", "--noinput", *arguments]).execute()
 """
 
 
@@ -606,7 +606,8 @@ def test_a_read_only_static_root_is_said_without_a_traceback():
     )
 
 
-def test_a_complete_build_on_a_read_only_disk_is_fine_with_the_same_sources():
+def collect_on_a_read_only_disk(*arguments):
+    """Run collectstatic where the build is complete and the disk is read-only."""
     with tempfile.TemporaryDirectory() as name:
         # Below pytest's tmp_path nobody but its owner can look.
         directory = Path(name)
@@ -617,12 +618,27 @@ def test_a_complete_build_on_a_read_only_disk_is_fine_with_the_same_sources():
         directories = [shop.root, *(path for path in shop.root.rglob("*") if path.is_dir())]
         for path in directories:
             path.chmod(0o555)
-        process = run_python(READ_ONLY, str(shop.sources), str(shop.root))
+        process = run_python(READ_ONLY, str(shop.sources), str(shop.root), *arguments)
         for path in directories:
             path.chmod(0o755)
         assert tree(shop.root) == before
+    return process
+
+
+def test_a_complete_build_on_a_read_only_disk_is_fine_with_the_same_sources():
+    process = collect_on_a_read_only_disk()
     assert process.returncode == 0, process.stderr
     assert "Cannot write" not in process.stderr
+
+
+def test_a_build_that_cannot_be_cleared_is_still_complete():
+    process = collect_on_a_read_only_disk("--clear")
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+    assert (
+        "/b1/staticfiles.json: Permission denied. The build is complete and was not changed. Check "
+        "the space and the permissions below STATIC_ROOT"
+    ) in process.stderr
 
 
 # What a complete build refuses

@@ -91,11 +91,9 @@ class Collector:
 
         Then collectstatic decided what to do with the file before that, and the file stays.
         """
-        return self._has_waited and self.is_of_complete_build(name)
-
-    def is_of_complete_build(self, name: str) -> bool:
-        """Return True for an existing file of a complete build."""
-        return self.complete_manifest() is not None and self._storage.exists(name)
+        if not self._has_waited or self.complete_manifest() is None:
+            return False
+        return self._storage.exists(name)
 
     def complete_manifest(self) -> Manifest | None:
         """Return the manifest of the build directory; None if the build in it is not complete."""

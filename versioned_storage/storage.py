@@ -357,9 +357,10 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         self._collector.begin()
         if self._collector.was_completed_meanwhile(name) and name != self.manifest_name:
             return
-        if self._collector.is_of_complete_build(name) and name != self.manifest_name:
+        is_complete = self._collector.complete_manifest() is not None
+        if is_complete and name != self.manifest_name and self.exists(name):
             raise BuildIsFrozen(str(self.build_version), name)
-        with writing(self.path(name)):
+        with writing(self.path(name), is_complete=is_complete):
             super().delete(name)
 
     def save(self, name: str | None, content: IO[Any], max_length: int | None = None) -> str:
@@ -377,7 +378,8 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
     def _save(self, name: str, content: File[Any]) -> str:
         self._collector.begin()
         passing = PassingFile(content)
-        with writing(self.path(name)):
+        is_complete = self._collector.complete_manifest() is not None
+        with writing(self.path(name), is_complete=is_complete):
             if getattr(self, "_allow_overwrite", False):
                 # It may be the second name of a hashed file, which must not change with it.
                 Path(self.path(name)).unlink(missing_ok=True)

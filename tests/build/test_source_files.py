@@ -159,6 +159,7 @@ def test_loops_of_links_and_special_files_are_found_wherever_they_are(tmp_path):
         ("a/b/up", f"is a link to {tmp_path / 'a'}, which it is in"),
         ("a/beside/up", f"is a link to {tmp_path / 'a'}, which it is in"),
         ("a/pipe.css", "is a named pipe"),
+        ("gone.css", "is a link to nowhere, which does not exist"),
         ("self.css", "is a link that leads to itself"),
         ("socket", "is a socket"),
     ]
@@ -186,13 +187,13 @@ def test_outside_collectstatic_the_storage_does_not_look_at_the_sources(tmp_path
         assert shop.storage.exists("b.css") is False
 
 
-@pytest.mark.parametrize("loop", ["pipe", "link", "directory"])
-def test_manage_py_collectstatic_says_what_it_cannot_collect_without_a_traceback(tmp_path, loop):
+@pytest.mark.parametrize("target", [None, "x.css", ".", "gone.css"])
+def test_manage_py_collectstatic_says_what_it_cannot_collect_without_a_traceback(tmp_path, target):
     (tmp_path / "sources").mkdir()
-    if loop == "pipe":
+    if target is None:
         os.mkfifo(tmp_path / "sources/x.css")
     else:
-        (tmp_path / "sources/x.css").symlink_to("x.css" if loop == "link" else ".")
+        (tmp_path / "sources/x.css").symlink_to(target)
     settings = (
         "INSTALLED_APPS = ['django.contrib.staticfiles', 'versioned_storage']\n"
         "STATIC_URL, STATIC_ROOT = 'static/', 'root'\nSTATICFILES_DIRS = ['sources']\n"
@@ -212,13 +213,13 @@ def test_manage_py_collectstatic_says_what_it_cannot_collect_without_a_traceback
     assert "Traceback" not in run.stderr
 
 
-@pytest.mark.parametrize("name", ["pipe", "loop"])
+@pytest.mark.parametrize("name", ["pipe", "loop", "gone"])
 def test_what_collectstatic_ignores_may_be_unusable(tmp_path, name):
     with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as shop:
         if name == "pipe":
             os.mkfifo(shop.sources / name)
         else:
-            (shop.sources / name).symlink_to(".")
+            (shop.sources / name).symlink_to("." if name == "loop" else "nowhere")
         with pytest.raises(CommandError, match="1 path cannot be collected"):
             shop.collect(skip_checks=False)
         shop.collect(skip_checks=False, ignore_patterns=[name])

@@ -16,6 +16,7 @@ from tests.helpers import site
 from versioned_storage.checks.build_checks import check_build, check_debug
 from versioned_storage.checks.option_checks import (
     check_cdn_domain,
+    check_collected_sources,
     check_compressor,
     check_options,
     check_sources,
@@ -96,11 +97,14 @@ def test_a_place_for_builds_is_static_root_or_the_storage_s_own(tmp_path: Path, 
         assert check_static_root(None) == []
 
 
-def test_a_source_that_collectstatic_would_wait_for_is_an_error(tmp_path: Path) -> None:
+def test_a_source_that_collectstatic_cannot_collect_is_named_and_only_a_deployment_looks(
+    tmp_path: Path,
+) -> None:
     with site(tmp_path, {"a.css": "a{}"}, BUILD_VERSION="b1") as shop:
         assert check_sources(None) == []
         (shop.sources / "loop").symlink_to(".")
         error = only(check_sources(None))
+        assert check_collected_sources(None) == []
     assert (error.id, error.level) == ("versioned_storage.W014", checks.WARNING)
     assert f"{shop.sources}/loop is a link to {shop.sources}, which it is in" in error.msg
 

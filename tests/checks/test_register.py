@@ -40,16 +40,16 @@ def test_the_documentation_lists_every_finding_of_the_code() -> None:
 def test_the_documentation_says_what_runs_only_with_deploy() -> None:
     rows = dict(IN_TABLE.findall((ROOT / "docs" / "checks.md").read_text()))
     always = {number for number, when in rows.items() if when.strip() == "always"}
-    assert always == {"E001", "E002", "E003", "W012", "W014"} | numbers("middleware_order.py")
+    assert always == {"E001", "E002", "E003", "W012"} | numbers("middleware_order.py")
     assert {when.strip() for when in rows.values()} == {"always", "`--deploy`"}
 
 
 def test_everyday_commands_judge_no_deployment() -> None:
     assert registered(deployed=False).keys() == {
         "check_cdn_domain",
+        "check_collected_sources",
         "check_options",
         "check_order",
-        "check_sources",
         "check_static_root_outside_sources",
         "check_whitenoise",
     }
@@ -68,7 +68,11 @@ def test_collectstatic_asks_for_the_options_static_root_and_the_sources_alone() 
     """It runs where an image is built, where not every middleware can be imported."""
     checks = registered(deployed=True).values()
     tagged = {check.__name__ for check in checks if Tags.staticfiles in check.tags}  # type: ignore[attr-defined]
-    assert tagged == {"check_options", "check_static_root_outside_sources", "check_sources"}
+    assert tagged == {
+        "check_options",
+        "check_static_root_outside_sources",
+        "check_collected_sources",
+    }
 
 
 @pytest.mark.parametrize("name", ["check_policies", "check_ssl_redirect", "check_allowed_hosts"])

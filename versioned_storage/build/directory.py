@@ -24,27 +24,36 @@ _PARTIAL = ".partial"
 
 
 class CannotWrite(VersionedStorageError):
-    """The file system refused a file of the build."""
+    """The file system refused to write or delete a file of the build.
 
-    def __init__(self, path: str | os.PathLike[str], error: OSError) -> None:
+    ``is_complete`` is True if the build was complete before, and still is.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], error: OSError, *, is_complete: bool = False
+    ) -> None:
         self.path = os.fspath(path)
         self.error = error
+        self.is_complete = is_complete
+        state = "not complete and nothing was published"
+        if is_complete:
+            state = "complete and was not changed"
         super().__init__(
-            f"Cannot write {self.path}: {error.strerror or error}. The build is not complete and "
-            "nothing was published. Check the space and the permissions below STATIC_ROOT and "
-            "run the same command again."
+            f"Cannot write {self.path}: {error.strerror or error}. The build is {state}. Check the "
+            "space and the permissions below STATIC_ROOT and run the same command again."
         )
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn an OSError into `CannotWrite`."""
+def writing(path: str | os.PathLike[str], *, is_complete: bool = False) -> Iterator[None]:
+    """Turn an OSError into `CannotWrite`; ``is_complete`` is True for a build that is complete."""
     try:
         yield
     except OSError as error:
         at = error.filename or path
         # A temporary file is reported by the name that it was to have.
-        raise CannotWrite(path if str(at).endswith(_PARTIAL) else at, error) from error
+        named = path if str(at).endswith(_PARTIAL) else at
+        raise CannotWrite(named, error, is_complete=is_complete) from error
 
 
 @dataclass(frozen=True)

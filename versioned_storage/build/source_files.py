@@ -147,7 +147,7 @@ def open_source(name: str, storage: Storage, path: str) -> BinaryIO:
 
 
 def unusable_files(directory: str, is_left_out: Callable[[str], bool]) -> Iterator[UnusableFile]:
-    """Yield loops of links and special files below a directory: collectstatic cannot collect them.
+    """Yield what collectstatic cannot collect: loops of links, broken links and special files.
 
     ``is_left_out`` returns True for names of files and directories to skip.
     """
@@ -166,8 +166,8 @@ def unusable_files(directory: str, is_left_out: Callable[[str], bool]) -> Iterat
             try:
                 status = entry.stat()
             except OSError as error:
-                if error.errno == errno.ELOOP:
-                    yield UnusableFile(entry.path, "is a link that leads to itself")
+                if entry.is_symlink():
+                    yield UnusableFile(entry.path, _why_broken(entry.path, error))
                 continue
             if stat.S_ISDIR(status.st_mode):
                 is_link = entry.is_symlink()
@@ -178,6 +178,15 @@ def unusable_files(directory: str, is_left_out: Callable[[str], bool]) -> Iterat
                     waiting.append((entry.path, (*above, real)))
             elif kind := _kind_of(status.st_mode):
                 yield UnusableFile(entry.path, f"is {kind}")
+
+
+def _why_broken(link: str, error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "is a link that leads to itself"
+    target = os.readlink(link)  # noqa: PTH115 - a str path
+    if error.errno == errno.ENOENT:
+        return f"is a link to {target}, which does not exist"
+    return f"is a link to {target}: {error.strerror}"
 
 
 def _kind_of(mode: int) -> str | None:

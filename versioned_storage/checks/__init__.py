@@ -19,7 +19,7 @@ def register() -> None:
     for check in (
         option_checks.check_options,
         option_checks.check_static_root_outside_sources,
-        option_checks.check_sources,
+        option_checks.check_collected_sources,
     ):
         checks.register(check, TAG, checks.Tags.staticfiles)
     checks.register(option_checks.check_cdn_domain, TAG)
@@ -29,6 +29,7 @@ def register() -> None:
     checks.register(middleware_order.check_whitenoise, TAG)
     for check in (
         option_checks.check_static_root,
+        option_checks.check_sources,
         option_checks.check_compressor,
         build_checks.check_debug,
         build_checks.check_build,

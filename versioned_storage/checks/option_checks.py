@@ -56,18 +56,26 @@ def check_static_root(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckM
     ]
 
 
+def check_collected_sources(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """The running collectstatic can read all that it collects. Other commands look at no files."""
+    options = startup.collectstatic_options()
+    if options is None or usable_storage() is None:
+        return []
+    try:
+        check_sources_are_files(options.get("ignore_patterns", ()))
+    except UnusableFiles as error:
+        return [checks.Error(str(error), id="versioned_storage.E003")]
+    return []
+
+
 def check_sources(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """collectstatic can read all that it would find."""
+    """A collectstatic without ``--ignore`` could read all that it collects."""
     if usable_storage() is None:
         return []
-    options = startup.collectstatic_options()
     try:
-        check_sources_are_files((options or {}).get("ignore_patterns", ()))
+        check_sources_are_files()
     except UnusableFiles as error:
-        if options is None:
-            # collectstatic may leave it out, with --ignore.
-            return [checks.Warning(str(error), id="versioned_storage.W014")]
-        return [checks.Error(str(error), id="versioned_storage.E003")]
+        return [checks.Warning(str(error), id="versioned_storage.W014")]
     return []
 
 
