@@ -1,6 +1,4 @@
-"""CloudFront's API: invalidations, distributions and cache policies."""
-
-import copy
+"""CloudFront's API: invalidations and distributions."""
 
 import boto3
 import pytest
@@ -11,18 +9,12 @@ from versioned_storage.edge.cloudfront import (
     CloudFrontError,
     InvalidPath,
     UnknownDistribution,
-    cache_policy,
-    cache_policy_objections,
     encoded,
     find_distribution,
     invalidate,
 )
-from versioned_storage.edge.distribution import Distribution
-from versioned_storage.edge.functions import Constants
 
 STATIC = "/static/"
-POLICY = "b2884449-e4de-46a7-ac36-70bc7f1ddd6d"
-KEY = "ParametersInCacheKeyAndForwardedToOrigin"
 REQUEST = {"DistributionId": "E1", "Id": "I1"}
 
 
@@ -204,64 +196,3 @@ def test_a_distribution_is_found_by_its_domain_and_by_its_aliases(account):
 def test_a_host_that_no_distribution_has_is_an_error(account, host):
     with pytest.raises(UnknownDistribution, match=host):
         find_distribution(account[0], host)
-
-
-def policy(kind):
-    """The policy that the stack would make."""
-    made = Distribution(kind=kind, constants=Constants(), app="a.example.com").resources()
-    return copy.deepcopy(made["CachePolicy"]["Properties"]["CachePolicyConfig"])
-
-
-@pytest.mark.parametrize("kind", ["s3", "pull", "both"])
-def test_there_is_nothing_wrong_with_the_policy_of_the_stack(kind):
-    assert list(cache_policy_objections(policy(kind), kind)) == []
-
-
-@pytest.mark.parametrize(
-    ("config", "behavior", "objection"),
-    [
-        ("QueryStringsConfig", "QueryStringBehavior", "it forwards query strings"),
-        ("CookiesConfig", "CookieBehavior", "it forwards cookies"),
-        ("HeadersConfig", "HeaderBehavior", "it forwards headers"),
-    ],
-)
-def test_what_it_must_not_forward_is_named(config, behavior, objection):
-    found = policy("s3")
-    found[KEY][config] = {behavior: "whitelist"}
-    (said,) = cache_policy_objections(found, "s3")
-    assert said.startswith(objection)
-
-
-def test_the_flags_have_to_be_off_for_a_bucket_and_on_for_the_application():
-    for kind in ("s3", "both"):
-        (said,) = cache_policy_objections(policy("pull"), kind)
-        assert said.endswith("EnableAcceptEncodingBrotli must be off")
-    (said,) = cache_policy_objections(policy("s3"), "pull")
-    assert said.endswith("EnableAcceptEncodingBrotli must be on")
-    half = policy("pull")
-    half[KEY]["EnableAcceptEncodingBrotli"] = False
-    assert len(list(cache_policy_objections(half, "pull"))) == 1
-    assert len(list(cache_policy_objections(half, "s3"))) == 1
-
-
-def test_a_minimum_above_a_second_and_a_maximum_below_a_day_are_named():
-    found = {**policy("s3"), "MinTTL": 60, "MaxTTL": 600}
-    assert list(cache_policy_objections(found, "s3")) == [
-        "it caches no-store responses for 60 s (MinTTL)",
-        "it caches immutable files for only 600 s (MaxTTL)",
-    ]
-    assert list(cache_policy_objections({**policy("s3"), "MinTTL": 1}, "s3")) == []
-
-
-def test_a_policy_is_read_from_cloudfront(stub):
-    config = {**policy("pull"), "Name": "of-somebody"}
-    answer = {"CachePolicy": {"Id": POLICY, "LastModifiedTime": 0, "CachePolicyConfig": config}}
-    stub.add_response("get_cache_policy", answer, {"Id": POLICY})
-    (objection,) = cache_policy_objections(cache_policy(stub.client, POLICY), "s3")
-    assert objection.startswith("it caches the same object for each Accept-Encoding")
-
-
-def test_a_policy_that_may_not_be_read_is_an_error(stub):
-    stub.add_client_error("get_cache_policy", "AccessDenied", "not for you", 403)
-    with pytest.raises(CloudFrontError, match="not for you"):
-        cache_policy(stub.client, POLICY)

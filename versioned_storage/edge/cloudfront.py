@@ -1,4 +1,4 @@
-"""CloudFront's API: invalidations, distributions and cache policies.
+"""CloudFront's API: invalidations and distributions.
 
 Only paths that are not versioned need an invalidation.
 """
@@ -6,9 +6,9 @@ Only paths that are not versioned need an invalidation.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -18,7 +18,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ..errors import VersionedStorageError
 from ..text import names_text
-from .distribution import OriginKind
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudfront import CloudFrontClient
@@ -26,13 +25,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two requests for the state of an invalidation, which takes a minute or two.
 POLL = 5
-
-#: Seconds that a no-store response may be cached all the same, as in AWS's own policies.
-MAX_MIN_TTL = 1
-#: Seconds that the policy must let the edge cache immutable files, at least: a day.
-MIN_MAX_TTL = 86_400
-
-_FLAGS = "EnableAcceptEncodingGzip and EnableAcceptEncodingBrotli"
 
 # What RFC 3986 allows in a path and a query, and what is encoded already.
 _SAFE = "/%?*~!$&'()+,;=:@-._"
@@ -133,35 +125,6 @@ def find_distribution(client: CloudFrontClient, host: str) -> str:
                 if any(_matches(name.lower(), host) for name in names):
                     return distribution["Id"]
     raise UnknownDistribution(host, domains)
-
-
-def cache_policy(client: CloudFrontClient, policy_id: str) -> Mapping[str, Any]:
-    """Return the configuration of a cache policy. Raises `CloudFrontError`."""
-    with _errors("GetCachePolicy"):
-        response = client.get_cache_policy(Id=policy_id)
-    config: Mapping[str, Any] = response["CachePolicy"]["CachePolicyConfig"]
-    return config
-
-
-def cache_policy_objections(config: Mapping[str, Any], kind: OriginKind) -> Iterator[str]:
-    """Yield what is wrong with a policy, as GetCachePolicy describes it, for a kind of origin."""
-    key = config["ParametersInCacheKeyAndForwardedToOrigin"]
-    if key["QueryStringsConfig"]["QueryStringBehavior"] != "none":
-        yield "it forwards query strings, which let anybody change the type of S3's responses"
-    if key["CookiesConfig"]["CookieBehavior"] != "none":
-        yield "it forwards cookies and caches a copy for each of them"
-    if key["HeadersConfig"]["HeaderBehavior"] != "none":
-        yield "it forwards headers and caches a copy for each of their values"
-    flags = {key["EnableAcceptEncodingGzip"], key.get("EnableAcceptEncodingBrotli", False)}
-    if kind == "pull" and flags != {True}:
-        yield f"the application never learns what a viewer can decode: {_FLAGS} must be on"
-    if kind != "pull" and flags != {False}:
-        yield f"it caches the same object for each Accept-Encoding: {_FLAGS} must be off"
-    if config["MinTTL"] > MAX_MIN_TTL:
-        yield f"it caches no-store responses for {config['MinTTL']} s (MinTTL)"
-    # CloudFront's default is a year.
-    if config.get("MaxTTL", MIN_MAX_TTL) < MIN_MAX_TTL:
-        yield f"it caches immutable files for only {config['MaxTTL']} s (MaxTTL)"
 
 
 def encoded(path: str, *, static_path: str | None) -> str:

@@ -22,7 +22,8 @@ MAX_SIZE = 10_240
 
 # An encoded file has no encodings itself, even if the site's list allows it.
 _SUFFIXES = frozenset(encoding.suffix.removeprefix(".") for encoding in ENCODINGS.values())
-_DATA = re.compile(r"^const SITE = .*;$", re.MULTILINE)
+_DATA = re.compile(r"^const SITE = .*;\n", re.MULTILINE)
+_COMMENTS_AND_BLANK_LINES = re.compile(r"^[ \t]*(?://.*)?\n", re.MULTILINE)
 
 
 class FunctionTooLarge(VersionedStorageError):
@@ -89,7 +90,7 @@ class Constants:
 
     def without_encodings(self) -> Constants:
         """Return the constants for an origin that negotiates the encoding itself."""
-        return replace(self, compression=replace(self.compression, encodings=()))
+        return replace(self, compression=CompressionRules((), ()))
 
     def data(self, name: str) -> Mapping[str, object]:
         """Return the constants of the function ``name``."""
@@ -111,10 +112,19 @@ def source(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def rendered(name: str, constants: Constants) -> str:
-    """Return the code of a function with the constants of a site. Raises `FunctionTooLarge`."""
-    line = f"const SITE = {json.dumps(constants.data(name))};"
-    code = _DATA.sub(lambda _: line, source(name), count=1)
-    if (size := len(code.encode())) > MAX_SIZE:
+def constants_line(name: str, constants: Constants) -> str:
+    """Return the first line of a function: the constants of a site. Raises `FunctionTooLarge`."""
+    line = f"const SITE = {json.dumps(constants.data(name))};\n"
+    if (size := len(line.encode()) + len(code(name).encode())) > MAX_SIZE:
         raise FunctionTooLarge(name, size)
-    return code
+    return line
+
+
+def code(name: str) -> str:
+    """Return the code of a function below its constants, without comments and blank lines."""
+    return _COMMENTS_AND_BLANK_LINES.sub("", _DATA.sub("", source(name), count=1))
+
+
+def rendered(name: str, constants: Constants) -> str:
+    """Return a function with the constants of a site. Raises `FunctionTooLarge`."""
+    return constants_line(name, constants) + code(name)

@@ -31,7 +31,8 @@ function handler(event) {
     request.querystring = {};
     // S3 reads a bare plus as a space. Encoded, both spellings are also one cache key.
     request.uri = request.uri.replace(/\+/g, '%2B');
-    if (isEligible(names[names.length - 1])) {
+    // Without encodings the origin negotiates.
+    if (SITE.encodings.length > 0 && isEligible(names[names.length - 1])) {
         const suffix = preferredSuffix(weightsIn(request.headers['accept-encoding']));
         if (suffix === null) {
             return answer(406, 'Not Acceptable', {'cache-control': {value: 'no-store'}});

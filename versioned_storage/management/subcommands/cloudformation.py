@@ -1,37 +1,32 @@
 """Print the CloudFormation template of the CDN, made from these settings.
 
-Its functions request the encodings that the settings and all kept builds have. Print and deploy it
-again after a change of encodings or skip_compress_extensions.
+It is edge/template.yaml with the code of the functions and the defaults that the settings know; all
+else is for --parameter-overrides of 'aws cloudformation deploy'. The functions request the
+encodings that the settings and all kept builds have: print and deploy it again after a change of
+STATIC_URL, encodings, skip_compress_extensions or response_headers.
 """
 
 from __future__ import annotations
 
 import re
-from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Mapping
+from argparse import ArgumentParser
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from ...build.manifest import UnreadableManifest
-from ...edge import cloudfront
-from ...edge.cloudformation import Stack, Template, alarms
-from ...edge.distribution import Distribution, Domain, OriginKind
+from ...edge import template
 from ...edge.functions import CompressionRules, Constants, shared
-from ...edge.yaml import dump
-from ...errors import ConfigurationError, VersionedStorageError
+from ...errors import ConfigurationError
 from ...origin import record
 from ...origin.s3_errors import OriginError
 from ...progress import log_summary, logger
 from ...site import Site
 from ...static_root import read_manifest
 from ...text import count_text
-from .invalidate import cloudfront_of
 
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.IGNORECASE)
-_PRINCIPAL = re.compile(r"arn:[a-z-]+:(?:iam|sts)::\d{12}:\S+")
-# CloudFront accepts certificates of that region only.
-_CERTIFICATE = re.compile(r"arn:[a-z-]+:acm:us-east-1:\d{12}:certificate/\S+")
 
 
 class UnfitDomain(ConfigurationError):
@@ -46,148 +41,55 @@ class UnfitDomain(ConfigurationError):
         )
 
 
-class NoCertificate(ConfigurationError):
-    """CloudFront answers at a domain of the site's own only with a certificate for it."""
-
-    def __init__(self, domain: str) -> None:
-        self.domain = domain
-        super().__init__(
-            f"The CDN of the settings is {domain}, and CloudFront answers there only with a "
-            "certificate for it: add --certificate ARN, or leave cdn_domain out and use the "
-            "domain that CloudFront assigns."
-        )
-
-
-class NoDomain(ConfigurationError):
-    """A certificate or a hosted zone was given without a domain in the settings."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "--certificate and --hosted-zone need a domain of yours, and cdn_domain has none. "
-            "Set it, for example to 'static.example.com'."
-        )
-
-
-class NoApplication(ConfigurationError):
-    """CloudFront would fetch from the application, whose host is not given."""
-
-    def __init__(self, kind: OriginKind) -> None:
-        self.kind = kind
-        super().__init__(
-            f"With --origin {kind} CloudFront fetches from the application over HTTPS: add "
-            "--app-domain HOST, for example www.example.com."
-        )
-
-
 @dataclass(frozen=True)
 class Printed:
-    """A template as YAML, or with ``--json`` as JSON; CloudFormation accepts both."""
+    """A template as YAML; ``--json`` has it as one string."""
 
-    template: Template
+    template: str
     ok: bool = True
 
     def text(self) -> str:
-        return dump(self.template)
-
-    def data(self) -> Template:
         return self.template
+
+    def data(self) -> Mapping[str, str]:
+        return {"template": self.template}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--origin",
-        choices=("s3", "pull", "both"),
-        help="fetch from the bucket, from the application, or from the application when S3 fails "
-        "(default: s3 if the option origin is set, else pull)",
+    parser.add_argument(
+        "--monitoring",
+        action="store_true",
+        help="print the template of the alarms and the logs instead, for us-east-1",
     )
-    host = _matching(_HOST, "a host name")
-    add("--app-domain", metavar="HOST", type=host, help="of the application, for pull and both")
-    certificate = _matching(_CERTIFICATE, "the ARN of a certificate in us-east-1")
-    add("--certificate", metavar="ARN", type=certificate, help="of cdn_domain, in us-east-1")
-    add("--hosted-zone", metavar="ID", help="in Route 53, to make the records of cdn_domain")
-    add("--cache-policy", metavar="ID", help="use an existing cache policy")
-    for flag, does in (
-        ("--uploader", "publishes and prunes builds"),
-        ("--reader", "reads the records of builds: an application server without builds"),
-        ("--media-writer", "writes media uploads"),
-    ):
-        principal = _matching(_PRINCIPAL, "the ARN of an IAM principal")
-        does = f"an IAM principal that {does}; can be repeated"
-        add(flag, metavar="ARN", type=principal, action="append", default=[], help=does)
-    add("--media-bucket", metavar="NAME", help="a second bucket and distribution, for uploads")
-    add("--versioning", action="store_true", help="keep deleted objects for 30 days")
-    add("--logs", action="store_true", help="a bucket for CloudFront's logs, kept for 90 days")
-    add("--alarms", action="store_true", help="print the stack of the alarms, for us-east-1")
 
 
 def run(site: Site, options: Mapping[str, Any]) -> Printed:
-    """Return the template. Raises `ConfigurationError` for arguments that exclude each other."""
-    return Printed(alarms() if options["alarms"] else _stack(site, options).template())
-
-
-def _matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
-    def checked(text: str) -> str:
-        if pattern.fullmatch(text):
-            return text
-        message = f"{text!r} is not {what}"
-        raise ArgumentTypeError(message)
-
-    return checked
-
-
-def _stack(site: Site, options: Mapping[str, Any]) -> Stack:
-    kind: OriginKind = options["origin"] or ("pull" if site.options.origin is None else "s3")
-    if kind != "s3" and options["app_domain"] is None:
-        raise NoApplication(kind)
-    origin = None if kind == "pull" else site.origin
+    """Return the template. Raises `ConfigurationError` for settings that no stack can serve."""
+    if options["monitoring"]:
+        return Printed(template.monitoring())
     # The template makes everything below the path public.
     site.static_url.check_holds_builds(site.options.cdn_domain)
-    if policy := options["cache_policy"]:
-        _check_cache_policy(site, policy, kind)
-    return Stack(
-        distribution=Distribution(
-            kind=kind,
-            domain=_domain(site, options),
-            constants=_constants(site),
-            location=origin.location if origin else "",
-            app=options["app_domain"],
-            cache_policy=policy,
-            logs=options["logs"],
-        ),
-        bucket=origin.bucket if origin else None,
-        uploaders=options["uploader"],
-        readers=options["reader"],
-        versioning=options["versioning"],
-        media_bucket=options["media_bucket"],
-        media_writers=options["media_writer"],
-    )
+    return Printed(template.template(_constants(site), _defaults(site)))
 
 
-def _check_cache_policy(site: Site, policy: str, kind: OriginKind) -> None:
-    try:
-        config = cloudfront.cache_policy(cloudfront_of(site), policy)
-    except VersionedStorageError as error:
-        logger.warning("Cache policy %s was not checked: %s", policy, error)
-        return
-    for objection in cloudfront.cache_policy_objections(config, kind):
-        logger.warning("Cache policy %s: %s", policy, objection)
+def _defaults(site: Site) -> dict[str, str]:
+    """Return the defaults of the parameters that the settings know."""
+    has_cdn = site.options.cdn_domain or site.static_url.origin
+    defaults = {"Mode": "own" if has_cdn else "site", "Domain": _domain(site), "Origin": "pull"}
+    if site.options.origin is not None:
+        location = f"/{site.origin.location}" if site.origin.location else ""
+        defaults |= {"Origin": "s3", "BucketName": site.origin.bucket, "Location": location}
+    return defaults
 
 
-def _domain(site: Site, options: Mapping[str, Any]) -> Domain | None:
-    """Return the domain of the settings; None if CloudFront assigned it."""
+def _domain(site: Site) -> str:
+    """Return the domain of the CDN in the settings; empty for one that CloudFront assigns."""
     url = site.options.cdn_domain or site.static_url.origin
     parts = urlsplit(url)
     if url and (parts.scheme == "http" or parts.path or not _HOST.fullmatch(parts.netloc)):
         raise UnfitDomain(url)
     name = parts.netloc.lower()
-    if not name or name.endswith(".cloudfront.net"):
-        if options["certificate"] or options["hosted_zone"]:
-            raise NoDomain
-        return None
-    if options["certificate"] is None:
-        raise NoCertificate(name)
-    return Domain(name, options["certificate"], options["hosted_zone"])
+    return "" if name.endswith(".cloudfront.net") else name
 
 
 def _constants(site: Site) -> Constants:
