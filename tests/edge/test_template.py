@@ -203,6 +203,13 @@ def test_a_path_that_is_not_ascii_is_matched_as_a_viewer_sends_it_and_read_as_s3
     assert resource == {"Fn::Sub": "${StaticBucket.Arn}/статика/*"}
 
 
+@pytest.mark.parametrize("prefix", ["/a\\1b/", "/${x}/", '/it\'s "so"/', "/\u2028/", "/a: b #c/"])
+def test_a_strange_path_cannot_break_out_of_its_string(prefix):
+    resource = statements(Stack(template(Constants(prefix), {}), Mode="own"))["CloudFrontReads"]
+    text = resource["Resource"]["Fn::Sub"].replace("${!", "${")
+    assert text == f"${{StaticBucket.Arn}}{prefix}*"
+
+
 def test_shared_assets_are_below_what_is_public():
     """They are at /static/_shared/: no pattern leaves out a name that begins with _."""
     made = stack()

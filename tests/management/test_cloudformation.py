@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from tests.edge.stacks import Stack
+from tests.edge.stacks import Stack, load
 from tests.helpers import site, write
 from tests.s3 import Bucket, moto, nobody, options
 from versioned_storage.constants import RESPONSE_HEADERS, SKIP_COMPRESS_EXTENSIONS
@@ -19,6 +19,7 @@ from versioned_storage.edge.functions import (
     Constants,
     rendered,
 )
+from versioned_storage.edge.template import monitoring, source
 from versioned_storage.management.subcommands import cloudformation
 from versioned_storage.management.subcommands.cloudformation import UnfitDomain
 from versioned_storage.static_url import InvalidStaticURL
@@ -140,8 +141,20 @@ def test_the_guide_names_every_argument_and_no_other():
     arguments = {"--json", *(action.option_strings[0] for action in parser._actions)}
     guide = (Path(__file__).parents[2] / "docs" / "cloudfront.md").read_text(encoding="utf-8")
     ours = re.findall(r"staticbuilds cloudformation (?:[^\n]*\\\n)*[^\n]*", guide)
-    named = set(re.findall(r"--[a-z-]+", " ".join(ours))) | set(re.findall(r"`(--[a-z-]+)", guide))
-    assert named == arguments
+    assert set(re.findall(r"--[a-z-]+", " ".join(ours))) <= arguments
+    assert "--monitoring" in " ".join(ours)
+
+
+def test_the_guide_names_every_parameter_and_no_other():
+    guide = (Path(__file__).parents[2] / "docs" / "cloudfront.md").read_text(encoding="utf-8")
+    parameters = load(source())["Parameters"].keys()
+    table = guide.partition("## Parameters\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`([A-Z]\w+)`", "".join(re.findall(r"^\| `[^|]+", table, re.M)))) == (
+        set(parameters)
+    )
+    given = set(re.findall(r"\b([A-Z][A-Za-z]+)=[\w\"]", guide)) - {"Items"}
+    monitoring_parameters = load(monitoring())["Parameters"].keys()
+    assert given <= {*parameters, *monitoring_parameters, "ParameterKey", "ParameterValue", "Name"}
 
 
 # The builds that are kept

@@ -119,3 +119,13 @@ def test_a_site_without_a_bucket_has_its_cdn_examined(tmp_path, edge):
     with site(tmp_path, FILES, options={"cdn_domain": edge.url}, BUILD_VERSION="b1"):
         answer = staticbuilds("doctor", "--json")
     assert levels(answer) == {"bucket": "unknown", "CDN": "ok"}
+
+
+def test_a_site_with_one_domain_has_it_examined(shop, edge):
+    with shop("b1") as finding:
+        finding.collect()
+        answer = staticbuilds("doctor", "--edge-url", edge.url, "--json")
+        without = staticbuilds("doctor", "--json")
+    assert levels(answer)["CDN"] == levels(answer)["CDN, a file"] == "ok"
+    remedy = finding_of(without, "CDN")["remedy"]
+    assert remedy == "Name the site's own domain: --edge-url https://www.example.com."

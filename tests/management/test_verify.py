@@ -146,6 +146,45 @@ def test_a_site_without_a_cdn_has_nobody_to_ask(tmp_path):
             verify("--edge")
 
 
+@pytest.fixture
+def relative_shop(tmp_path, edge):
+    """A site whose static files have its own domain: no cdn_domain, and no host in STATIC_URL."""
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        yield shop
+
+
+def test_a_site_with_one_domain_is_verified_there(relative_shop, edge):
+    output, code = verify("--edge", "--edge-url", f"{edge.url}/")
+    assert code == 0
+    assert output.startswith(f"Build b1 at {edge.url}/static/b1/: ")
+    requested = {request.path for request in edge.requests}
+    assert {"/static/b1/staticfiles.json", "/builds/b1.json"} <= requested
+
+
+def test_a_page_of_a_site_with_one_domain_is_verified_without_more(relative_shop, edge):
+    url = relative_shop.storage.url("css/app.css")
+    assert url.startswith("/static/b1/")
+    html = f'<link rel="stylesheet" href="{url}">'.encode()
+    edge.twist = lambda request, reply: Reply(200, {}, html) if request.path == "/cart" else reply
+    for arguments in ((), ("--edge", "--edge-url", edge.url)):
+        assert verify("--page", f"{edge.url}/cart", *arguments)[1] == 0
+    edge.twist = lambda request, reply: (
+        Reply(200, {}, html.replace(b"/b1/", b"/b0/")) if request.path == "/cart" else reply
+    )
+    output, code = verify("--page", f"{edge.url}/cart")
+    assert code == 1
+    assert "its build is 'b0', expected 'b1'" in output
+
+
+def test_an_edge_is_verified_before_its_domain_leads_to_it(shop, edge):
+    with serving(Edge(shop.root)) as new:
+        output, code = verify("--edge", "--edge-url", new.url)
+    assert code == 0
+    assert output.startswith(f"Build b1 at {new.url}/static/b1/")
+    assert edge.requests == []
+
+
 def test_a_static_url_with_a_host_is_asked(tmp_path, edge):
     with site(tmp_path, FILES, BUILD_VERSION="b1", STATIC_URL=f"{edge.url}/static/") as shop:
         shop.collect()
@@ -171,6 +210,8 @@ def test_a_manifest_that_django_wrote_is_an_error(shop):
         ("--page", "/cart"),
         ("--page", "http://["),
         ("--page", "http://127.0.0.1:x/"),
+        ("--edge", "--edge-url", "www.example.com"),
+        ("--edge", "--edge-url", "https://www.example.com/static/"),
         ("--wait", "0"),
         ("--wait", "soon"),
         ("--timeout", "-1"),

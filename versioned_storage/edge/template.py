@@ -24,7 +24,8 @@ def template(constants: Constants, defaults: Mapping[str, str]) -> str:
     parameter Origin decides between them.
     """
     text = _PATTERN.sub(lambda match: match[1] + _quoted(quote(constants.prefix)), source())
-    text = text.replace(f"${{Location}}{_PATH}", f"${{Location}}{_quoted(constants.prefix)}")
+    keys = _quoted(constants.prefix).replace("${", "${!")  # as Fn::Sub leaves it alone
+    text = text.replace(f"${{Location}}{_PATH}", f"${{Location}}{keys}")
     for name, value in defaults.items():
         text = _with_default(text, name, value)
     for name in (VIEWER_REQUEST, VIEWER_RESPONSE):
@@ -62,4 +63,4 @@ def _inlined(text: str, comment: str, lines: str) -> str:
 
 def _quoted(path: str) -> str:
     # A string of JSON is a double-quoted scalar of YAML.
-    return json.dumps(path, ensure_ascii=False)[1:-1]
+    return json.dumps(path, ensure_ascii=not path.isprintable())[1:-1]

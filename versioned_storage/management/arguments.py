@@ -48,6 +48,26 @@ def seconds(text: str) -> float:
     return number
 
 
+def add_edge_url(parser: ArgumentParser) -> None:
+    """Add ``--edge-url``, for a site whose STATIC_URL has no host."""
+    parser.add_argument(
+        "--edge-url",
+        type=edge_url,
+        metavar="URL",
+        help="where the CDN answers: https://www.example.com for a STATIC_URL without a host, or "
+        "a distribution that has no domain of yours yet (default: cdn_domain)",
+    )
+
+
+def edge_url(text: str) -> str:
+    """Parse scheme and host of the edge, and return them without a slash at the end."""
+    parts = urlsplit(page_url(text))
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        message = f"{text!r} has more than a host; the path of STATIC_URL is added to it"
+        raise ArgumentTypeError(message)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def page_url(text: str) -> str:
     """Parse the URL of a page."""
     parts = urlsplit(text)

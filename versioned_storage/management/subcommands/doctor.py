@@ -23,8 +23,9 @@ from ...errors import Fault, VersionedStorageError
 from ...origin import record
 from ...origin.diagnosis import Doctor, Finding, Level
 from ...origin.s3 import S3Origin
-from ...site import Site
+from ...site import Site, cdn
 from ...text import count_text
+from ..arguments import add_edge_url
 from ..terminal import PLAIN, Terminal
 
 #: Seconds to wait for a response of S3 or the CDN; short, because somebody waits for the result.
@@ -87,14 +88,14 @@ class Diagnosis:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Doctor takes no arguments of its own."""
+    add_edge_url(parser)
 
 
 def run(site: Site, options: Mapping[str, Any]) -> Diagnosis:
-    return Diagnosis(tuple(_findings(site)))
+    return Diagnosis(tuple(_findings(site, options["edge_url"])))
 
 
-def _findings(site: Site) -> Iterator[Finding]:
+def _findings(site: Site, edge_url: str | None) -> Iterator[Finding]:
     manifest = None
     if site.options.origin is None:
         yield Finding("bucket", Level.UNKNOWN, "the option origin is not set")
@@ -107,7 +108,13 @@ def _findings(site: Site) -> Iterator[Finding]:
         if reached:
             build, manifest = _build(site, origin)
             yield build
-    yield from _edge(site, manifest, EdgeClient(timeout=TIMEOUT))
+    cdn_url = edge_url or cdn(site.storage)
+    if cdn_url is None:
+        remedy = "Name the site's own domain: --edge-url https://www.example.com."
+        fault = Fault("CDN", "cdn_domain is not set", "the host of the CDN", remedy)
+        yield Finding.of_fault(Level.UNKNOWN, fault)
+        return
+    yield from _edge(f"{cdn_url}{site.static_url.path}", manifest, EdgeClient(timeout=TIMEOUT))
 
 
 def _build(site: Site, origin: S3Origin) -> tuple[Finding, Manifest | None]:
@@ -131,12 +138,7 @@ def _build(site: Site, origin: S3Origin) -> tuple[Finding, Manifest | None]:
     return Finding.of_fault(Level.WARNING, fault), None
 
 
-def _edge(site: Site, manifest: Manifest | None, client: EdgeClient) -> Iterator[Finding]:
-    cdn = site.options.cdn_domain or site.static_url.origin
-    if not cdn:
-        yield Finding("CDN", Level.UNKNOWN, "cdn_domain is not set")
-        return
-    base = f"{'https:' if cdn.startswith('//') else ''}{cdn}{site.static_url.path}"
+def _edge(base: str, manifest: Manifest | None, client: EdgeClient) -> Iterator[Finding]:
     results: Sequence[ProbeResult] = FileProbe(
         missing_file_url(base), expectations.missing_file
     ).run(client)

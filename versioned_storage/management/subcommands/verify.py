@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin
 
 from ...build.manifest import Manifest
 from ...edge import probes
@@ -32,8 +32,8 @@ from ...origin.repair import Repairer
 from ...origin.s3_errors import OriginError
 from ...origin.verification import Verification, Verifier
 from ...progress import logger
-from ...site import Site
-from ..arguments import add_build, at_least_one, page_url, seconds
+from ...site import Site, cdn
+from ..arguments import add_build, add_edge_url, at_least_one, page_url, seconds
 
 
 class NothingToVerify(ConfigurationError):
@@ -63,8 +63,8 @@ class NoEdge(ConfigurationError):
     def __init__(self, url: str) -> None:
         self.url = url
         super().__init__(
-            f"The build's URL is {url}, which has no host. Set cdn_domain, for example "
-            "'cdn_domain': 'd111111abcdef8.cloudfront.net'."
+            f"The build's URL is {url}, which has no host. Add --edge-url with the site's own, "
+            "for example --edge-url https://www.example.com."
         )
 
 
@@ -87,6 +87,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="URL",
         help="fetch this page and check each static file it refers to; can be repeated",
     )
+    add_edge_url(parser)
     parser.add_argument(
         "--wait",
         type=seconds,
@@ -134,7 +135,7 @@ def _verify_edge(site: Site, options: Mapping[str, Any]) -> EdgeReport:
     for flag in ("--deep", "--repair"):
         if options[flag.removeprefix("--")]:
             raise OnlyForS3(flag)
-    target = EdgeTarget.of(site, site.build(options["build"]))
+    target = EdgeTarget.of(site, site.build(options["build"]), options)
     selected = [
         *(target.probes(options["sample"]) if options["edge"] else ()),
         *(target.page_probe(url) for url in options["page"]),
@@ -162,15 +163,15 @@ class EdgeTarget:
         return f"{self.static_url}{self.build}/"
 
     @classmethod
-    def of(cls, site: Site, build: str) -> EdgeTarget:
+    def of(cls, site: Site, build: str, options: Mapping[str, Any]) -> EdgeTarget:
         """Return the target of a build. Raises `NoEdge`."""
-        static_url = site.static_url.behind(site.options.cdn_domain)
-        if static_url.startswith("//"):
-            static_url = f"https:{static_url}"
-        target = cls(site, build, static_url.removesuffix(site.static_url.path))
-        if not urlsplit(static_url).netloc:
-            raise NoEdge(target.url)
-        return target
+        url = options["edge_url"] or cdn(site.storage)
+        if url is None and not options["edge"]:
+            # Only pages are fetched, and the files that they refer to.
+            url = urljoin(options["page"][0], "/").rstrip("/")
+        if url is None:
+            raise NoEdge(site.static_url.of_build(build, None))
+        return cls(site, build, url)
 
     @cached_property
     def manifest(self) -> Manifest:
