@@ -59,7 +59,8 @@ class Asset:
     by encoding, "identity" included.
 
     ``shared_prefix`` is the directory below the STATIC_URL path where a shared asset is kept once
-    for all builds, "_shared"; it is empty for an asset that belongs to its build.
+    for all builds, "_shared"; it is empty for an asset that belongs to its build. ``etags`` has the
+    ETags of the objects of a shared asset as ``sha256`` has their digests.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Asset:
     encodings: Mapping[str, int] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
     shared_prefix: str = ""
+    etags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_shared(self) -> bool:
@@ -126,6 +128,16 @@ class BuildFile:
     def sha256(self) -> str | None:
         """The hex digest of the object on S3; None before it is published."""
         return self.asset.sha256.get(self.encoding or IDENTITY)
+
+    @property
+    def is_shared(self) -> bool:
+        """Return True if all builds have this object in common; no original is."""
+        return self.asset.is_shared and self.path == self.hashed_path
+
+    @property
+    def etag(self) -> str | None:
+        """The ETag of a shared object on S3; None before it is published."""
+        return self.asset.etags.get(self.encoding or IDENTITY)
 
     @property
     def source(self) -> str:
@@ -184,6 +196,12 @@ class Manifest:
             self.skip_compress_extensions,
         )
 
+    def shared_files(self) -> Iterator[BuildFile]:
+        """Yield every object that the build has in common with other builds."""
+        for asset in self.assets.values():
+            if asset.is_shared:
+                yield from asset.variants()
+
     def files(self) -> Iterator[BuildFile]:
         """Yield every file that the build serves, under each of its names."""
         for asset in self.assets.values():
@@ -213,6 +231,7 @@ class Manifest:
                         "encodings": dict(asset.encodings),
                         **({"sha256": dict(asset.sha256)} if asset.sha256 else {}),
                         **({"shared": True} if asset.is_shared else {}),
+                        **({"etags": dict(asset.etags)} if asset.etags else {}),
                     }
                     for asset in self.assets.values()
                 },
@@ -268,6 +287,7 @@ class Manifest:
                 encodings=_sizes(entry["encodings"]),
                 sha256=_texts(entry.get("sha256", {})),
                 shared_prefix=shared_prefix if entry.get("shared") else "",
+                etags=_texts(entry.get("etags", {})),
             )
             for hashed_name, entry in entries.items()
         }

@@ -290,8 +290,8 @@ def _leased(
     manifest: Manifest, stored: StoredRecord | None, now: datetime, base: str | None
 ) -> Record:
     if stored is not None and stored.record.content == manifest.content:
-        return stored.record.leased(now, base)
-    return Record(
+        return stored.record.leased(now, base).relying_on(manifest)
+    leased = Record(
         build=str(manifest.build),
         state=State.PUBLISHING,
         content=manifest.content,
@@ -299,6 +299,7 @@ def _leased(
         publish_id=uuid4().hex,
         base=base,
     )
+    return leased.relying_on(manifest)
 
 
 def _check_conditional_writes(origin: S3Origin, leased: Record) -> None:

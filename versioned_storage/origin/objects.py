@@ -78,12 +78,18 @@ class ObjectContent:
 
 @dataclass(frozen=True)
 class ListedObject:
-    """An object in a listing; ``path`` is below the location, ``size`` in bytes."""
+    """An object in a listing; ``path`` is below the location, ``size`` in bytes.
+
+    ``version`` is set in a listing of versions only: the VersionId to delete the object by, None in
+    a bucket without versions. ``is_current`` is False for a version that another one has replaced.
+    """
 
     path: str
     size: int
     etag: str
     modified: datetime
+    version: str | None = None
+    is_current: bool = True
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,13 @@ from ..build.manifest import BuildFile, Manifest
 from ..constants import CACHE_CONTROL
 from ..text import bytes_text, count_text
 from .objects import LARGEST_COPY, ListedObject, StoredObject, UploadBody
+from .shared_objects import SharedObjects, has_bytes_of
 
 #: An asset's integrity and the name of an encoding, None for identity: what the bytes are.
 Content = tuple[str, "str | None"]
+
+#: The names of the metadata of an encoding: the integrity of its asset, and its encoder.
+METADATA = ("encoding-of", "encoder")
 
 
 class Action(str, Enum):
@@ -74,12 +78,15 @@ class PublishPlan:
     ``hashed`` are the objects under their hashed names. ``originals`` are those under original
     names, which have the same bytes and come after all hashed ones. ``damaged`` has the URLs of
     objects of the base build that are not copied because their size is not the recorded one.
+    ``waiting`` are the files that cannot be planned yet: a running prune may delete the shared
+    objects, so these come last, and the originals with their bytes.
     """
 
     build: str
     hashed: tuple[Step, ...]
     originals: tuple[Step, ...]
     damaged: tuple[str, ...] = ()
+    waiting: tuple[BuildFile, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -114,7 +121,7 @@ def metadata(file: BuildFile, manifest: Manifest) -> dict[str, str]:
     encoding = file.encoding
     if encoding is None:
         return {}
-    return {"encoding-of": file.asset.integrity, "encoder": _encoder(manifest, encoding)}
+    return dict(zip(METADATA, (file.asset.integrity, _encoder(manifest, encoding)), strict=True))
 
 
 def reusable(base: Manifest, encoders: Mapping[str, object]) -> Iterator[ReusableEncoding]:
@@ -164,22 +171,30 @@ def plan(
     stored: Mapping[str, StoredObject],
     sources: Mapping[Content, CopySource],
     damaged: Iterable[str] = (),
+    shared: SharedObjects | None = None,
+    files: Iterable[BuildFile] | None = None,
 ) -> PublishPlan:
     """Plan the publish of the build in ``directory``.
 
     ``prefix`` is the STATIC_URL path without its first slash, ``stored`` has the objects below the
-    build's prefix by path, ``sources`` and ``damaged`` are of `copy_sources`.
+    build's prefix by path, ``sources`` and ``damaged`` are of `copy_sources`. ``shared`` is None
+    for a build without shared assets. ``files`` are all of the build, or those that were waiting.
     """
     hashed: dict[str, Step] = {}
     originals: list[BuildFile] = []
-    for file in manifest.files():
-        if file.path == file.hashed_path:
-            local = directory.path(file.source)
+    waiting: list[BuildFile] = []
+    for file in manifest.files() if files is None else files:
+        local = directory.path(file.source)
+        if shared is not None and prefix + file.hashed_path in shared.contested:
+            waiting.append(file)
+        elif file.path != file.hashed_path:
+            originals.append(file)
+        elif shared is not None and file.is_shared:
+            hashed[file.path] = _shared(file, prefix, local, shared)
+        else:
             object_ = stored.get(prefix + file.path)
             source = sources.get((file.asset.integrity, file.encoding))
             hashed[file.path] = _hashed(file, prefix, local, object_, source, manifest)
-        else:
-            originals.append(file)
     original_steps = [
         _original(file, prefix, hashed[file.hashed_path], stored.get(prefix + file.path))
         for file in originals
@@ -189,6 +204,7 @@ def plan(
         hashed=_largest_first(hashed.values()),
         originals=_largest_first(original_steps),
         damaged=tuple(damaged),
+        waiting=tuple(waiting),
     )
 
 
@@ -226,6 +242,24 @@ def _hashed(
         return step(Action.COPY, "the base build has it", size=source.size, source=source)
     reason = "is new" if stored is None else "is there with other bytes or headers"
     return step(Action.UPLOAD, reason, size=file.size)
+
+
+def _shared(file: BuildFile, prefix: str, local: Path, shared: SharedObjects) -> Step:
+    path = prefix + file.path
+    stored = shared.stored.get(path)
+    step = partial(Step, path=path, file=file, stored=stored)
+    if stored is None:
+        return step(Action.UPLOAD, "is new", size=file.size)
+    if path in shared.vouched:
+        return step(Action.SKIP, "is there", size=stored.size)
+    sha256 = UploadBody.of(local).sha256 if local.is_file() else None
+    if not has_bytes_of(file, stored, sha256):
+        return step(Action.UPLOAD, "is there with other bytes", size=file.size)
+    if path in shared.doubtful:
+        return step(Action.COPY, "a prune that died may delete it", size=stored.size)
+    if stored.headers != headers(file):
+        return step(Action.COPY, "is there with other headers", size=stored.size)
+    return step(Action.SKIP, "is there", size=stored.size)
 
 
 def _original(file: BuildFile, prefix: str, hashed: Step, stored: StoredObject | None) -> Step:

@@ -1,18 +1,23 @@
-"""Pruning deletes builds from S3: each is leased through its record first."""
+"""Pruning deletes builds from S3, each leased through its record first, then shared objects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ..progress import track
 from . import lease, record, retention
 from .lease import Lease
+from .objects import ListedObject
 from .record import Record, State, StoredRecord
 from .retention import Activation, Verdict
 from .s3 import S3Origin
-from .s3_errors import NotDeleted
+from .s3_errors import DENIED, NotDeleted, OriginError
+from .shared_objects import Sweep, SweepLease, relied_on, written_at
+
+#: A shared object that no build lists is kept this long: a publish that died may be resumed.
+SHARED_AGE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,15 @@ class PrunePlan:
 
     ``candidates`` are the published builds that may go, and the leftovers of publishes and prunes
     that died. ``busy`` has the builds that another process is pruning, with the time of its lease.
+    ``shared_prefixes`` are where shared objects may be, of which those go that no build lists and
+    that are older than ``shared_age``.
     """
 
     verdicts: tuple[Verdict, ...]
     candidates: tuple[PruneCandidate, ...]
     busy: Mapping[str, datetime]
+    shared_prefixes: tuple[str, ...] = ()
+    shared_age: timedelta = SHARED_AGE
 
 
 @dataclass(frozen=True)
@@ -53,10 +62,32 @@ class PrunedBuild:
 
 
 @dataclass(frozen=True)
+class SweptObjects:
+    """The shared objects that were deleted, or would be; ``size`` is in bytes.
+
+    ``busy`` is the sweep of another process, because of which nothing was deleted.
+    """
+
+    objects: int = 0
+    size: int = 0
+    busy: Sweep | None = None
+
+    @classmethod
+    def of(cls, items: Iterable[ListedObject]) -> SweptObjects:
+        sizes = [item.size for item in items if item.is_current]
+        return cls(len(sizes), sum(sizes))
+
+
+@dataclass(frozen=True)
 class Pruner:
-    """Prunes the builds of one site."""
+    """Prunes the builds of one site.
+
+    ``shared_prefix`` is where the site keeps shared assets, empty if it has none. Prefixes that
+    builds had before are known from their records.
+    """
 
     origin: S3Origin
+    shared_prefix: str = ""
 
     def plan(
         self, *, keep: int, older_than: timedelta, protected: Mapping[str, str] | None = None
@@ -83,7 +114,14 @@ class Pruner:
             for head in heads
             if head.record.state is State.PRUNING and not lease.is_expired(head.record, now)
         }
-        return PrunePlan(tuple(verdicts), (*superseded, *_leftovers(heads, now, older_than)), busy)
+        prefixes = {self.shared_prefix, *(head.record.shared_prefix for head in heads)} - {""}
+        return PrunePlan(
+            verdicts=tuple(verdicts),
+            candidates=(*superseded, *_leftovers(heads, now, older_than)),
+            busy=busy,
+            shared_prefixes=tuple(sorted(prefixes)),
+            shared_age=min(SHARED_AGE, older_than),
+        )
 
     def execute(self, plan: PrunePlan) -> Iterator[PrunedBuild]:
         """Delete the candidates of a plan; yield each build once it is deleted.
@@ -95,14 +133,85 @@ class Pruner:
         for candidate in plan.candidates:
             yield self._prune(candidate)
 
+    def sweep(self, plan: PrunePlan) -> SweptObjects | None:
+        """Delete the shared objects that no record lists; None where there are no shared assets.
+
+        The builds of the plan are pruned first, see `execute`. Raises `NotDeleted`, `SweepLost`,
+        `OriginError`, and `UnreadableRecord` before anything is deleted.
+        """
+        if not plan.shared_prefixes:
+            return None
+        sweep_lease = SweepLease.acquire(self.origin)
+        if isinstance(sweep_lease, Sweep):
+            return SweptObjects(busy=sweep_lease)
+        listed = []
+        for item in self._shared_objects(plan):
+            sweep_lease.renew_if_due()
+            listed.append(item)
+        doomed = self._unlisted(listed, plan)
+        # Of these a process that died may have sent a deletion which arrives later on.
+        doubtful = {
+            item.path: written_at(item)
+            for item in listed
+            if item.is_current
+            and item.path not in doomed
+            and sweep_lease.sweep.may_have_deleted(item)
+        }
+        items = [item for item in listed if item.path in doomed]
+        if items:
+            sweep_lease.delete({**doubtful, **doomed})
+            try:
+                deletions = self.origin.delete_listed(
+                    _while_held(items, sweep_lease), before_attempt=sweep_lease.check
+                )
+                for _ in deletions:
+                    pass
+            except NotDeleted:
+                sweep_lease.release(doubtful)
+                raise
+        sweep_lease.release(doubtful)
+        return SweptObjects.of(items)
+
+    def would_sweep(self, plan: PrunePlan) -> SweptObjects | None:
+        """Return what `sweep` would delete after the builds of the plan; nothing is written."""
+        if not plan.shared_prefixes:
+            return None
+        listed = [item for item in self._shared_objects(plan) if item.is_current]
+        doomed = self._unlisted(listed, plan, pruned={item.build for item in plan.candidates})
+        return SweptObjects.of(item for item in listed if item.path in doomed)
+
+    def _shared_objects(self, plan: PrunePlan) -> Iterator[ListedObject]:
+        """Yield the shared objects, with all of their versions if the store tells them."""
+        for prefix in plan.shared_prefixes:
+            path = f"{self.origin.prefix}{prefix}/"
+            try:
+                yield from self.origin.list_versions(path)
+            except OriginError as error:
+                if error.code not in DENIED and error.status not in (400, 405, 501):
+                    raise
+                yield from self.origin.list(path)
+
+    def _unlisted(
+        self, listed: Iterable[ListedObject], plan: PrunePlan, pruned: Collection[str] = ()
+    ) -> dict[str, str]:
+        """Return the paths that may be deleted, each with the time of its object."""
+        now = self.origin.now()
+        old = {
+            item.path: written_at(item)
+            for item in listed
+            if item.is_current and now - item.modified >= plan.shared_age
+        }
+        needed = relied_on(self.origin, pruned) if old else set()
+        return {path: written for path, written in old.items() if path not in needed}
+
     def _prune(self, candidate: PruneCandidate) -> PrunedBuild:
         build_lease = self._acquire(candidate.stored)
         if build_lease is None:
             return PrunedBuild(candidate.build, 0, changed=True)
         listed = self.origin.list(f"{self.origin.prefix}{candidate.build}/")
-        paths = _while_leased((item.path for item in listed), build_lease)
+        items = _while_leased(listed, build_lease)
         try:
-            objects = sum(self.origin.delete(paths, before_attempt=build_lease.check))
+            objects = sum(self.origin.delete_listed(items, before_attempt=build_lease.check))
         except NotDeleted:
             # S3 answered every deletion, so nothing is under way, and the next pruner or publisher
             # need not wait until the lease expires.
@@ -154,10 +263,16 @@ def _leftover_reason(leftover: Record, now: datetime, older_than: timedelta) -> 
     return None
 
 
-def _while_leased(paths: Iterable[str], build_lease: Lease) -> Iterator[str]:
-    """Yield the paths and keep the lease: its next holder may publish the build again."""
+def _while_leased(items: Iterable[ListedObject], build_lease: Lease) -> Iterator[ListedObject]:
+    """Yield the objects and keep the lease: its next holder may publish the build again."""
     pruned = build_lease.record
-    total = pruned.totals.objects if pruned.totals else 0
-    for path in track(paths, total=total, doing=f"Pruning {pruned.build}", unit="objects"):
+    total = pruned.totals.own_objects if pruned.totals else 0
+    for item in track(items, total=total, doing=f"Pruning {pruned.build}", unit="objects"):
         build_lease.renew_if_due()
-        yield path
+        yield item
+
+
+def _while_held(items: Sequence[ListedObject], sweep_lease: SweepLease) -> Iterator[ListedObject]:
+    for item in track(items, total=len(items), doing="Pruning shared assets", unit="objects"):
+        sweep_lease.renew_if_due()
+        yield item

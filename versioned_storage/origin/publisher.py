@@ -12,19 +12,24 @@ from threading import Event
 from typing import Any
 
 from ..build.directory import BuildDirectory
-from ..build.manifest import Manifest
+from ..build.manifest import BuildFile, Manifest
 from ..constants import IDENTITY
 from ..errors import OtherContent, VersionedStorageError
 from ..progress import logger
 from ..text import bytes_text, count_text, lines_text
 from . import lease, record
+from .lease import Lease
 from .objects import ListedObject, StoredObject
 from .plan import Action, PublishPlan, copy_sources, plan, reusable
 from .record import StoredRecord, UnreadableRecord
 from .s3 import S3Origin
 from .s3_errors import OriginError
+from .shared_objects import SharedObjects, read_sweep
 from .threads import Interrupted, in_background, interruptible, map_in_threads
-from .transfer import PublishedMeanwhile, Transfer, TransferredObject
+from .transfer import PublishedMeanwhile, Stopped, Transfer, TransferredObject
+
+# Seconds between two looks at a prune that may delete what the build needs.
+_PAUSE = 2.0
 
 
 class BaseNotPublished(VersionedStorageError):
@@ -199,12 +204,23 @@ class Publisher:
         try:
             planned = self._plan(manifest, directory, preflight)
             transferred = list(transfer.run(planned))
+            while planned.waiting:
+                self._wait_for_prune(planned.waiting, build_lease, stop)
+                planned = self._plan(manifest, directory, preflight, planned.waiting)
+                transferred += transfer.run(planned)
         except PublishedMeanwhile:
             return Published(build, place)
         leased = build_lease.record
         build_lease.commit(leased.published(as_stored(manifest, transferred), leased.since))
         copied_from = preflight.base.build if preflight.base else None
         self._warn_of_damage(copied_from, [*planned.damaged, *transfer.damaged])
+        if transfer.mended:
+            logger.warning(
+                "Shared objects had other headers than build %s has, so they were given its own:\n"
+                "%s\n'python manage.py staticbuilds verify' notes it for the builds before.",
+                build,
+                lines_text(transfer.mended),
+            )
         uploads = [item for item in transferred if item.action is Action.UPLOAD]
         return Published(
             build=build,
@@ -223,30 +239,69 @@ class Publisher:
         manifest = stored.record.manifest if stored and stored.record.is_published else None
         return {"base": manifest, "base_objects": in_background(partial(self._list, manifest))}
 
+    def _wait_for_prune(
+        self, waiting: Iterable[BuildFile], build_lease: Lease, stop: Event
+    ) -> None:
+        """Wait until a running prune will not delete one of these files any more."""
+        paths = [self.origin.prefix + file.hashed_path for file in waiting]
+        announced = ""
+        while True:
+            sweep = read_sweep(self.origin)
+            now = self.origin.now()
+            if sweep is None or not all(sweep.may_delete(path, now) for path in paths):
+                return
+            if sweep.owner != announced:
+                announced = sweep.owner
+                logger.warning(
+                    "Waiting for the prune of %s, which may delete %s that this build needs. Its "
+                    "lease was renewed at %s UTC.",
+                    sweep.owner,
+                    count_text(len(paths), "object"),
+                    f"{sweep.since:%Y-%m-%d %H:%M:%S}",
+                )
+            if stop.wait(_PAUSE):
+                raise Stopped
+            if not build_lease.renew_if_due():
+                raise PublishedMeanwhile
+
     def _plan(
-        self, manifest: Manifest, directory: BuildDirectory, preflight: Preflight
+        self,
+        manifest: Manifest,
+        directory: BuildDirectory,
+        preflight: Preflight,
+        waiting: Sequence[BuildFile] | None = None,
     ) -> PublishPlan:
+        """Plan the publish, or the rest of it that was ``waiting``."""
         build = str(manifest.build)
+        shared = self._shared(manifest, preflight, waiting)
         stored = self._stored(build)
+        planning = partial(
+            plan, manifest, directory, self.origin.prefix, stored=stored, shared=shared
+        )
         base = preflight.base
-        if base is None or base.build == manifest.build:
-            planned = plan(manifest, directory, self.origin.prefix, stored=stored, sources={})
+        if waiting is not None or base is None or base.build == manifest.build:
+            planned = planning(sources={}, files=waiting)
         else:
             listed = preflight.base_objects.result()
             sources, damaged = copy_sources(base, manifest, self.origin.prefix, listed)
             urls = [self.origin.url(path) for path in damaged]
-            planned = plan(
-                manifest,
-                directory,
-                self.origin.prefix,
-                stored=stored,
-                sources=sources,
-                damaged=urls,
-            )
-        foreign = stored.keys() - {step.path for step in planned.steps}
-        if foreign:
-            raise NotOfThisBuild(build, [self.origin.url(path) for path in sorted(foreign)])
+            planned = planning(sources=sources, damaged=urls)
+        if waiting is None:
+            foreign = stored.keys() - {self.origin.prefix + file.path for file in manifest.files()}
+            if foreign:
+                raise NotOfThisBuild(build, [self.origin.url(path) for path in sorted(foreign)])
         return planned
+
+    def _shared(
+        self, manifest: Manifest, preflight: Preflight, waiting: Sequence[BuildFile] | None
+    ) -> SharedObjects | None:
+        """Return what S3 has of the shared objects of a build; None if the build has none."""
+        candidates = manifest.shared_files() if waiting is None else waiting
+        files = [file for file in candidates if file.is_shared]
+        if not files:
+            return None
+        current = preflight.base if self.base is True else self._current(str(manifest.build))
+        return SharedObjects.read(self.origin, files, current)
 
     def _base(self, *, apart_from: str) -> Manifest | None:
         if isinstance(self.base, str):
@@ -254,8 +309,9 @@ class Publisher:
             if stored is None or not stored.record.is_published:
                 raise BaseNotPublished(self.base, self.origin.url(record.path(self.base)))
             return stored.record.manifest
-        if not self.base:
-            return None
+        return self._current(apart_from) if self.base else None
+
+    def _current(self, apart_from: str) -> Manifest | None:
         try:
             for head in record.newest_first(self.origin):
                 build = head.record.build
@@ -304,6 +360,7 @@ def as_stored(manifest: Manifest, transferred: Iterable[TransferredObject]) -> M
     """Return the manifest with the sizes and the digests of the objects on S3."""
     sizes: dict[str, dict[str, int]] = {}
     digests: dict[str, dict[str, str]] = {}
+    etags: dict[str, dict[str, str]] = {}
     for item in transferred:
         file = item.step.file
         if file.path == file.hashed_path:
@@ -312,9 +369,14 @@ def as_stored(manifest: Manifest, transferred: Iterable[TransferredObject]) -> M
             digests.setdefault(hashed_name, {})[encoding or IDENTITY] = item.sha256
             if encoding is not None:
                 sizes.setdefault(hashed_name, {})[encoding] = item.size
+            if file.is_shared:
+                etags.setdefault(hashed_name, {})[encoding or IDENTITY] = item.etag.strip('"')
     assets = {
         hashed_name: replace(
-            asset, encodings=sizes.get(hashed_name, {}), sha256=digests.get(hashed_name, {})
+            asset,
+            encodings=sizes.get(hashed_name, {}),
+            sha256=digests.get(hashed_name, {}),
+            etags=etags.get(hashed_name, {}),
         )
         for hashed_name, asset in manifest.assets.items()
     }

@@ -1,7 +1,8 @@
 """The record of a build on S3: its state, its lease and its manifest.
 
 A record is one JSON document below ``builds/``, which the edge may not read. Everything but the
-manifest is on the first line, so that listing the builds takes a few hundred bytes of each.
+manifest and the list of shared objects is on the first line, so that listing the builds takes a few
+hundred bytes of each.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ HEADERS = {"ContentType": "application/json", "CacheControl": "no-store"}
 PREFIX = "builds/"
 _SUFFIX = ".json"
 
-#: The format of the records that this version writes. It reads this one and the older ones.
-FORMAT = 1
+#: The latest format of records that this version reads and writes.
+FORMAT = 2
+# The format of what versions of the package before shared assets read as well.
+_FORMAT_BEFORE_SHARED = 1
 # Records without a number have these keys in place of today's.
 _KEYS_OF_FORMAT_0 = {"publish_id": "effort", "write_id": "writing"}
 
@@ -95,16 +98,36 @@ class NotPublished(VersionedStorageError):
 
 @dataclass(frozen=True)
 class Totals:
-    """The number of assets and objects of a published build; ``size`` is in bytes."""
+    """The number of assets and objects of a published build; ``size`` is in bytes.
+
+    ``shared_objects`` and ``shared_size`` are the part that it has in common with other builds.
+    """
 
     assets: int
     objects: int
     size: int
+    shared_objects: int = 0
+    shared_size: int = 0
 
     @classmethod
     def of(cls, manifest: Manifest) -> Totals:
         sizes = [file.size for file in manifest.files()]
-        return cls(len(manifest.assets), len(sizes), sum(sizes))
+        shared = [file.size for file in manifest.shared_files()]
+        return cls(len(manifest.assets), len(sizes), sum(sizes), len(shared), sum(shared))
+
+    @property
+    def own_objects(self) -> int:
+        """How many objects belong to this build only."""
+        return self.objects - self.shared_objects
+
+    @property
+    def own_size(self) -> int:
+        """The bytes of the objects that belong to this build only."""
+        return self.size - self.shared_size
+
+    def to_json(self) -> list[int]:
+        totals = [self.assets, self.objects, self.size]
+        return [*totals, self.shared_objects, self.shared_size] if self.shared_objects else totals
 
 
 @dataclass(frozen=True)
@@ -115,6 +138,10 @@ class Record:
     activation once published. ``base`` is the build that a running publish copies from.
     ``encodings`` and ``skip_compress_extensions`` tell what the edge may ask for. ``manifest`` is
     set from the first publish on; it is None where only the first line was read.
+
+    ``shared_prefix`` is where the shared objects of the build are, empty if it has none. ``shared``
+    lists them, by their path below the STATIC_URL path, while the build is being published; once
+    it is published its manifest does. See `shared_paths`.
     """
 
     build: str
@@ -128,6 +155,8 @@ class Record:
     encodings: tuple[str, ...] = ()
     skip_compress_extensions: tuple[str, ...] = ()
     manifest: Manifest | None = field(default=None, repr=False)
+    shared_prefix: str = ""
+    shared: tuple[str, ...] = field(default=(), repr=False)
     #: New with every write, so that no two records have the same bytes, nor the same ETag.
     write_id: str = ""
 
@@ -140,6 +169,27 @@ class Record:
     def was_published(self) -> bool:
         """Caches may have the build, so no other content may take its version."""
         return self.totals is not None
+
+    @property
+    def may_rely_on_shared_objects(self) -> bool:
+        """Return False if no shared object has to stay for this build."""
+        gone = (State.RETIRED, State.ABANDONED)
+        return bool(self.shared_prefix) and self.state not in gone
+
+    def shared_paths(self) -> set[str]:
+        """Return the shared objects that have to stay, below the STATIC_URL path.
+
+        Those of a publish that died are among them: somebody may resume it.
+        """
+        if not self.may_rely_on_shared_objects:
+            return set()
+        files = self.manifest.shared_files() if self.manifest else ()
+        return {*self.shared, *(file.path for file in files)}
+
+    def relying_on(self, manifest: Manifest) -> Record:
+        """Return the record with the list of the shared objects of the build to publish."""
+        shared = tuple(file.path for file in manifest.shared_files())
+        return replace(self, shared=shared, shared_prefix=manifest.shared_prefix if shared else "")
 
     def leased(self, since: datetime, base: str | None) -> Record:
         """Return the record of a publisher that starts or joins a publish of this content.
@@ -156,7 +206,7 @@ class Record:
         """Return the record of a build that is not published; ``empty`` if no object is left."""
         state = State.RETIRED if self.was_published else State.ABANDONED
         publish_id = "" if empty else self.publish_id
-        return replace(self, state=state, since=since, publish_id=publish_id, base=None)
+        return replace(self, state=state, since=since, publish_id=publish_id, base=None, shared=())
 
     def published(self, manifest: Manifest, since: datetime) -> Record:
         """Return the record of the build with all of its objects on S3."""
@@ -170,25 +220,33 @@ class Record:
             encodings=tuple(manifest.encoders),
             skip_compress_extensions=manifest.skip_compress_extensions,
             manifest=manifest,
+            shared_prefix=self.shared_prefix,
         )
 
+    @property
+    def format(self) -> int:
+        """The first format that has what is in this record."""
+        globs = self.manifest is not None and not isinstance(self.manifest.keep_originals, bool)
+        return FORMAT if self.shared_prefix or globs else _FORMAT_BEFORE_SHARED
+
     def to_json(self) -> bytes:
-        totals = self.totals and [self.totals.assets, self.totals.objects, self.totals.size]
         head = {
-            "format": FORMAT,
+            "format": self.format,
             "build": self.build,
             "state": self.state.value,
             "content": self.content,
             "since": self.since.isoformat(),
             "publish_id": self.publish_id,
             "base": self.base,
-            "totals": totals,
+            "totals": self.totals and self.totals.to_json(),
             "encodings": self.encodings,
             "skip_compress_extensions": self.skip_compress_extensions,
             "write_id": self.write_id,
+            **({"shared_prefix": self.shared_prefix} if self.shared_prefix else {}),
         }
         manifest = self.manifest.to_json() if self.manifest else "null"
-        return f'{json.dumps(head)[:-1]}, "manifest":\n{manifest}}}\n'.encode()
+        shared = f', "shared":\n{json.dumps(self.shared)}' if self.shared else ""
+        return f'{json.dumps(head)[:-1]}, "manifest":\n{manifest}{shared}}}\n'.encode()
 
     @classmethod
     def from_json(cls, data: bytes, *, name: str, head: bool = False) -> Record:
@@ -215,6 +273,8 @@ class Record:
                 encodings=tuple(stored["encodings"]),
                 skip_compress_extensions=tuple(stored["skip_compress_extensions"]),
                 manifest=None if manifest is None else Manifest.from_stored(manifest, name=name),
+                shared_prefix=stored.get("shared_prefix", ""),
+                shared=tuple(stored.get("shared", ())),
                 write_id=stored[keys["write_id"]],
             )
         except UnreadableManifest as error:

@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from ..build.codecs import Decoding
 from ..build.compression import ensure
 from ..build.directory import BuildDirectory
 from ..build.manifest import BuildFile, Manifest
 from ..errors import VersionedStorageError
 from ..progress import track
 from .objects import LARGEST_COPY, StoredObject, UploadBody
-from .plan import headers, metadata
+from .plan import METADATA, headers, metadata
 from .record import NotPublished
 from .threads import map_in_threads
-from .verification import FaultyObject, Repair, Verification, Verifier
+from .verification import CHUNK, FaultyObject, Repair, Verification, Verifier
 
 _CHANGED = "was written by another process meanwhile: run the same command again"
 
@@ -40,7 +41,9 @@ class Repairer:
     """Repairs the faulty objects of a verification.
 
     ``directory`` is the build directory, None where STATIC_ROOT is not set. Only bytes with the
-    recorded sha256 are stored: a published build never changes, not even in its encodings.
+    recorded sha256 are stored: a published build never changes, not even in its encodings. Those of
+    shared assets are the exception, because several machines may have made them: any that decodes
+    to the asset is stored.
     """
 
     verifier: Verifier
@@ -63,7 +66,7 @@ class Repairer:
         )
         tracked = tuple(track(repairs, total=len(faulty), doing="Repairing", unit="objects"))
         checked = self.verifier.check_each((item.path, item.file) for item in faulty)
-        still_faulty = tuple(item for _, item in checked if item is not None)
+        still_faulty = tuple(item for _, _, item in checked if item is not None)
         try:
             self.verifier.manifest(verification.build)
         except NotPublished as error:
@@ -85,7 +88,7 @@ class Repairer:
             return result(_CHANGED, repaired=False)
         local = self._local(faulty.file)
         body = UploadBody.of(local) if local is not None else None
-        if body is not None and body.sha256 == faulty.file.sha256:
+        if body is not None and _is_right(body, faulty.file):
             if self._put(faulty, body, manifest):
                 return result("was restored from the build directory", repaired=True)
             return result(_CHANGED, repaired=False)
@@ -137,9 +140,10 @@ class Repairer:
             path,
             faulty.path,
             etag=source.etag,
-            sha256=str(file.sha256),
+            sha256=str(source.sha256 if file.is_shared and file.encoding else file.sha256),
             replacing=faulty.stored.etag if faulty.stored else None,
-            metadata=metadata(file, manifest),
+            # A shared encoding may be of another encoder than this build's.
+            metadata={**metadata(file, manifest), **_of_encoding(source)},
             **headers(file),
         )
         return copied is not None
@@ -154,3 +158,19 @@ class Repairer:
             f"cannot be repaired here: {name} has other bytes than were published. Repair where "
             "the build was made, or publish under a new BUILD_VERSION"
         )
+
+
+def _is_right(body: UploadBody, file: BuildFile) -> bool:
+    if body.sha256 == file.sha256:
+        return True
+    if not (file.is_shared and file.encoding):
+        return False
+    decoding = Decoding(file.encoding)
+    with body.file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            decoding.take(chunk)
+    return decoding.integrity == file.asset.integrity
+
+
+def _of_encoding(source: StoredObject) -> dict[str, str]:
+    return {name: source.metadata[name] for name in METADATA if name in source.metadata}

@@ -24,7 +24,7 @@ from urllib3.exceptions import HTTPError
 from .connection import Connection
 from .engine import Engine, Retries, best_engine, boto_engine, checked
 from .objects import CopyResult, ListedObject, ObjectContent, StoredObject, UploadBody
-from .s3_errors import CredentialsError, NotDeleted, OriginError, is_of_credentials
+from .s3_errors import DENIED, CredentialsError, NotDeleted, OriginError, is_of_credentials
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -43,6 +43,8 @@ _HEADERS = ("ContentType", "ContentEncoding", "CacheControl")
 _MISSING = ("404", "NoSuchKey")
 # 412: the object is another one. 409: another process is writing it at the same time.
 _CONDITION_FAILED = (409, 412)
+# What stores answer to a condition that they do not have.
+_UNKNOWN_PARAMETER = ("NotImplemented", "MalformedXML")
 
 
 class S3Origin:
@@ -74,6 +76,9 @@ class S3Origin:
         self._engine: Engine | None = None
         self._ahead = timedelta(0)
         self._adds_md5 = False
+        # Until the store refuses them.
+        self._deletes_by_etag = True
+        self._conditional_copies = True
         self._sent = 0
         self._lock = Lock()
 
@@ -109,6 +114,9 @@ class S3Origin:
     def key(self, path: str) -> str:
         """The key of ``path``, which is below the location."""
         return f"{self.location}/{path}" if self.location else path
+
+    def _path(self, key: str) -> str:
+        return key.removeprefix(self.key(""))
 
     def url(self, path: str) -> str:
         """``s3://bucket/key`` of a path, for people."""
@@ -169,11 +177,43 @@ class S3Origin:
             )
             page = self._request("ListObjectsV2", prefix, call)
             for item in page.get("Contents", ()):
-                path = item["Key"].removeprefix(self.key(""))
+                path = self._path(item["Key"])
                 yield ListedObject(path, item["Size"], item["ETag"], item["LastModified"])
             if not page.get("IsTruncated"):
                 return
             following = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def list_versions(self, prefix: str) -> Iterator[ListedObject]:
+        """Yield every version of every object, as `list`; in a bucket without versions each object.
+
+        Raises `OriginError` also for a store that has no versions at all.
+        """
+        following: Any = {}
+        while True:
+            call = partial(
+                self.client.list_object_versions,
+                Bucket=self.bucket,
+                Prefix=self.key(prefix),
+                **following,
+            )
+            page = self._request("ListObjectVersions", prefix, call)
+            for item in page.get("Versions", ()):
+                is_current, version = item["IsLatest"], item["VersionId"]
+                yield ListedObject(
+                    self._path(item["Key"]),
+                    item["Size"],
+                    item["ETag"],
+                    item["LastModified"],
+                    # Without versions each object has the version "null".
+                    None if is_current and version == "null" else version,
+                    is_current,
+                )
+            if not page.get("IsTruncated"):
+                return
+            following = {
+                "KeyMarker": page["NextKeyMarker"],
+                "VersionIdMarker": page["NextVersionIdMarker"],
+            }
 
     def put(
         self, path: str, data: bytes, *, replacing: str | None = None, **headers: str
@@ -225,23 +265,26 @@ class S3Origin:
         object to replace is another one; stores other than AWS may ignore the latter condition.
         """
         within = f"{self.bucket}/object" if self.bucket.startswith("arn:") else self.bucket
-        response = self._write(
-            self.engine,
-            "CopyObject",
-            path,
-            {
-                **self._parameters(sha256, metadata),
-                "CopySource": f"{within}/{self.key(source)}",
-                "CopySourceIfMatch": etag,
-                "MetadataDirective": "REPLACE",
-                # To copy the tags, it would take the permission to read them.
-                "TaggingDirective": "REPLACE",
-                "ChecksumAlgorithm": "SHA256",
-                **headers,
-                **self._condition_of_copy(replacing),
-            },
-            before_attempt,
-        )
+        parameters = {
+            **self._parameters(sha256, metadata),
+            "CopySource": f"{within}/{self.key(source)}",
+            "CopySourceIfMatch": etag,
+            "MetadataDirective": "REPLACE",
+            # To copy the tags, it would take the permission to read them.
+            "TaggingDirective": "REPLACE",
+            "ChecksumAlgorithm": "SHA256",
+            **headers,
+        }
+        condition = self._condition_of_copy(replacing)
+        send = partial(self._write, self.engine, "CopyObject", path)
+        try:
+            response = send({**parameters, **condition}, before_attempt)
+        except OriginError as error:
+            if not condition or error.code not in _UNKNOWN_PARAMETER:
+                raise
+            # The store has copies and no conditions on them.
+            self._conditional_copies = False
+            response = send(parameters, before_attempt)
         return CopyResult(response["ETag"], _sha256(response)) if response is not None else None
 
     def delete(
@@ -249,13 +292,28 @@ class S3Origin:
     ) -> Iterator[int]:
         """Delete objects, 1,000 per request; yields how many each request deleted.
 
-        To delete an object that does not exist is no error in S3. Raises `NotDeleted`.
+        To delete an object that does not exist is no error in S3. ``before_attempt`` is called
+        before each request that is sent. Raises `NotDeleted`.
         """
-        remaining = iter(paths)
+        return self._delete(({"Key": self.key(path)} for path in paths), before_attempt)
+
+    def delete_listed(
+        self, listed: Iterable[ListedObject], before_attempt: Callable[[], None] = lambda: None
+    ) -> Iterator[int]:
+        """Delete objects as they were listed: that version, or only if the ETag is still the same.
+
+        Stores that do not know the latter delete the object at that path; otherwise as `delete`.
+        """
+        return self._delete(map(self._identifier, listed), before_attempt)
+
+    def _delete(
+        self, identifiers: Iterable[dict[str, str]], before_attempt: Callable[[], None]
+    ) -> Iterator[int]:
+        remaining = iter(identifiers)
         while batch := list(islice(remaining, _DELETED_AT_ONCE)):
-            call = partial(self._delete_batch, batch)
-            response = self._request("DeleteObjects", batch[0], call, before_attempt)
-            if errors := response.get("Errors"):
+            call = partial(self._delete_batch, batch, before_attempt)
+            errors = self._request("DeleteObjects", self._path(batch[0]["Key"]), call)
+            if errors:
                 raise NotDeleted(
                     [
                         (
@@ -267,6 +325,13 @@ class S3Origin:
                     ]
                 )
             yield len(batch)
+
+    def _identifier(self, item: ListedObject) -> dict[str, str]:
+        identifier = {"Key": self.key(item.path)}
+        if item.version is not None:
+            # S3 compares ETags with that of the current version, whichever is to be deleted.
+            return {**identifier, "VersionId": item.version}
+        return {**identifier, "ETag": item.etag.strip('"')}
 
     def _read(
         self, operation: str, path: str, result: Callable[[Any], Result], **parameters: str
@@ -287,23 +352,54 @@ class S3Origin:
 
         return self._request(operation, path, read)
 
-    def _delete_batch(self, paths: Sequence[str]) -> Mapping[str, Any]:
-        objects: Any = [{"Key": self.key(path)} for path in paths]
-        call = partial(
-            self.client.delete_objects,
-            Bucket=self.bucket,
-            Delete={"Objects": objects, "Quiet": True},
-        )
-        try:
-            return call()
-        except ClientError as error:
-            message = error.response.get("Error", {}).get("Message", "")
-            if "MD5" not in f"{_code(error)} {message}" or self._adds_md5:
-                raise
-        # boto3 has sent another checksum since 1.36, which some stores do not take for one.
-        self._adds_md5 = True
-        self.client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
-        return call()
+    def _delete_batch(
+        self, batch: Sequence[dict[str, str]], before_attempt: Callable[[], None]
+    ) -> Sequence[Any]:
+        """Delete objects and return the errors, in as many requests as the store needs."""
+
+        def send() -> Mapping[str, Any]:
+            names = ("Key", "VersionId", *(["ETag"] if self._takes_etags else []))
+            objects: Any = [
+                {name: identifier[name] for name in names if name in identifier}
+                for identifier in batch
+            ]
+            before_attempt()
+            return self.client.delete_objects(
+                Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True}
+            )
+
+        while True:
+            has_etags = self._takes_etags and any("ETag" in identifier for identifier in batch)
+            try:
+                errors = send().get("Errors", ())
+            except ClientError as error:
+                message = error.response.get("Error", {}).get("Message", "")
+                if "MD5" in f"{_code(error)} {message}" and not self._adds_md5:
+                    # boto3 has sent another checksum since 1.36, which some stores do not take
+                    # for one.
+                    self._adds_md5 = True
+                    self.client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+                elif has_etags and _code(error) in _UNKNOWN_PARAMETER:
+                    self._deletes_by_etag = False
+                else:
+                    raise
+            else:
+                # A first attempt whose response was lost has deleted what is missing now.
+                errors = [error for error in errors if error["Code"] not in _MISSING]
+                if not has_etags or not any(error["Code"] in DENIED for error in errors):
+                    return errors
+                # To compare ETags, S3 wants the permission to read the object.
+                self._deletes_by_etag = False
+
+    @property
+    def _takes_etags(self) -> bool:
+        # S3 has them since September 2025, and older versions of boto3 do not know them.
+        return self._deletes_by_etag and self._knows_etags_of_deletes
+
+    @cached_property
+    def _knows_etags_of_deletes(self) -> bool:
+        shape: Any = self.client.meta.service_model.shape_for("ObjectIdentifier")
+        return "ETag" in shape.members
 
     def _put(
         self,
@@ -366,7 +462,9 @@ class S3Origin:
         return {"IfMatch": replacing.strip('"')}
 
     def _condition_of_copy(self, replacing: str | None) -> dict[str, str]:
-        return self._condition(replacing) if self._copies_take_conditions else {}
+        if not self._conditional_copies or not self._copies_take_conditions:
+            return {}
+        return self._condition(replacing)
 
     @cached_property
     def _copies_take_conditions(self) -> bool:

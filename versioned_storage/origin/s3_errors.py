@@ -20,6 +20,7 @@ PERMISSIONS = {
     "GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "HeadObject": "s3:GetObject",
     "ListObjectsV2": "s3:ListBucket",
+    "ListObjectVersions": "s3:ListBucketVersions",
     "PutObject": "s3:PutObject",
 }
 #: What S3 calls a lack of permission; a HEAD has a status and no code.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -18,6 +18,7 @@ from .lease import Lease, LeaseLost, clocks
 from .objects import CopyResult, StoredObject, UploadBody
 from .plan import Action, CopySource, PublishPlan, Step, headers, matches, metadata
 from .s3 import S3Origin
+from .shared_objects import HEADERS_OF, SharedObjectDiffers, has_bytes_of
 
 # Attempts to write an object that another process writes too.
 _ATTEMPTS = 5
@@ -94,7 +95,8 @@ class Transfer:
     only after a renewal that is younger than the look at it: otherwise it may be of the next
     holder of an abandoned lease, or of a build that is published by now.
     ``stop`` ends the transfer from another thread. ``damaged`` collects the URLs of objects whose
-    copies had other bytes than recorded.
+    copies had other bytes than recorded, ``mended`` those of shared objects that have other headers
+    now.
     """
 
     origin: S3Origin
@@ -103,6 +105,7 @@ class Transfer:
     lease: Lease
     stop: Event = field(default_factory=Event)
     damaged: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
     _hashed: dict[str, TransferredObject] = field(default_factory=dict)
     _planned: tuple[float, ...] = field(default_factory=clocks)
 
@@ -210,6 +213,8 @@ class Transfer:
         """Bring an object under its hashed name to S3."""
         if step.action is Action.SKIP and step.stored is not None:
             return _skipped(step, step.stored)
+        if step.file.is_shared:
+            return self._bring_shared(step)
         if step.action is Action.COPY and step.source is not None:
             return self._bring_copy(step, step.source)
         return self._upload(step, step.stored)
@@ -226,6 +231,51 @@ class Transfer:
             self.damaged.append(self.origin.url(source.path))
             return self._upload(step, copied)
         return TransferredObject(step, Action.COPY, source.size, copied.etag, source.sha256)
+
+    def _bring_shared(self, step: Step) -> TransferredObject:
+        """Bring an object to S3 that other builds may have too: its bytes never change."""
+        stored, body = step.stored, None
+        for _ in range(_ATTEMPTS):
+            if stored is None:
+                body = UploadBody.of(ensure(self.directory, step.file))
+                etag = self._put(step, body, None)
+                if etag is not None:
+                    return TransferredObject(step, Action.UPLOAD, body.size, etag, body.sha256)
+            else:
+                sha256 = body.sha256 if body is not None else self._local_sha256(step)
+                if not has_bytes_of(step.file, stored, sha256):
+                    url = self.origin.url(step.path)
+                    raise SharedObjectDiffers(url, step.file.asset.name, stored.sha256)
+                if step.action is not Action.COPY and stored.headers == headers(step.file):
+                    return _skipped(step, stored)
+                copied = self._write_again(step, stored)
+                if copied is not None:
+                    return copied
+            # Another publisher was faster, or the first attempt's response was lost.
+            stored = self.origin.find(step.path)
+        raise Contended(self.origin.url(step.path))
+
+    def _local_sha256(self, step: Step) -> str | None:
+        local = self.directory.path(step.file.source)
+        return UploadBody.of(local).sha256 if local.is_file() else None
+
+    def _write_again(self, step: Step, stored: StoredObject) -> TransferredObject | None:
+        """Copy a shared object onto itself, with the headers of this build."""
+        metadata_of = {name: value for name, value in stored.metadata.items() if name != "sha256"}
+        other_headers = stored.headers != headers(step.file)
+        if other_headers:
+            # For `verify`, whose builds have other headers in their records.
+            metadata_of[HEADERS_OF] = str(self.manifest.build)
+        sha256 = str(stored.sha256)
+        copied = self._copy(step, step.path, stored.etag, sha256, stored, metadata_of)
+        if copied is None:
+            return None
+        url = self.origin.url(step.path)
+        if copied.sha256 not in (None, sha256):
+            raise DamagedObject(url, str(copied.sha256), sha256)
+        if other_headers:
+            self.mended.append(url)
+        return TransferredObject(step, Action.COPY, stored.size, copied.etag, sha256)
 
     def _bring_original(self, step: Step) -> TransferredObject:
         """Bring an object under its original name to S3, with the bytes of the hashed one."""
@@ -244,6 +294,11 @@ class Transfer:
                     url = self.origin.url(hashed.step.path)
                     raise DamagedObject(url, str(copied.sha256), hashed.sha256)
                 etag = _etag(copied)
+                if etag is None and hashed.step.file.is_shared:
+                    # Another publisher may have written it again, which can change its ETag.
+                    source = self.origin.find(hashed.step.path)
+                    if source is not None and source.sha256 == hashed.sha256:
+                        hashed = replace(hashed, etag=source.etag)
             if etag is not None:
                 action = Action.UPLOAD if hashed.action is Action.UPLOAD else Action.COPY
                 return TransferredObject(step, action, hashed.size, etag, hashed.sha256)
@@ -277,7 +332,13 @@ class Transfer:
         )
 
     def _copy(
-        self, step: Step, source: str, etag: str, sha256: str, stored: StoredObject | None
+        self,
+        step: Step,
+        source: str,
+        etag: str,
+        sha256: str,
+        stored: StoredObject | None,
+        metadata_of: Mapping[str, str] | None = None,
     ) -> CopyResult | None:
         self._before_overwriting(step, stored)
         return self.origin.copy(
@@ -286,7 +347,7 @@ class Transfer:
             etag=etag,
             sha256=sha256,
             replacing=_etag(stored),
-            metadata=metadata(step.file, self.manifest),
+            metadata=metadata(step.file, self.manifest) if metadata_of is None else metadata_of,
             before_attempt=self._before_attempt,
             **headers(step.file),
         )

@@ -12,11 +12,12 @@ from ..build.codecs import Decoding
 from ..build.manifest import BuildFile, Manifest
 from ..errors import Fault
 from ..progress import track
-from ..text import SHOWN, bytes_text, count_text
+from ..text import SHOWN, bytes_text, count_text, names_text
 from . import record
 from .objects import StoredObject
 from .plan import headers
 from .s3 import S3Origin
+from .shared_objects import HEADERS_OF, has_bytes_of
 from .threads import map_in_threads
 
 #: Bytes that are read at once. They can decode to many more, so they are few.
@@ -61,6 +62,7 @@ class Verification:
     ``faulty`` are the objects that differ, after the ``repairs`` if there were any. ``foreign`` has
     the URLs and sizes of objects below the build's prefix that do not belong to it. ``unchecked``
     counts the objects of which S3 has no checksum of its own, only the one in their metadata.
+    ``mended`` has the URLs of shared objects whose headers a later build has changed, and its name.
     """
 
     build: str
@@ -70,6 +72,7 @@ class Verification:
     faulty: tuple[FaultyObject, ...] = ()
     foreign: tuple[tuple[str, int], ...] = ()
     unchecked: int = 0
+    mended: tuple[tuple[str, str], ...] = ()
     deep: bool = False
     repairs: tuple[Repair, ...] = ()
     requests: int = 0
@@ -118,6 +121,11 @@ class Verification:
             ],
             "foreign": [{"url": url, "bytes": size} for url, size in self.foreign],
             "unchecked": self.unchecked,
+            **(
+                {"mended": [{"url": url, "by": by} for url, by in self.mended]}
+                if self.mended
+                else {}
+            ),
             "requests": self.requests,
             "seconds": round(self.seconds, 3),
         }
@@ -134,6 +142,13 @@ class Verification:
                 f"  S3 has no checksum of {count_text(self.unchecked, 'object')}, only the one "
                 "that was stored with them: add --deep to download and check them"
             )
+        if self.mended:
+            builds = names_text(sorted({by for _, by in self.mended}))
+            notes.append(
+                f"  {count_text(len(self.mended), 'shared object')} got other headers from build "
+                f"{builds}, which has the same bytes with other headers:"
+            )
+            notes += _first_ten([f"  {url}" for url, _ in self.mended])
         if self.foreign:
             size = bytes_text(sum(size for _, size in self.foreign))
             verb = "does" if len(self.foreign) == 1 else "do"
@@ -166,9 +181,15 @@ class Verifier:
         prefix = f"{self.origin.prefix}{build}/"
         files = {self.origin.prefix + file.path: file for file in manifest.files()}
         listed = {item.path: item.size for item in self.origin.list(prefix)}
-        unchecked, faulty = 0, []
-        for stored, faulty_object in self.check_each(files.items(), listed):
-            unchecked += stored is not None and not stored.checked
+        # What is shared is not below the prefix, and is asked for in any case.
+        own = {path for path in files if path.startswith(prefix)}
+        missing = own - listed.keys()
+        unchecked, faulty, mended = 0, [], []
+        for path, stored, faulty_object in self.check_each(files.items(), missing):
+            if stored is not None:
+                unchecked += not stored.checked
+                if by := _mended_by(stored, files[path], build):
+                    mended.append((self.origin.url(path), by))
             if faulty_object is not None:
                 faulty.append(faulty_object)
         if faulty:
@@ -184,6 +205,7 @@ class Verifier:
                 (self.origin.url(path), size) for path, size in listed.items() if path not in files
             ),
             unchecked=0 if self.deep else unchecked,
+            mended=tuple(sorted(mended)),
             deep=self.deep,
             requests=self.origin.requests - requests,
             seconds=time.monotonic() - started,
@@ -194,18 +216,21 @@ class Verifier:
         return record.read_published(self.origin, build)
 
     def check_each(
-        self, files: Iterable[tuple[str, BuildFile]], listed: Collection[str] | None = None
-    ) -> Iterator[tuple[StoredObject | None, FaultyObject | None]]:
-        """Check the objects at these paths; those that are not ``listed`` are missing.
+        self, files: Iterable[tuple[str, BuildFile]], missing: Collection[str] = ()
+    ) -> Iterator[tuple[str, StoredObject | None, FaultyObject | None]]:
+        """Yield each path with the result of `check`; those that are ``missing`` are not asked for.
 
         Raises `OriginError`.
         """
         items = list(files)
 
-        def check(item: tuple[str, BuildFile]) -> tuple[StoredObject | None, FaultyObject | None]:
+        def check(
+            item: tuple[str, BuildFile],
+        ) -> tuple[str, StoredObject | None, FaultyObject | None]:
             path, file = item
-            missing = listed is not None and path not in listed
-            return self.check(path, file, None if missing else self.origin.find(path))
+            return path, *self.check(
+                path, file, None if path in missing else self.origin.find(path)
+            )
 
         results = map_in_threads(check, items, self.origin.connections)
         yield from track(results, total=len(items), doing="Verifying", unit="objects")
@@ -218,7 +243,8 @@ class Verifier:
             byte_faults, header_faults = [_missing(file)], []
         else:
             byte_faults = list(_byte_faults(stored, file))
-            header_faults = list(_header_faults(stored, file))
+            mended = _mended_by(stored, file, str(file.asset.build))
+            header_faults = [] if mended else list(_header_faults(stored, file))
             if self.deep and not byte_faults:
                 byte_faults = list(self._downloaded_faults(path, file))
         if not byte_faults and not header_faults:
@@ -242,7 +268,7 @@ class Verifier:
                 sha256.update(chunk)
                 decoding.take(chunk)
         expected = str(file.sha256)
-        if sha256.hexdigest() != expected:
+        if sha256.hexdigest() != expected and not _may_be_of_another_encoder(file):
             yield Fault("sha256 of the bytes", sha256.hexdigest(), expected)
         if decoding.integrity != file.asset.integrity:
             decoded = decoding.integrity or f"bytes that do not decode as {file.encoding}"
@@ -253,7 +279,25 @@ def _missing(file: BuildFile) -> Fault:
     return Fault("object", "missing", f"{file.size:,} bytes")
 
 
+def _may_be_of_another_encoder(file: BuildFile) -> bool:
+    """Return True for an encoding that is shared: what it decodes to matters, not its bytes.
+
+    Builds of other machines list it too, and a repair may have restored it with their encoder.
+    """
+    return file.is_shared and file.encoding is not None
+
+
+def _mended_by(stored: StoredObject, file: BuildFile, build: str) -> str | None:
+    """Return the other build that gave a shared object its own headers, if they differ."""
+    if not file.is_shared or stored.headers == headers(file):
+        return None
+    by = stored.metadata.get(HEADERS_OF)
+    return by if by != build else None
+
+
 def _byte_faults(stored: StoredObject, file: BuildFile) -> Iterator[Fault]:
+    if _may_be_of_another_encoder(file) and has_bytes_of(file, stored, file.sha256):
+        return
     if stored.size != file.size:
         yield Fault("size", f"{stored.size:,} bytes", f"{file.size:,}")
     elif stored.sha256 != file.sha256:

@@ -18,10 +18,10 @@ from ... import static_root
 from ...errors import VersionedStorageError
 from ...origin import retention
 from ...origin.lease import EXPIRES_AFTER
-from ...origin.pruning import PrunedBuild, Pruner
+from ...origin.pruning import PrunedBuild, Pruner, SweptObjects
 from ...origin.retention import Activation, Verdict
 from ...site import Site
-from ...text import count_text, names_text
+from ...text import bytes_text, count_text, names_text
 from ..terminal import PLAIN, Terminal
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
@@ -52,7 +52,7 @@ class PruneResult:
     """The verdict on each build, and what was deleted; nothing was with ``dry_run``.
 
     ``doomed`` are the builds to delete, with the reason. ``busy`` tells since when another process
-    prunes a build.
+    prunes a build. ``shared`` is None for a site without shared assets.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -60,6 +60,7 @@ class PruneResult:
     pruned: tuple[PrunedBuild, ...]
     dry_run: bool
     busy: Mapping[str, datetime] = field(default_factory=dict)
+    shared: SweptObjects | None = None
 
     @property
     def ok(self) -> bool:
@@ -93,6 +94,11 @@ class PruneResult:
             for pruned in self.pruned
             if pruned.changed
         ]
+        if self.shared is not None and (sweep := self.shared.busy) is not None:
+            skipped.append(
+                f"Skipped: shared assets are being pruned by {sweep.owner} since "
+                f"{sweep.since:%Y-%m-%d %H:%M:%S} UTC"
+            )
         skipped = [terminal.style.WARNING(terminal.wrapped(line)) for line in skipped]
         return "\n".join([*lines, *skipped, self._summary()])
 
@@ -112,14 +118,30 @@ class PruneResult:
             "delete": dict(self.doomed),
             "deleted": {pruned.build: pruned.objects for pruned in self._deleted()},
             "left_alone": [*self.busy, *(pruned.build for pruned in self.pruned if pruned.changed)],
+            **self._shared_data(),
         }
+
+    def _shared_data(self) -> dict[str, Any]:
+        if self.shared is None:
+            return {}
+        shared = {"objects": self.shared.objects, "bytes": self.shared.size}
+        return {"shared": {**shared, "busy": self.shared.busy is not None}}
 
     def _summary(self) -> str:
         if self.dry_run:
-            return f"Would delete {count_text(len(self.doomed), 'build')}"
+            return f"Would delete {count_text(len(self.doomed), 'build')}{self._shared_text()}"
         deleted = self._deleted()
         objects = sum(pruned.objects for pruned in deleted)
-        return f"Deleted {count_text(len(deleted), 'build')}, {count_text(objects, 'file')}"
+        return (
+            f"Deleted {count_text(len(deleted), 'build')}, {count_text(objects, 'file')}"
+            f"{self._shared_text()}"
+        )
+
+    def _shared_text(self) -> str:
+        if self.shared is None or self.shared.busy is not None:
+            return ""
+        objects = count_text(self.shared.objects, "shared object")
+        return f", {objects} ({bytes_text(self.shared.size)})"
 
     def _deleted(self) -> list[PrunedBuild]:
         return [pruned for pruned in self.pruned if not pruned.changed]
@@ -177,13 +199,17 @@ def run(site: Site, options: Mapping[str, Any]) -> PruneResult:
     rules = {key: options[key] for key in ("keep", "older_than")} | {"protected": protected}
     if options["local"]:
         return _prune_local(site, options, rules)
-    pruner = Pruner(site.origin)
+    shares_assets, prefix = site.options.shares_assets, site.options.shared_prefix
+    pruner = Pruner(site.origin, prefix if shares_assets else "")
     plan = pruner.plan(**rules)
     doomed = {build.build: build.reason for build in plan.candidates}
     result = PruneResult(plan.verdicts, doomed, (), True, plan.busy)
+    if options["dry_run"] or (options["interactive"] and doomed):
+        result = replace(result, shared=pruner.would_sweep(plan))
     if not _go_ahead(result, options):
         return result
-    return replace(result, pruned=tuple(pruner.execute(plan)), dry_run=False)
+    pruned = tuple(pruner.execute(plan))
+    return replace(result, pruned=pruned, shared=pruner.sweep(plan), dry_run=False)
 
 
 def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any]) -> PruneResult:
