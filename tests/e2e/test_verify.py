@@ -1,8 +1,8 @@
 """The verification of an edge that runs the shipped functions, in front of either origin."""
 
 from versioned_storage.edge.client import EdgeClient
-from versioned_storage.edge.prober import verify_edge
 from versioned_storage.edge.probes import BROWSER, build_probes, edge_probes, sample
+from versioned_storage.edge.verification import verify_edge
 
 
 def verified(edge, world):

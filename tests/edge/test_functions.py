@@ -69,10 +69,10 @@ def picked(js, accepts, code=None):
     return [uri if uri == 406 else uri.removeprefix(CSS) for uri in found]
 
 
-def of_middleware(accept):
+def of_middleware(accept, available=tuple(ENCODINGS)):
     """The suffix of what the middleware sends."""
     try:
-        chosen = choose_encoding(accept, tuple(ENCODINGS))
+        chosen = choose_encoding(accept, available)
     except NotAcceptable:
         return 406
     return ENCODINGS[chosen].suffix if chosen in ENCODINGS else ""
@@ -403,6 +403,14 @@ def test_what_is_deployed_has_no_comments_and_every_other_line(name):
     assert rendered(name, Constants()).splitlines() == code
     assert "//" not in "".join(code)
     assert len("\n".join(code).encode()) < MAX_SIZE
+
+
+def test_a_file_without_encodings_is_refused_to_whoever_refuses_identity(js):
+    """As by the middleware."""
+    image = "/static/2f1c9ab/img/logo.3f2a9c1b7d10.png"
+    accepts = ["br", "br, identity;q=0", "*;q=0", "identity;q=0.1", None]
+    assert uris(js, [asked(image, value) for value in accepts]) == [image, 406, 406, image, image]
+    assert [of_middleware(value, ()) for value in accepts] == ["", 406, 406, "", ""]
 
 
 def test_an_application_that_negotiates_gets_what_refuses_identity(js):

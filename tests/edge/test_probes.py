@@ -10,8 +10,8 @@ from tests.edge.edges import Edge, refused, serving
 from tests.edge.verified import only, verified
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.edge.client import EdgeClient
-from versioned_storage.edge.prober import verify_edge
 from versioned_storage.edge.probes import BROWSER, earlier_build_probes, sample
+from versioned_storage.edge.verification import verify_edge
 
 CSV = b"a,b\n" * 50
 BUNDLE = "index-BWz4x_9Q.js"

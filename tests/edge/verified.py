@@ -7,7 +7,6 @@ from collections.abc import Collection
 from tests.edge.conftest import Build
 from tests.edge.edges import Edge
 from versioned_storage.edge.client import EdgeClient
-from versioned_storage.edge.prober import EdgeReport, verify_edge
 from versioned_storage.edge.probes import (
     Probe,
     build_probes,
@@ -15,6 +14,7 @@ from versioned_storage.edge.probes import (
     paths_by_integrity,
     sample,
 )
+from versioned_storage.edge.verification import EdgeReport, verify_edge
 
 
 class Clock:

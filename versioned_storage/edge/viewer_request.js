@@ -32,8 +32,9 @@ function handler(event) {
     // S3 reads a bare plus as a space. Encoded, both spellings are also one cache key.
     request.uri = request.uri.replace(/\+/g, '%2B');
     // Without encodings the origin negotiates.
-    if (SITE.encodings.length > 0 && isEligible(names[names.length - 1])) {
-        const suffix = preferredSuffix(weightsIn(request.headers['accept-encoding']));
+    if (SITE.encodings.length > 0) {
+        const encodings = isEligible(names[names.length - 1]) ? SITE.encodings : [];
+        const suffix = preferredSuffix(weightsIn(request.headers['accept-encoding']), encodings);
         if (suffix === null) {
             return answer(406, 'Not Acceptable', {'cache-control': {value: 'no-store'}});
         }
@@ -91,14 +92,14 @@ function weightsIn(header) {
 }
 
 // The suffix of the encoding with the highest weight, or null if none is acceptable; the same as
-// `choose` in serving/negotiation.py. Of equal weights, an encoding that the header names comes
+// `choose_encoding` in serving/rfc9110.py. Of equal weights, an encoding that the header names comes
 // first, in the order of SITE, and identity before one that only '*' allows.
-function preferredSuffix(weights) {
+function preferredSuffix(weights, encodings) {
     const any = weights['*'];
     const unnamed = any === undefined ? LEAST : any;
     const identity = weights.identity === undefined ? unnamed : weights.identity;
     let best = {suffix: '', weight: identity, named: false};
-    SITE.encodings.forEach((encoding) => {
+    encodings.forEach((encoding) => {
         const named = weights[encoding.name] !== undefined;
         const weight = named ? weights[encoding.name] : any;
         if (weight > best.weight || (weight === best.weight && named && !best.named)) {

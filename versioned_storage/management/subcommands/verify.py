@@ -24,8 +24,8 @@ from ...build.manifest import Manifest
 from ...edge import probes
 from ...edge.client import EdgeClient
 from ...edge.pages import PageProbe
-from ...edge.prober import EdgeReport, verify_edge
 from ...edge.probes import Probe
+from ...edge.verification import EdgeReport, verify_edge
 from ...errors import ConfigurationError
 from ...origin import record
 from ...origin.repair import Repairer
