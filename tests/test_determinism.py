@@ -6,11 +6,13 @@ import random
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import site, write
+from tests.helpers import REPOSITORY, site, write
+from versioned_storage.content_version import derive_build_version, find_sources
 
 # A cycle, a chain, a diamond, odd names and bytes: whatever an order could get into.
 FILES = {
@@ -46,6 +48,16 @@ NAMES = {
     "js/app.js": "js/app.e0b655631a0e.js",
     "js/app.js.map": "js/app.js.99914b932bd3.map",
     "main.css": "main.2c67e4880caa.css",
+}
+
+#: What the example project is built to, by the option `shared_assets`: the sha256 of its manifest
+#: and of its files, and the build version. These change with its static files and the format.
+EXAMPLE = {
+    False: {
+        "manifest": "673e239bc1c11c9f462a9ec00da212319784b7a34c6a0372a5fb33522e4b5b43",
+        "files": "9216e350837a937a6341cfc40bed696de82df6660b4db4c74b6047f6f2d594aa",
+        "version": "c85b6099ce7a",
+    },
 }
 
 PROGRAM = """
@@ -153,6 +165,24 @@ def test_the_times_of_the_sources_do_not_matter(tmp_path, first):
     second = build(tmp_path / "second")
     assert identity_of(second) == identity_of(first)
     assert (second / "staticfiles.json").read_bytes() == (first / "staticfiles.json").read_bytes()
+
+
+@pytest.mark.parametrize("shared_assets", EXAMPLE)
+def test_the_example_project_is_the_same_build_everywhere(tmp_path, shared_assets):
+    sources = REPOSITORY / "example_project" / "showcase" / "static"
+    # Encoders of other versions give other sizes.
+    options = {"encodings": [], "shared_assets": shared_assets, "build_version": "b1"}
+    with site(tmp_path, options=options, STATICFILES_DIRS=[str(sources)]) as example:
+        example.collect()
+        root = Path(example.storage.location)
+        version = derive_build_version(find_sources(), example.storage)
+    files = identity(root)
+    names = "".join(f"{name} {sha256(files[name]).hexdigest()}\n" for name in sorted(files))
+    assert {
+        "manifest": sha256((root / "staticfiles.json").read_bytes()).hexdigest(),
+        "files": sha256(names.encode()).hexdigest(),
+        "version": version,
+    } == EXAMPLE[shared_assets]
 
 
 @pytest.mark.parametrize("seed", ["0", "1", "4242"])

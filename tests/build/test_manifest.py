@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.helpers import site
 from versioned_storage.build.manifest import (
     Asset,
+    Bound,
     BuildFile,
     Differences,
     Manifest,
@@ -474,7 +475,8 @@ def test_a_shared_asset_has_one_path_for_all_builds_and_its_original_stays_in_th
 
 def test_the_marks_of_shared_assets_survive_a_round_trip():
     shared = Asset("a.css", "a.1.css", "b1", 1, "sha384-x", "text/css", shared_prefix="_shared")
-    bound = Asset("b.js", "b.2.js", "b1", 1, "sha384-y", "text/javascript")
+    cause = Bound("c.js", "asks where it was loaded from", "document.currentScript")
+    bound = Asset("b.js", "b.2.js", "b1", 1, "sha384-y", "text/javascript", bound=cause)
     manifest = Manifest(
         {"a.css": "a.1.css", "b.js": "b.2.js"},
         build="b1",

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, TypeVar
@@ -50,6 +50,22 @@ class UnreadableManifest(VersionedStorageError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """Why an asset belongs to its build and is not shared: the root cause.
+
+    ``asset`` is the name of the asset with the cause: the bound one, or what it refers to in any
+    number of steps. ``culprit`` is the text in that asset, for example a call or a URL.
+    """
+
+    asset: str
+    reason: str
+    culprit: str
+
+    def __str__(self) -> str:
+        return f"{self.asset}: {self.culprit}"
+
+
+@dataclass(frozen=True, slots=True)
 class Asset:
     """One static file of a build.
 
@@ -61,6 +77,7 @@ class Asset:
     ``shared_prefix`` is the directory below the STATIC_URL path where a shared asset is kept once
     for all builds, "_shared"; it is empty for an asset that belongs to its build. ``etags`` has the
     ETags of the objects of a shared asset as ``sha256`` has their digests.
+    ``bound`` says why an asset is not shared, in a build with shared assets.
     """
 
     name: str
@@ -73,6 +90,7 @@ class Asset:
     sha256: Mapping[str, str] = field(default_factory=dict)
     shared_prefix: str = ""
     etags: Mapping[str, str] = field(default_factory=dict)
+    bound: Bound | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -232,6 +250,7 @@ class Manifest:
                         **({"sha256": dict(asset.sha256)} if asset.sha256 else {}),
                         **({"shared": True} if asset.is_shared else {}),
                         **({"etags": dict(asset.etags)} if asset.etags else {}),
+                        **({"bound": astuple(asset.bound)} if asset.bound else {}),
                     }
                     for asset in self.assets.values()
                 },
@@ -288,6 +307,7 @@ class Manifest:
                 sha256=_texts(entry.get("sha256", {})),
                 shared_prefix=shared_prefix if entry.get("shared") else "",
                 etags=_texts(entry.get("etags", {})),
+                bound=Bound(*map(str, entry["bound"])) if "bound" in entry else None,
             )
             for hashed_name, entry in entries.items()
         }
