@@ -279,6 +279,30 @@ def test_response_headers_that_are_none_are_refused(value):
     )
 
 
+# "Restrictions on all edge functions" in CloudFront's guide.
+CLOUDFRONTS_OWN = """
+Connection Content-Length Expect Keep-Alive Proxy-Authenticate Proxy-Authorization Proxy-Connection
+Trailer Transfer-Encoding Upgrade Via Warning X-Accel-Buffering X-Accel-Charset X-Accel-Limit-Rate
+X-Accel-Redirect X-Amz-Cf-Id X-Amzn-Auth X-Amzn-Cf-Billing X-Amzn-Cf-Id X-Amzn-Cf-Xff
+X-Amzn-Errortype X-Amzn-Fle-Profile X-Amzn-Header-Count X-Amzn-Header-Order
+X-Amzn-Lambda-Integration-Tag X-Amzn-RequestId X-Cache X-Edge-Location X-Forwarded-Proto X-Real-IP
+"""
+
+
+@pytest.mark.parametrize("name", [*CLOUDFRONTS_OWN.split(), "via"])
+def test_a_header_that_cloudfront_answers_502_to_is_refused_wherever_it_is_set(settings, name):
+    headers = {"response_headers": {name: "1"}}
+    assert f"is a dict with {name}. It takes no header of CloudFront's own" in refusal(**headers)
+    settings.VERSIONED_STORAGE = headers
+    with pytest.raises(InvalidOption, match="502"):
+        Options.load()
+
+
+@pytest.mark.parametrize("name", ["X-Robots-Tag", "X-Cached-By", "Viable", "X-Amz-Meta-A"])
+def test_a_header_that_only_looks_like_one_of_cloudfront_is_accepted(name):
+    assert name in Options.load({"response_headers": {name: "1"}}).response_headers
+
+
 @pytest.mark.parametrize("name", ["keep_originals", "shared_assets"])
 @pytest.mark.parametrize("value", ["*.js", 1, ["!"], [1]])
 def test_what_takes_globs_names_its_values(name, value):

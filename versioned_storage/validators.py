@@ -20,6 +20,12 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?")
 _INTEGRITY_POLICY = re.compile(
     r"blocked-destinations=\((?:script|style|script style|style script)\)"
 )
+# What CloudFront's functions may not add to a response: the disallowed and the read-only headers.
+_CLOUDFRONTS_OWN = re.compile(
+    r"connection|content-length|expect|keep-alive|trailer|transfer-encoding|upgrade|via|warning"
+    r"|x-cache|x-forwarded-proto|x-real-ip|(?:proxy|x-accel|x-amz-cf|x-amzn|x-edge)-.+",
+    re.IGNORECASE,
+)
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
@@ -165,6 +171,10 @@ def _check_response_headers(value: object, setting: str) -> Mapping[str, str]:
     if not isinstance(value, Mapping) or not all(map(_is_header, value.keys(), value.values())):
         allowed = "a dict of header names and values, None for one that is not to be sent"
         raise InvalidOption(setting, repr(value), allowed, "{'Timing-Allow-Origin': None}")
+    for name, text in value.items():
+        if text is not None and _CLOUDFRONTS_OWN.fullmatch(name):
+            allowed = "no header of CloudFront's own: it would answer every request with 502"
+            raise InvalidOption(setting, f"a dict with {name}", allowed, "{'X-Served-By': 'us'}")
     # The name of a header has no case.
     named = {name.lower() for name in value}
     kept = {name: text for name, text in RESPONSE_HEADERS.items() if name.lower() not in named}
