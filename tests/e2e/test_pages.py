@@ -24,6 +24,8 @@ FILES = {
     "css/app.css": "h1 { color: rgb(1, 2, 3) }",
     "css/plain.css": "p { color: rgb(4, 5, 6) }",
     "css/form.css": "label { color: rgb(7, 8, 9) }",
+    "css/inline.css": "h2 { color: rgb(10, 11, 12) }",
+    "js/inline.js": "heard.push('inline')",
     "js/app.js": "import { name } from './lib.js'; heard.push(name);",
     "js/lib.js": "export const name = 'module'",
     "js/form.js": "heard.push('form')",
@@ -34,10 +36,12 @@ TEMPLATES = {
         {% import_map "app=js/app.js" "js/lib.js" nonce=NONCE %}
         {% preload "js/classic.js" nonce=NONCE %}
         {% script "js/classic.js" nonce=NONCE %}
+        {% static_inline "js/inline.js" nonce=NONCE %}
+        {% static_inline "css/inline.css" nonce=NONCE %}
         {% stylesheet "css/app.css" nonce=NONCE %}
         <link rel="stylesheet" href="{% static 'css/plain.css' %}" nonce="{{ NONCE }}">
         <script type="module" nonce="{{ NONCE }}">import "app"</script>
-        MEDIA <h1>A</h1> <p>B</p> <label>C</label>""",
+        MEDIA <h1>A</h1> <h2>B</h2> <p>B</p> <label>C</label>""",
     # No import map says what bytes the module and those that it imports have.
     "bare.html": """<!doctype html>{% load static %}<script nonce="{{ NONCE }}">heard = []</script>
         <script type="module" nonce="{{ NONCE }}">import "{% static 'js/app.js' %}"</script>""",
@@ -147,11 +151,11 @@ def test_a_page_breaks_no_policy(tmp_path: Path, policy: Any) -> None:
     with browser.chromium() as chromium, served(tmp_path, settings) as (_, url):
         shown, messages = complaints(chromium, f"{url}/page/")
         assert messages == []
-        colors = {"h1": "rgb(1, 2, 3)", "p": "rgb(4, 5, 6)"}
-        expected = ["classic", "module"]
+        colors = {"h1": "rgb(1, 2, 3)", "h2": "rgb(10, 11, 12)", "p": "rgb(4, 5, 6)"}
+        expected = ["classic", "inline", "module"]
         if media:
             colors["label"] = "rgb(7, 8, 9)"
-            expected = ["classic", "form", "module"]
+            expected.insert(2, "form")
         color = "selector => getComputedStyle(document.querySelector(selector)).color"
         assert {name: shown.evaluate(color, name) for name in colors} == colors
         assert shown.evaluate("heard") == expected

@@ -18,6 +18,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from ..build.manifest import content_type, matches_globs
+from ..inlining import inlined
 from ..integrity import current_manifest, destination, integrity_by_url
 
 register = template.Library()
@@ -108,6 +109,14 @@ def import_map(*entries: Any, **attributes: Any) -> SafeString:
         _attributes(attributes),
         mark_safe(text.translate(_ESCAPES)),  # noqa: S308 - nothing in it can end the element
     )
+
+
+@register.simple_tag
+def static_inline(name: str, **attributes: Any) -> SafeString:
+    """Return ``<style>`` or ``<script>`` with the content of a file; attributes as for `script`."""
+    element, content = inlined(name)
+    opening = format_html("<{}{}>", element, _attributes(attributes))
+    return mark_safe(f"{opening}{content}</{element}>")  # noqa: S308 - nothing in it ends the element
 
 
 def static_preload_headers(*names: str) -> str:

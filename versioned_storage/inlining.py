@@ -1,0 +1,111 @@
+"""Style sheets and scripts whose content is put into a page."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from functools import lru_cache
+from hashlib import sha256, sha384
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+from django.contrib.staticfiles import finders
+from django.contrib.staticfiles.storage import HashedFilesMixin, staticfiles_storage
+
+from .build.manifest import content_type
+from .build.references import rewrite
+from .build.references.scanning import Scanners
+from .errors import MissingEntry, VersionedStorageError
+from .integrity import current_manifest, destination
+from .manifest_loader import ORIGIN_TIMEOUT
+from .storage import VersionedStaticFilesStorage
+
+# What would end the element early, or keep its end tag from ending it.
+_ENDS = {
+    "style": re.compile(r"</style", re.IGNORECASE),
+    "script": re.compile(r"</script|<!--(?=.*<script)", re.IGNORECASE | re.DOTALL),
+}
+
+
+class CannotInline(VersionedStorageError, ValueError):
+    """The content of a static file cannot be put into a page."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"'{name}' cannot be put into a page: {reason}.")
+
+
+def inlined(name: str) -> tuple[str, str]:
+    """Return the element, "style" or "script", and its content, with every URL in it absolute.
+
+    The content is that of the build, on disk or on S3; without a build, with DEBUG for example,
+    that of the source. Raises `CannotInline`, `MissingEntry` and what `{% static %}` raises.
+    """
+    element = destination(content_type(name))
+    if element is None:
+        raise CannotInline(name, "it is neither a style sheet nor a script")
+    manifest, url = current_manifest(), staticfiles_storage.url(name)
+    if manifest is None:
+        path = finders.find(name)
+        if not isinstance(path, str):
+            raise CannotInline(name, "it is in no directory that collectstatic collects from")
+        return element, _absolute(name, url, element, Path(path).read_bytes())
+    asset = manifest.asset(name)
+    if asset is None:
+        raise MissingEntry(name, manifest.paths)
+    return element, _of_build(name, url, element, asset.path, asset.hashed_name, asset.integrity)
+
+
+def csp_hash(name: str) -> str:
+    """Return the source for a Content Security Policy that allows the inlined content of a file."""
+    _, content = inlined(name)
+    return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
+
+
+@lru_cache(maxsize=64)
+def _of_build(
+    name: str, url: str, element: str, path: str, hashed_name: str, integrity: str
+) -> str:
+    storage = staticfiles_storage
+    assert isinstance(storage, VersionedStaticFilesStorage)
+    data, places = None, []
+    if storage.location:
+        on_disk = Path(storage.location, hashed_name)
+        places.append(str(on_disk))
+        data = on_disk.read_bytes() if on_disk.is_file() else None
+    if data is None and storage.options.origin is not None:
+        # As for the manifest: boto3 is not for processes that have their build on disk.
+        from .origin.s3 import S3Origin
+
+        origin = S3Origin.from_options(storage.options, storage.static_url, timeout=ORIGIN_TIMEOUT)
+        places.append(origin.url(origin.prefix + path))
+        stored = origin.get(origin.prefix + path)
+        data = stored.data if stored is not None else None
+    if data is None:
+        raise CannotInline(name, f"its file is not at {' nor at '.join(places)}")
+    if f"sha384-{b64encode(sha384(data).digest()).decode()}" != integrity:
+        raise CannotInline(name, f"the bytes at {places[-1]} are not those of the manifest")
+    return _absolute(name, url, element, data)
+
+
+def _absolute(name: str, url: str, element: str, data: bytes) -> str:
+    """Return the text of a file, with references that do not depend on where it is."""
+    text = data.decode()
+    is_script = element == "script"
+    # Only scripts may need the parser of modules.
+    patterns = getattr(staticfiles_storage, "patterns", None) if is_script else None
+    references = Scanners(patterns or HashedFilesMixin.patterns).references(name, text)
+    text = rewrite(
+        text,
+        ((part, urljoin(url, part.url)) for part in references if _is_relative(part.url)),
+    )
+    if end := _ENDS[element].search(text):
+        raise CannotInline(name, f"it contains {end[0]!r}, which changes where a <{element}> ends")
+    return text
+
+
+def _is_relative(url: str) -> bool:
+    parts = urlsplit(url)
+    # A fragment alone is one of the page.
+    return not parts.scheme and not parts.netloc and bool(parts.path)
