@@ -19,10 +19,10 @@ from django.test import AsyncClient, Client, override_settings
 
 from tests.helpers import site
 from tests.s3 import Bucket, front, moto, nobody, refusal
+from versioned_storage.apps import PRELOAD_MIDDLEWARE, NothingToServe
 from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.errors import MissingBuildVersion
 from versioned_storage.origin.s3_errors import OriginError
-from versioned_storage.preload import MIDDLEWARE, NothingToServe
 
 ROOT = Path(__file__).parent.parent
 FILES = {"css/app.css": "body { color: red }\n"}
@@ -73,7 +73,7 @@ def server(tmp_path, s3=None, build="b1", **options):
         tmp_path,
         options={**origin_options, "preload_manifest": True, **options},
         BUILD_VERSION=build,
-        MIDDLEWARE=[MIDDLEWARE],
+        MIDDLEWARE=[PRELOAD_MIDDLEWARE],
     )
 
 
@@ -204,7 +204,7 @@ def test_with_debug_or_without_strictness_nothing_is_asked(bucket, tmp_path, set
 
 def test_another_storage_is_left_alone(tmp_path):
     backend = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    with site(tmp_path, backend=backend, MIDDLEWARE=[MIDDLEWARE]):
+    with site(tmp_path, backend=backend, MIDDLEWARE=[PRELOAD_MIDDLEWARE]):
         WSGIHandler()
 
 
@@ -223,9 +223,9 @@ def middleware_after_ready(**settings):
 @pytest.mark.parametrize(
     ("option", "debug", "expected"),
     [
-        (True, False, ["theirs.Middleware", MIDDLEWARE]),
+        (True, False, ["theirs.Middleware", PRELOAD_MIDDLEWARE]),
         # It also notes that the process serves pages.
-        (False, False, ["theirs.Middleware", MIDDLEWARE]),
+        (False, False, ["theirs.Middleware", PRELOAD_MIDDLEWARE]),
         (True, True, ["theirs.Middleware"]),
     ],
 )
@@ -239,7 +239,7 @@ def test_putting_it_there_twice_changes_nothing(tmp_path):
         apps.get_app_config("versioned_storage").ready()
         from django.conf import settings
 
-        assert settings.MIDDLEWARE == [MIDDLEWARE]
+        assert settings.MIDDLEWARE == [PRELOAD_MIDDLEWARE]
 
 
 @pytest.mark.deep
