@@ -116,7 +116,7 @@ def test_whitenoise_s_own_in_the_place_of_ours_serves_no_build(tmp_path: Path) -
             warning = only(check_whitenoise(None))
             assert Client().get(shop.storage.url("img/dot.png")).status_code == 404
     assert ids([warning]) == ["W003"]
-    assert "what is below /static/b1/ in STATIC_ROOT itself" in warning.msg
+    assert "it looks in STATIC_ROOT for what is below /static/b1/, and answers 404" in warning.msg
     assert warning.hint == f'In MIDDLEWARE, write "{OURS}" in the place of "{WHITENOISE}".'
 
 

@@ -67,30 +67,30 @@ def check_order(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage
 def check_whitenoise(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
     """WhiteNoise's own middleware, which knows no builds, is not beside ours or in its place."""
     _, ours = above_ours()
-    others = [
+    whitenoises = [
         entry.path for entry in middleware() if entry.is_a(WHITENOISE) and not entry.is_a(OURS)
     ]
     if ours is not None:
         return [
             checks.Warning(
-                f"{other} is in MIDDLEWARE beside {ours.path}. It looks at every file in "
+                f"{whitenoise} is in MIDDLEWARE beside {ours.path}. It looks at every file in "
                 "STATIC_ROOT a second time when the site starts, and serves the manifests.",
-                hint=f'From MIDDLEWARE, remove the line "{other}".',
+                hint=f'From MIDDLEWARE, remove the line "{whitenoise}".',
                 id="versioned_storage.W003",
             )
-            for other in others
+            for whitenoise in whitenoises
         ]
-    url = _url_that_whitenoise_misses() if others else None
+    url = _url_that_whitenoise_misses() if whitenoises else None
     if url is None:
         return []
     return [
         checks.Warning(
-            f"{other} knows no builds: it looks for what is below {url} in STATIC_ROOT itself, and "
+            f"{whitenoise} knows no builds: it looks in STATIC_ROOT for what is below {url}, and "
             "answers 404 to every file of the build.",
-            hint=f'In MIDDLEWARE, write "{OURS}" in the place of "{other}".',
+            hint=f'In MIDDLEWARE, write "{OURS}" in the place of "{whitenoise}".',
             id="versioned_storage.W003",
         )
-        for other in others
+        for whitenoise in whitenoises
     ]
 
 

@@ -55,7 +55,7 @@ _NOT_LENT: Mapping[str, Any] = {
     "url_protocol": "https:",
     "use_threads": True,
 }
-_ONE_ATTEMPT: Any = {"mode": "standard", "total_max_attempts": 1}
+_NO_RETRIES: Any = {"mode": "standard", "total_max_attempts": 1}
 # botocore checks neither that credential_process is empty nor that it printed an object.
 _OF_CREDENTIAL_PROCESS = (AttributeError, IndexError, TypeError)
 _OF_LOADING = (BotoCoreError, ClientError, OSError, ValueError, *_OF_CREDENTIAL_PROCESS)
@@ -150,7 +150,7 @@ class Connection:
         config: Any = _client_config(self._storage.client_config, connections, timeout)
         retries = config.retries or {}
         self.attempts: int = retries.get("total_max_attempts") or retries.get("max_attempts", 4) + 1
-        self._storage.client_config = config.merge(Config(retries=_ONE_ATTEMPT))
+        self._storage.client_config = config.merge(Config(retries=_NO_RETRIES))
 
     @cached_property
     def client(self) -> S3Client:
@@ -240,6 +240,6 @@ def _client_config(site: Config, connections: int, timeout: float | None) -> Con
         Config(
             connect_timeout=timeout,
             read_timeout=timeout,
-            retries=_ONE_ATTEMPT,
+            retries=_NO_RETRIES,
         )
     )

@@ -211,13 +211,13 @@ def _earlier_build(site: Site, build: str) -> Manifest | None:
             # The CDN can be verified from a machine without credentials too.
             logger.warning("No older build is verified: %s", error)
             return None
-    others = [name for name in site.builds_on_disk() if name != build]
-    oldest = min(others, key=lambda name: site.manifest_path(name).stat().st_mtime, default=None)
+    earlier = [name for name in site.builds_on_disk() if name != build]
+    oldest = min(earlier, key=lambda name: site.manifest_path(name).stat().st_mtime, default=None)
     return site.manifest_on_disk(oldest) if oldest is not None else None
 
 
 def _oldest_published(site: Site, build: str) -> Manifest | None:
     heads = [head.record for head in record.heads(site.origin)]
-    others = [head for head in heads if head.is_published and head.build != build]
-    oldest = min(others, key=lambda head: head.since, default=None)
+    earlier = [head for head in heads if head.is_published and head.build != build]
+    oldest = min(earlier, key=lambda head: head.since, default=None)
     return site.find(oldest.build).manifest if oldest is not None else None
