@@ -118,7 +118,7 @@ def test_a_build_that_is_nowhere_stops_the_process_and_says_what_to_run(bucket, 
         with pytest.raises(NothingToServe) as nothing:
             WSGIHandler()
     assert str(nothing.value) == (
-        "This process is to serve pages, and there is no manifest for them: looked at "
+        "This process is about to serve pages, and there is no manifest: looked at "
         f"{shop.root}/b1/staticfiles.json and s3://{bucket.name}/builds/b1.json. Run "
         "'python manage.py collectstatic', or 'python manage.py staticbuilds pull', with the "
         "BUILD_VERSION that this process runs with. A process that shows no page starts with "
@@ -266,7 +266,7 @@ def test_commands_start_without_a_manifest_and_servers_do_not(tmp_path):
     for server in (wsgi, asgi):
         refused = run(*server)
         assert refused.returncode == 1
-        assert "This process is to serve pages, and there is no manifest for them" in refused.stderr
+        assert "This process is about to serve pages, and there is no manifest" in refused.stderr
     for command in ("check", "migrate", "collectstatic"):
         noinput = ["--noinput"] if command == "collectstatic" else []
         process = run("-m", "django", command, *noinput)

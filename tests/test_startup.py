@@ -212,7 +212,7 @@ def test_a_process_that_serves_does_not_start_with_a_url_from_before_the_build(
 ) -> None:
     ran = Project(tmp_path, models=ON_IMPORT).run("serve.py", BUILD_VERSION="b1")
     assert ran.returncode == 1
-    assert "This process is to serve pages, and there is no manifest for them" in ran.stderr
+    assert "This process is about to serve pages, and there is no manifest" in ran.stderr
 
 
 def test_without_the_app_a_missing_manifest_is_always_an_error(tmp_path: Path) -> None:

@@ -65,12 +65,12 @@ def _reported_elsewhere() -> suppress:
 
 
 class NothingToServe(VersionedStorageError):
-    """A process is to serve pages, and there is no manifest for it."""
+    """This process is about to serve pages, and there is no manifest."""
 
     def __init__(self, places: Sequence[str]) -> None:
         self.places = tuple(places)
         super().__init__(
-            "This process is to serve pages, and there is no manifest for them: looked at "
+            "This process is about to serve pages, and there is no manifest: looked at "
             f"{' and '.join(self.places) or 'nothing, because STATIC_ROOT is not set'}. Run "
             "'python manage.py collectstatic', or 'python manage.py staticbuilds pull', with the "
             "BUILD_VERSION that this process runs with. A process that shows no page starts with "

@@ -87,9 +87,9 @@ class Collector:
         )
 
     def was_completed_meanwhile(self, name: str) -> bool:
-        """Return True if another process has completed the build, with such a file in it.
+        """Return True if another process completed the build while this one waited for the lock.
 
-        Then collectstatic decided what to do with the file before that, and the file stays.
+        collectstatic judged the file before that, so it stays.
         """
         if not self._has_waited or self.complete_manifest() is None:
             return False

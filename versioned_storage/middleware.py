@@ -20,7 +20,7 @@ from whitenoise.responders import IsDirectoryError, MissingFileError
 
 from . import conf
 from .build.manifest import with_charset
-from .constants import ENCODINGS, IDENTITY, MANIFEST_NAME
+from .constants import CACHE_CONTROL, ENCODINGS, IDENTITY, MANIFEST_NAME
 from .errors import MissingMarks, VersionedStorageError
 from .progress import logger
 from .serving.build_index import (
@@ -141,7 +141,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         return self._owns_prefix and path.startswith(self.static_prefix)
 
     def _refresh(self, path: str) -> None:
-        """Take notice of what came, went or changed on disk at that path."""
+        """Read again from disk what is at that path."""
         static_file = self.files.get(path)
         if isinstance(static_file, StaticFile):
             try:
@@ -368,7 +368,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
     def add_cache_headers(self, headers: Headers, path: str, url: str) -> None:
         """Cache-Control: everything in a build is immutable, by whatever name."""
         if self._is_of_build(url):
-            headers["Cache-Control"] = f"max-age={self.FOREVER}, public, immutable"
+            headers["Cache-Control"] = CACHE_CONTROL
         else:
             super().add_cache_headers(headers, path, url)
 

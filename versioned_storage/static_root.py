@@ -68,7 +68,7 @@ def check_sources_are_files(ignore: Iterable[str] = ()) -> None:
 def complete_builds(root: str | None, manifest_name: str) -> list[str]:
     """Return the build versions of the complete builds in ``root``, sorted.
 
-    A directory with an unreadable manifest counts: it may be a build, which nobody else may delete.
+    A directory with an unreadable manifest counts, because it may be a build.
     """
     if root is None or not Path(root).is_dir():
         return []

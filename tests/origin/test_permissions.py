@@ -223,7 +223,7 @@ def test_the_doctor_tells_a_reader_that_it_cannot_write(bucket, user):
     assert findings["write builds/"].level is Level.FAILURE
     assert (findings["write static/"].found, findings["write static/"].remedy) == (
         "access denied",
-        "Grant s3:PutObject and s3:GetObject there to who publishes.",
+        "Grant s3:PutObject and s3:GetObject there for publishing.",
     )
 
 

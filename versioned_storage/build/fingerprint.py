@@ -1,8 +1,7 @@
 """A hashed name for each asset, and every reference to it rewritten.
 
-Files are hashed in the order of their references, each when all that it refers to has its hashed
-name, so once is enough at any depth. Files that refer to each other in a cycle share one hash over
-the whole cycle.
+A file is hashed after all files that it refers to, so each is hashed once, at any depth. Files that
+refer to each other in a cycle share one hash over the whole cycle.
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ from .directory import BuildDirectory
 # The descriptors of the directories that this process has locked, by their paths. The kernel
 # releases a lock with the process, however that ends.
 _locked: dict[str, int] = {}
-# Reentrant: an abandoned run releases its lock when Python collects its generator, which can happen
-# inside `lock`.
+# Reentrant: Python may collect an abandoned generator, and so call `unlock`, inside `lock`.
 _guard = RLock()
 
 

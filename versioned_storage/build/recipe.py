@@ -12,7 +12,7 @@ from .source_files import SourceLocation, Sources
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides, beside the sources, which files a build has.
+    """The options that, with the sources, decide which files a build has.
 
     ``build`` is None in the neutral layout. ``prehashed`` returns True for names that already
     contain a hash. ``shared_prefix`` is empty without shared assets; ``shared_globs`` are those of

@@ -158,7 +158,7 @@ class NameNotUTF8(SourceError):
 
 
 class TooMuchToParse(SourceError):
-    """The parser of ES modules gave up a script."""
+    """The parser of ES modules gave up on a script."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -2,7 +2,7 @@
 
 All have the tag ``versioned_storage``. collectstatic runs those that have the tag ``staticfiles``
 too. Those that judge a deployment run only with ``manage.py check --deploy``: on a developer's
-machine or in a test suite what they find is as it should be. docs/checks.md lists them all.
+machine or in a test suite their findings are normal. docs/checks.md lists them all.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from ..errors import VersionedStorageError
 
 #: Requests made for one probe when the edge does not answer, or answers with a 5xx.
 ATTEMPTS = 3
-#: Seconds before the second attempt, and half the seconds before the third.
+#: Seconds before the second attempt; doubled before the third.
 PAUSE = 0.5
 #: Bytes read at once. They are few, because a decoder can make many bytes of one.
 CHUNK = 16 * 1024
@@ -77,7 +77,7 @@ class EdgeClient:
     """Makes the requests; one client is shared by all threads.
 
     ``timeout`` is in seconds, for the connection and for each wait for more bytes. It honours
-    HTTPS_PROXY and its kin and uses the system's certificates.
+    the proxy environment variables and uses the system's certificates.
     """
 
     def __init__(

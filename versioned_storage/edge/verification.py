@@ -109,7 +109,7 @@ def verify_edge(
 ) -> EdgeReport:
     """Run ``probes``, and retry failing ones for up to ``wait`` seconds.
 
-    ``subject`` is the name of it all in the report. The first probe runs alone: if nobody responds
+    ``subject`` is the title of the report. The first probe runs alone: if nobody responds
     to it, the others are skipped. Raises nothing for what the edge does.
     """
     started = clock()

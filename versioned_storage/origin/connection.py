@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from boto3 import Session
     from mypy_boto3_s3 import S3Client
 
-#: The options of which the AWS_* settings of the site are the defaults: how to connect. What to
-#: store and where is that of the site's media.
+#: The options of which the AWS_* settings of the site are the defaults: how to connect. The other
+#: AWS_* settings are for media files.
 LENT = frozenset(
     {
         "access_key",
@@ -139,7 +139,7 @@ class Connection:
             raise UnusableOrigin(reason)
         if "@" in urlsplit(self._storage.endpoint_url or "").netloc:
             # S3 takes no such password, and every message about the endpoint would show it.
-            reason = "endpoint_url has a user in it; keys belong into access_key and secret_key"
+            reason = "endpoint_url has a user in it; put keys into access_key and secret_key"
             raise UnusableOrigin(reason)
         self.bucket: str = self._storage.bucket_name
         self.location: str = self._storage.location.strip("/")
@@ -210,7 +210,7 @@ class Connection:
 
 
 def _timestamp(value: Any) -> datetime:
-    """Parse the one form of S3's own; botocore tries many, for half of the time of a listing."""
+    """Parse S3's own format first: botocore's parser takes half of the time of a listing."""
     try:
         return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
     except (TypeError, ValueError):

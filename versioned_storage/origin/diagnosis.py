@@ -248,12 +248,12 @@ _TO_LIST = (
 )
 _TO_WRITE = (
     Level.FAILURE,
-    f"Grant {PERMISSIONS['PutObject']} and {PERMISSIONS['GetObject']} there to who publishes.",
+    f"Grant {PERMISSIONS['PutObject']} and {PERMISSIONS['GetObject']} there for publishing.",
 )
 _TO_READ = (Level.FAILURE, f"Grant {PERMISSIONS['GetObject']} there.")
 _TO_DELETE = (
     Level.WARNING,
-    f"Only a prune deletes: grant {PERMISSIONS['DeleteObjects']} there to who prunes.",
+    f"Only a prune deletes: grant {PERMISSIONS['DeleteObjects']} there for it.",
 )
 _TO_DELETE_RECORDS = (
     Level.UNKNOWN,

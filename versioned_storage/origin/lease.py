@@ -147,7 +147,7 @@ class Lease:
     _lock: Lock = field(default_factory=Lock)
 
     def renew_if_due(self) -> bool:
-        """Call `renew` once a minute; True in between."""
+        """Renew if the last renewal is a minute old; return False as `renew` does."""
         return self._age() < RENEW_EVERY or self.renew()
 
     def renew(self, *, unless_since: tuple[float, ...] | None = None) -> bool:
@@ -170,7 +170,7 @@ class Lease:
             raise self._lost()
 
     def commit(self, final: Record) -> bool:
-        """End the lease with the state that the work was for; as `renew`."""
+        """Replace the lease by the final state of the record. Returns what `renew` returns."""
         with self._lock:
             return self._replace(final)
 
@@ -218,7 +218,7 @@ def acquire(
     base: str | None = None,
     before: Callable[[], None] | None = None,
 ) -> Lease | None:
-    """Return the lease to publish a build, or None if it is published, which is renewed then.
+    """Return the lease to publish a build; None, after renewing the activation, if it is published.
 
     ``stored`` is the record as it was last read, ``base`` the build to copy from. ``before`` is
     called once before a lease is written, and may raise; not before an activation is renewed.

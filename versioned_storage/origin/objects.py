@@ -1,4 +1,4 @@
-"""Objects of S3: the bytes of a new object, and what S3 says of a stored object."""
+"""S3 objects: the bytes to upload, and what the responses to GET, HEAD, LIST and copy say."""
 
 from __future__ import annotations
 

@@ -264,7 +264,7 @@ def _leftover_reason(leftover: Record, now: datetime, older_than: timedelta) -> 
 
 
 def _while_leased(items: Iterable[ListedObject], build_lease: Lease) -> Iterator[ListedObject]:
-    """Yield the objects and keep the lease: its next holder may publish the build again."""
+    """Yield the objects and renew the lease, so that nobody publishes the build meanwhile."""
     pruned = build_lease.record
     total = pruned.totals.own_objects if pruned.totals else 0
     for item in track(items, total=total, doing=f"Pruning {pruned.build}", unit="objects"):

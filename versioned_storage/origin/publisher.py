@@ -1,4 +1,4 @@
-"""A build on disk becomes a build on S3: the lease first, then every object, the commit last."""
+"""Publishes a build from disk to S3: the lease first, then every object, the commit last."""
 
 from __future__ import annotations
 

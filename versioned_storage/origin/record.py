@@ -136,8 +136,8 @@ class Record:
 
     ``since`` is a time of S3's clock: the last renewal of the lease while publishing, the
     activation once published. ``base`` is the build that a running publish copies from.
-    ``encodings`` and ``skip_compress_extensions`` tell what the edge may ask for. ``manifest`` is
-    set from the first publish on; it is None where only the first line was read.
+    ``encodings`` and ``skip_compress_extensions`` are what the edge function may rely on.
+    ``manifest`` is set from the first publish on; it is None where only the first line was read.
 
     ``shared_prefix`` is where the shared objects of the build are, empty if it has none. ``shared``
     lists them, by their path below the STATIC_URL path, while the build is being published; once
@@ -328,7 +328,7 @@ def write(origin: S3Origin, record: Record, replacing: str | None) -> str | None
 def newest_first(origin: S3Origin) -> Iterator[StoredRecord]:
     """Yield the heads of all records, the last written first; each is read when it is needed."""
     listed = sorted(origin.list(PREFIX), key=lambda item: item.modified, reverse=True)
-    # A listing has whole seconds; the records themselves are more exact.
+    # Listings have a resolution of one second; ``since`` is finer.
     for _, same_second in groupby(listed, key=lambda item: item.modified.replace(microsecond=0)):
         stored = (_head(origin, item.path) for item in same_second)
         yield from sorted(filter(None, stored), key=lambda item: item.record.since, reverse=True)

@@ -34,8 +34,8 @@ def newest_first(activations: Iterable[Activation]) -> list[Activation]:
 def superseded(activations: Iterable[Activation]) -> dict[str, datetime | None]:
     """Return when each build stopped being the current one; None for the current one.
 
-    That is the next activation of any other build. Only the last activation of a build is known,
-    so an older build may count as superseded later than it was, never earlier.
+    A build is superseded when another one is activated. Only its last activation is recorded, so
+    an older build may count as superseded later than it was, never earlier.
     """
     ordered = newest_first(activations)
     successors = [None, *(item.at for item in ordered)]

@@ -1,4 +1,4 @@
-"""The bucket of a site: every request to S3 that is not about an account.
+"""All requests to the S3 bucket of a site.
 
 Every write has a condition, so that no writer overwrites what it has not seen.
 """
@@ -52,9 +52,9 @@ class S3Origin:
 
     ``options`` are S3Storage's. ``prefix`` is the STATIC_URL path without its first slash, where
     builds are below the location. ``connections`` is how many connections are kept open.
-    ``timeout``, in seconds, limits connecting and reading, and a failed request is not retried
-    then. ``conditional`` is False for a store without conditional writes. Making an origin sends
-    no request. Every method raises `OriginError`.
+    ``timeout`` is that of connecting and of reading, in seconds; with it a request is not retried.
+    ``conditional`` is False for a store without conditional writes. Making an origin sends no
+    request. Every method raises `OriginError`.
     """
 
     def __init__(
@@ -292,7 +292,7 @@ class S3Origin:
     ) -> Iterator[int]:
         """Delete objects, 1,000 per request; yields how many each request deleted.
 
-        To delete an object that does not exist is no error in S3. ``before_attempt`` is called
+        Deleting a missing object is not an error in S3. ``before_attempt`` is called
         before each request that is sent. Raises `NotDeleted`.
         """
         return self._delete(({"Key": self.key(path)} for path in paths), before_attempt)

@@ -1,4 +1,4 @@
-"""A plan is carried out: every object is brought to S3, and each response is read."""
+"""Carries out the plan of a publish: uploads or copies each object, and reads each response."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Transfer:
     """Carries out the plan of one build.
 
     The lease is checked before each attempt of a request that writes. An object is overwritten
-    only after a renewal that is younger than the look at it: otherwise it may be of the next
+    only if the lease was renewed after the object was last read: otherwise it may be of the next
     holder of an abandoned lease, or of a build that is published by now.
     ``stop`` ends the transfer from another thread. ``damaged`` collects the URLs of objects whose
     copies had other bytes than recorded, ``mended`` those of shared objects that have other headers

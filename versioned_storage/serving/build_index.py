@@ -24,7 +24,7 @@ from .static_file import FileOnDisk, StaticFile
 
 #: Seconds between two looks at the manifest of one build.
 REFRESH_INTERVAL = 1.0
-#: How many builds' names have the time of their last look remembered; clients can ask for any name.
+#: For how many names the time of the last look is kept; clients can ask for any name.
 REMEMBERED_NAMES = 1024
 
 Value = TypeVar("Value")

@@ -166,7 +166,7 @@ class Representation:
             for name, value in self.headers
             if name.lower() in _OF_304 or name.lower().startswith(_CORS)
         )
-        #: The file that was opened last; before the first time nothing is said about it.
+        #: The identity of the file that was opened last; None before the first time.
         self.verified: FileIdentity | None = None
 
     def bodiless_response(self, method: str, request: Mapping[str, str]) -> StaticResponse | None:

@@ -27,7 +27,7 @@ _BLANKED = re.compile(
     """,
     re.VERBOSE,
 )
-# What an import looks like that the parser does not understand. The lookahead and the backreference
+# Matches code that looks like an import but was not parsed. The lookahead and the backreference
 # keep the engine from trying each shorter part.
 _LIKE_AN_IMPORT = re.compile(
     rb"""(?:import|export)(?![\w$])(?=([^;'"`()=]{,1000}))\1(?:\(\s*)?['"`](?:\.{0,2}/)"""
@@ -59,7 +59,7 @@ class _Token(NamedTuple):
 
 
 class TooMuchWork(Exception):
-    """The parser gave up a text that needs more work than any normal script."""
+    """The parser gave up on a text that needs more work than any normal script."""
 
 
 def js_module_references(text: str) -> list[Reference]:
@@ -153,7 +153,7 @@ def _tokens(root: Node, source: bytes, words: Sequence[int]) -> Iterator[_Token]
         is_module = node.type in ("program", "ERROR")
         children = node.children
         if token and children:
-            # Not the keyword of what was parsed, but its arguments and its body.
+            # Skip the keyword; go on with the arguments and the body.
             children = children[1:]
         waiting.extend((child, is_module, is_doubtful) for child in children)
 

@@ -1,6 +1,6 @@
 """Which files are scanned for references, and how.
 
-Django says it in `HashedFilesMixin.patterns`. Django's own patterns are replaced by the scanners of
+`HashedFilesMixin.patterns` decides. Django's own patterns are replaced by the scanners of
 this package, which find more exactly what they mean; patterns that a subclass adds are used as they
 are.
 """

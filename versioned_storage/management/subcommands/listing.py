@@ -1,7 +1,7 @@
 """List the builds on the origin and in STATIC_ROOT, the current one first.
 
-A build was superseded when the next one was activated. Pruned and abandoned builds have no object
-left and are shown with --all.
+A build was superseded when the next one was activated. Pruned and abandoned builds are shown with
+--all: they have no objects, or only what an interrupted publish left.
 """
 
 from __future__ import annotations

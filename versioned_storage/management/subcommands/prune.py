@@ -22,6 +22,7 @@ from ...origin.pruning import PrunedBuild, Pruner, SweptObjects
 from ...origin.retention import Activation, Verdict
 from ...site import Site
 from ...text import bytes_text, count_text, names_text
+from ..arguments import at_least_one
 from ..terminal import PLAIN, Terminal
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
@@ -150,10 +151,10 @@ class PruneResult:
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--keep",
-        type=_at_least_one,
+        type=at_least_one,
         default=5,
         metavar="N",
-        help="keep the N newest builds (default: 5)",
+        help="keep the N newest builds, 1 or more (default: 5)",
     )
     parser.add_argument(
         "--older-than",
@@ -260,10 +261,3 @@ def _duration(text: str) -> timedelta:
         message = f"{text!r} is not an age in days, hours or minutes, such as 30d or 12h"
         raise ArgumentTypeError(message)
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        message = f"{text!r} is not a whole number from 1 on: the current build is always kept"
-        raise ArgumentTypeError(message)
-    return int(text)

@@ -66,7 +66,7 @@ class PublishResult:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a publish would do; with ``verbose``, for each object."""
+    """What a publish would do; with ``verbose`` every object is listed."""
 
     plan: PublishPlan
     place: str
