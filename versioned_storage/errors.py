@@ -44,9 +44,11 @@ class VersionedStorageError(CommandError):
 
     def __str__(self) -> str:
         # Django knows the verbosity only where it prints the error, and passes it to nobody.
-        frame = sys._getframe(1)
-        is_printed = frame.f_code is BaseCommand.run_from_argv.__code__
-        if is_printed and frame.f_locals["options"].verbosity > 1:
+        frame = sys._getframe().f_back
+        # The interpreter itself prints an uncaught error, from no frame.
+        if frame is None or frame.f_code is not BaseCommand.run_from_argv.__code__:
+            return self.message()
+        if frame.f_locals["options"].verbosity > 1:
             section = type(self).__name__.lower()
             return f"{self.message()}\nIn the documentation: errors/#{section}"
         return self.message()
