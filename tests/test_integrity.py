@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -79,6 +80,12 @@ def test_what_is_no_element_of_a_style_sheet_or_script_stays(shop: Site, element
     urls = {"url": shop.storage.url("js/app.js"), "icon": shop.storage.url("img/a.svg")}
     text = element.format(**urls)
     assert page(text) == text
+
+
+def test_no_page_takes_long(shop: Site) -> None:
+    started = time.monotonic()
+    page("<script " * 100_000 + '<link "' * 100_000 + "<script src='" * 100_000)
+    assert time.monotonic() - started < 5
 
 
 def test_the_length_of_a_page_is_right(shop: Site) -> None:

@@ -1,7 +1,8 @@
-"""What templates load: every element has the integrity that a policy demands."""
+"""What templates and scripts load: with integrity, and workers from the page's origin."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 from django.test import override_settings
 
 from tests.helpers import site, write
-from versioned_storage.checks.pages import check_integrity_policy
+from versioned_storage.checks.pages import check_integrity_policy, check_same_origin
 
-from .helpers import ids, only
+from .helpers import CDN, ids, only
 
 INTEGRITY = "versioned_storage.integrity.IntegrityMiddleware"
 POLICY = {"integrity_policy": "blocked-destinations=(script style)"}
@@ -76,3 +77,60 @@ def test_without_a_policy_no_template_is_read(tmp_path: Path) -> None:
         assert check_integrity_policy(None) == []
     with site(tmp_path, options=POLICY, **settings), override_settings(DEBUG=True):
         assert check_integrity_policy(None) == []
+
+
+PAGES_ONLY = [
+    "new Worker(\"{% static 'js/w.js' %}\")",
+    "navigator.serviceWorker.register(\n'{% static \"sw.js\" %}')",
+    '<svg><use href="{% static "img/sprite.svg" %}#a">',
+]
+SCRIPTS = [
+    "new Worker(new URL('./w.js', import.meta.url), {type: 'module'})",
+    'new SharedWorker(""+new URL("w-1a.js",import.meta.url).href,{type:"module"})',
+]
+
+
+@pytest.mark.parametrize("text", PAGES_ONLY + SCRIPTS)
+def test_what_must_be_of_the_page_s_origin_is_named_in_templates(tmp_path: Path, text: str) -> None:
+    settings = templates(tmp_path / "templates", page=f"<p>\n{text}")
+    with site(tmp_path, options={"cdn_domain": CDN}, **settings):
+        message = only(check_same_origin(None))
+    assert message.id == "versioned_storage.W016"
+    assert f"{tmp_path / 'templates' / 'page.html'}:2 " in message.msg
+
+
+@pytest.mark.parametrize("text", SCRIPTS)
+def test_scripts_that_start_a_worker_beside_them_are_named(tmp_path: Path, text: str) -> None:
+    with site(tmp_path, {"js/app.mjs": text}, options={"cdn_domain": CDN}) as project:
+        assert f"{project.sources / 'js' / 'app.mjs'}:1 new " in only(check_same_origin(None)).msg
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "new Worker('/static/js/w.js')",
+        "new Worker(\"{% static_same_origin 'js/w.js' %}\")",
+        "new Worker(URL.createObjectURL(blob)); new URL('a.png', import.meta.url)",
+        '<use href="#a"> <img src="{% static "a.svg" %}">',
+        "new Worker(url)",
+    ],
+)
+def test_other_workers_are_no_finding(tmp_path: Path, text: str) -> None:
+    settings = templates(tmp_path / "templates", page=text)
+    with site(tmp_path, {"js/app.js": text}, options={"cdn_domain": CDN}, **settings):
+        assert check_same_origin(None) == []
+
+
+def test_at_the_domain_of_the_pages_workers_need_nothing(tmp_path: Path) -> None:
+    with site(tmp_path, {"js/app.js": SCRIPTS[0]}):
+        assert check_same_origin(None) == []
+
+
+def test_no_check_of_pages_takes_long_for_any_text(tmp_path: Path) -> None:
+    text = "new Worker(" * 20_000 + "<use " * 20_000 + "<script src=" * 20_000
+    settings = templates(tmp_path / "templates", page=text)
+    with site(tmp_path, options={"cdn_domain": CDN, **POLICY}, **settings):
+        started = time.monotonic()
+        check_same_origin(None)
+        check_integrity_policy(None)
+        assert time.monotonic() - started < 5

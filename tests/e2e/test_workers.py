@@ -14,6 +14,7 @@ from tests.e2e import browser
 from tests.helpers import site
 from tests.pulled import MIDDLEWARE
 from tests.servers import wsgi_server
+from versioned_storage.templatetags.versioned_static import static_same_origin
 
 FILES = {
     "js/classic.js": "onmessage = () => postMessage('classic')",
@@ -21,6 +22,10 @@ FILES = {
     "js/lib.js": "export const name = 'module'",
     "js/shared.js": "onconnect = event => event.ports[0].postMessage('shared')",
     "js/sw.js": "",
+    "img/sprite.svg": (
+        "<svg xmlns='http://www.w3.org/2000/svg'><symbol id='a'><rect id='r' width='9' height='9'/>"
+        "</symbol></svg>"
+    ),
 }
 #: What a page does with each kind of worker, and what it hears from it.
 STARTS = {
@@ -47,6 +52,17 @@ function shared(url) {
 }
 </script>"""
 
+#: The width of an icon of a sprite: nothing where the browser refuses it.
+DRAWN = """async url => {
+  document.body.innerHTML = `<svg width="20" height="20"><use href="${url}#a"></use></svg>`;
+  for (let tries = 0; tries < 40; tries++) {
+    const width = document.querySelector("use").getBBox().width;
+    if (width) return width;
+    await new Promise(resolve => setTimeout(resolve, 25));
+  }
+  return 0;
+}"""
+
 urlpatterns = [path("page/", lambda _: HttpResponse(PAGE))]
 
 
@@ -68,3 +84,17 @@ def test_each_kind_of_worker_starts(tmp_path: Path) -> None:
             }
             with pytest.raises(browser.playwright.Error, match=r"cannot be accessed"):
                 page.evaluate(f"worker('{shop.storage.url('js/classic.js')}')")
+
+            # At the page's own origin the URLs of the build work as well.
+            classic, module, shared, sprite = (
+                static_same_origin(name)
+                for name in ("js/classic.js", "js/module.js", "js/shared.js", "img/sprite.svg")
+            )
+            assert page.evaluate(f"worker('{classic}')") == "classic"
+            assert page.evaluate(f"worker('{module}', {{ type: 'module' }})") == "module"
+            assert page.evaluate(f"shared('{shared}')") == "shared"
+            drawn = {
+                url: page.evaluate(DRAWN, url)
+                for url in (sprite, shop.storage.url("img/sprite.svg"))
+            }
+            assert list(drawn.values()) == [9, 0]

@@ -8,9 +8,13 @@ from django.template import Context, Template
 from django.test import override_settings
 
 from tests.helpers import site
+from tests.pulled import MIDDLEWARE, served
 from tests.shared import mark_shared
 from versioned_storage.errors import MissingEntry
-from versioned_storage.templatetags.versioned_static import static_preload_headers
+from versioned_storage.templatetags.versioned_static import (
+    NotOfThePagesOrigin,
+    static_preload_headers,
+)
 
 FILES = {
     "css/app.css": "body { color: red }",
@@ -197,6 +201,40 @@ def test_a_link_header_preloads_what_the_page_will_ask_for(shop):
         f'<{css}>; rel="preload"; as="style"; integrity="{integrity(shop, "css/app.css")}"; '
         f'crossorigin="anonymous", <{font}>; rel="preload"; as="font"; crossorigin="anonymous"'
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        (OPTIONS, {}),
+        ({**OPTIONS, "shared_assets": True}, {}),
+        ({"cdn_domain": "https://d111.cloudfront.net/a/b"}, {}),
+        ({}, {"STATIC_URL": "https://static.example.com/static/"}),
+        ({}, {}),
+    ],
+)
+def test_a_worker_has_the_url_of_the_page_s_origin(tmp_path, options, settings):
+    with site(
+        tmp_path, FILES, options=options, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE, **settings
+    ) as project:
+        project.collect()
+        url = render("{% static_same_origin 'js/app.js' %}")
+        assert url == f"/static/{project.storage.manifest.asset('js/app.js').path}"
+        status, headers, body = served(url)
+        assert (status, body) == (200, b"app()")
+        assert "immutable" in headers["Cache-Control"]
+        assert render("{% static_same_origin 'js/app.js?a#b' %}") == f"{url}?a#b"
+
+
+def test_an_application_without_the_build_names_the_ways_out(shop):
+    (shop.root / "b1" / shop.storage.stored_name("js/app.js")).unlink()
+    with pytest.raises(NotOfThePagesOrigin, match=r"no /.*/b1/js/app\.\w+\.js to serve"):
+        render("{% static_same_origin 'js/app.js' %}")
+
+
+def test_with_debug_every_file_is_of_the_page_s_origin(shop):
+    with override_settings(DEBUG=True):
+        assert render("{% static_same_origin 'js/app.js' %}") == "/static/js/app.js"
 
 
 def test_an_attribute_that_is_given_replaces_ours(shop):

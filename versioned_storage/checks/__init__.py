@@ -38,6 +38,7 @@ def register() -> None:
     for check in (
         csp.check_policies,
         pages.check_integrity_policy,
+        pages.check_same_origin,
         origin_pull.check_ssl_redirect,
         origin_pull.check_allowed_hosts,
     ):

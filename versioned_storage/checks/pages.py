@@ -1,30 +1,42 @@
-"""Checks of what templates load, without rendering them."""
+"""Checks of what templates and scripts load, without running them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.core import checks
 from django.template import engines
 from django.template.utils import get_app_template_dirs
 
-from ..site import middleware, usable_storage
+from ..build.references import line_of
+from ..site import cdn, middleware, usable_storage
 from ..text import lines_text
 
 INTEGRITY = "versioned_storage.integrity.IntegrityMiddleware"
 
 # An element of another site or of a view: no storage gives its URL, and nothing knows its bytes.
 _ELSEWHERE = r"[\"']?(?:(?:https?:)?//|\{% *url )"
+# Repetitions have a bound, so that no text takes long.
 _NO_STATIC_FILE = re.compile(
-    rf"<(?:script\b(?=[^>]*\ssrc={_ELSEWHERE})"
-    rf"|link\b(?=[^>]*\shref={_ELSEWHERE})(?=[^>]*\srel=[\"']?stylesheet))"
-    r"(?![^>]*\sintegrity=)[^>]*>",
+    rf"<(?:script\b(?=[^>]{{0,500}}\ssrc={_ELSEWHERE})"
+    rf"|link\b(?=[^>]{{0,500}}\shref={_ELSEWHERE})(?=[^>]{{0,500}}\srel=[\"']?stylesheet))"
+    r"(?![^>]{0,500}\sintegrity=)[^>]{0,500}>",
     re.IGNORECASE,
 )
+# What a browser takes from the page's origin only, at a URL that {% static %} or the URL of the
+# script gives: that is the CDN's. Blobs and paths without a build are other ways to start a worker.
+_OTHER_ORIGIN = re.compile(
+    r"(?:new\s(?:Shared)?Worker|serviceWorker\.register)\("
+    r"[^;,(]{0,100}(?:\{%\s{0,9}static\s|new\sURL\([^;)]{0,200}import\.meta\.url)"
+    r"|<use\b[^>]{0,200}href=[\"']?\{%\s{0,9}static\s"
+)
+_LITERALS = ("Worker(", "serviceWorker", "<use")
 
 
 def check_integrity_policy(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
@@ -54,6 +66,40 @@ def check_integrity_policy(app_configs: Any, **kwargs: Any) -> Sequence[checks.C
     ]
 
 
+def check_same_origin(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """No worker is started from the CDN, and no sprite is drawn from there."""
+    storage = usable_storage()
+    base = cdn(storage) if storage else None
+    if base is None or settings.DEBUG:
+        return []
+    scripts = (path for path in _static_files() if path.suffix in (".js", ".mjs"))
+    places = [place for path in (*_templates(), *scripts) for place in _of_other_origin(path)]
+    if not places:
+        return []
+    return [
+        checks.Warning(
+            "Browsers take workers and <use> of SVG from the origin of the page only, and static "
+            f"files are at {base}:\n{lines_text(places)}",
+            hint="Write {% static_same_origin %} for {% static %}, and pass the URL to scripts; or "
+            "serve static files at the domain of the pages, without cdn_domain.",
+            id="versioned_storage.W016",
+        )
+    ]
+
+
+def _static_files() -> Iterator[Path]:
+    for finder in finders.get_finders():
+        for name, storage in finder.list([]):
+            yield Path(storage.path(name))
+
+
+def _of_other_origin(path: Path) -> Iterator[str]:
+    text = _text(path)
+    if any(literal in text for literal in _LITERALS):
+        for match in _OTHER_ORIGIN.finditer(text):
+            yield _place(path, text, match)
+
+
 def _templates() -> Iterator[Path]:
     """Every file in the template directories of the site, in a fixed order."""
     directories = {Path(name) for engine in engines.all() for name in engine.template_dirs}
@@ -64,6 +110,18 @@ def _templates() -> Iterator[Path]:
 
 def _without_integrity(path: Path) -> Iterator[str]:
     """File, line and element of each element of a template that a browser would block."""
-    text = path.read_text(errors="replace")
+    text = _text(path)
     for match in _NO_STATIC_FILE.finditer(text):
-        yield f"{path}:{text.count(chr(10), 0, match.start()) + 1} {' '.join(match[0].split())}"
+        yield _place(path, text, match)
+
+
+def _text(path: Path) -> str:
+    # What cannot be read is for whoever reads it next; a check does not stop the command.
+    with suppress(OSError):
+        return path.read_text(errors="replace")
+    return ""
+
+
+def _place(path: Path, text: str, match: re.Match[str]) -> str:
+    """File, line and the beginning of what is there, in one line."""
+    return f"{path}:{line_of(text, match.start())} {' '.join(match[0].split())[:120]}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,8 +19,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from ..build.manifest import content_type, matches_globs
+from ..errors import VersionedStorageError
 from ..inlining import inlined
 from ..integrity import current_manifest, destination, integrity_by_url
+from ..site import cdn, usable_storage
 
 register = template.Library()
 
@@ -29,6 +32,41 @@ _NO_STATIC_FILE = ("http://", "https://", "/")
 _IMPORT_MAP = re.compile(r"<script[^>]*>(.*)</script>", re.DOTALL)
 # JSON that cannot end the element it is in.
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
+
+
+class NotOfThePagesOrigin(VersionedStorageError):
+    """A page needs a static file from its own origin, which does not have it."""
+
+    def __init__(self, name: str, path: str, cdn: str) -> None:
+        self.name = name
+        self.path = path
+        self.cdn = cdn
+        super().__init__(
+            f"{{% static_same_origin '{name}' %}}: the application has no {path} to serve. Put the "
+            "build into its STATIC_ROOT, with collectstatic in the image for example, and "
+            "VersionedWhiteNoiseMiddleware into MIDDLEWARE; or serve static files at the domain of "
+            f"the pages instead of {cdn}; or start the worker from a blob."
+        )
+
+
+@register.simple_tag
+def static_same_origin(name: str) -> str:
+    """Return the URL of a file at the page's own origin, for workers and SVG sprites.
+
+    The same as ``{% static %}`` where that has no other host. Raises `NotOfThePagesOrigin` where
+    the build is not on this disk.
+    """
+    url, storage = static(name), usable_storage()
+    if storage is None or storage.static_url is None or (cdn_url := cdn(storage)) is None:
+        return url
+    base = storage.static_url
+    manifest = current_manifest()
+    if manifest is not None and storage.build_version is not None:
+        path = Path(storage.location, manifest.paths.get(unquote(_path(name)), ""))
+        if not path.is_file():
+            raise NotOfThePagesOrigin(name, str(path), cdn_url)
+    below = url.removeprefix(base.behind(storage.options.cdn_domain)).removeprefix(base.plain())
+    return base.plain().removeprefix(base.origin) + below
 
 
 @register.simple_tag
