@@ -12,6 +12,7 @@ from tests.helpers import site
 from tests.management.command import staticbuilds
 from tests.management.conftest import FILES
 from tests.s3 import front
+from tests.shared import mark_shared
 from versioned_storage.build.manifest import Manifest
 from versioned_storage.origin.record import Record, State, UnreadableRecord
 
@@ -123,6 +124,23 @@ def test_each_build_says_where_it_is(shop, bucket):
     size = sum(len(row["Body"]) for key, row in bucket.objects().items() if "/b1/" in key)
     for row in listed.values():
         assert (row["assets"], row["objects"], row["bytes"]) == (3, 14, size)
+
+
+def test_shared_bytes_are_told_apart_from_those_of_the_build(shop, bucket):
+    for build in ("b1", "b2"):
+        with shop(build, publish=False, shared_assets=True) as here:
+            here.collect()
+            manifest = mark_shared(here.root / build, "img/logo.png")
+            staticbuilds("publish", build)
+            listed, output = rows(), staticbuilds("list").output
+    assert f"static/_shared/{manifest.paths['img/logo.png']}" in bucket.objects()
+    png = len(FILES["img/logo.png"])
+    for build in ("b1", "b2"):
+        row = listed[build]
+        assert (row["objects"], row["shared_objects"], row["shared_bytes"]) == (14, 1, png)
+    header, first, *_ = output.splitlines()
+    assert header.split()[-4:] == ["OBJECTS", "OWN", "SHARED", "WHERE"]
+    assert f"  {png} B  " in first
 
 
 def test_a_pulled_manifest_is_no_build_on_disk(shop, bucket):

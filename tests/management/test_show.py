@@ -13,8 +13,10 @@ from django.core.management.base import CommandError
 from tests.helpers import site
 from tests.management.command import staticbuilds
 from tests.s3 import front
+from tests.shared import mark_shared
 from versioned_storage.origin.record import Record, State
 from versioned_storage.site import UnknownBuild
+from versioned_storage.text import bytes_text
 
 FILES = {
     "css/app.css": "body { color: red }\n" * 100,
@@ -52,6 +54,17 @@ def test_it_shows_totals_by_type_and_encoding_and_the_largest_assets(built):
         "img/logo.png 2.0 kB - -",
         f"css/b.css 5 B {sizes['b.css.br']} B {sizes['b.css.gz']} B",
     ]
+
+
+def test_it_tells_shared_files_apart_from_those_of_the_build(built):
+    manifest = mark_shared(built.root / "b1", "img/logo.png", "css/app.css")
+    shared = sum(file.size for file in manifest.files() if file.path.startswith("_shared/"))
+    own = sum(file.size for file in manifest.files()) - shared
+    data = staticbuilds("show", "--json").data
+    assert (data["objects"], data["shared_objects"], data["shared_bytes"]) == (14, 4, shared)
+    assert staticbuilds("show").output.splitlines()[2] == (
+        f"Shared: 4 files, {bytes_text(shared)}; its own: 10 files, {bytes_text(own)}"
+    )
 
 
 def test_json_has_the_bytes_of_each_type_and_of_the_largest_assets(built):

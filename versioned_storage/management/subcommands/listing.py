@@ -35,7 +35,9 @@ _COLUMNS = (
 )
 # What 80 columns have room for: ages in place of times.
 _FEWER_COLUMNS = ("BUILD", "STATE", "ACTIVATED", "SUPERSEDED", "ASSETS", "SIZE", "WHERE")
-_NUMBERS = ("ASSETS", "OBJECTS", "SIZE")
+# In the place of SIZE, where builds have shared assets.
+_SIZES = ("OWN", "SHARED")
+_NUMBERS = ("ASSETS", "OBJECTS", "SIZE", *_SIZES)
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Row:
             return cells | dict.fromkeys(_NUMBERS, NOTHING)
         cells["ASSETS"] = f"{self.totals.assets:,}"
         cells["OBJECTS"] = f"{self.totals.objects:,}"
+        cells["OWN"] = bytes_text(self.totals.own_size)
+        cells["SHARED"] = bytes_text(self.totals.shared_size)
         return {**cells, "SIZE": bytes_text(self.totals.size)}
 
     def paint(self, line: str, style: Style) -> str:
@@ -101,6 +105,8 @@ class Row:
             "assets": self.totals.assets if self.totals else None,
             "objects": self.totals.objects if self.totals else None,
             "bytes": self.totals.size if self.totals else None,
+            "shared_objects": self.totals.shared_objects if self.totals else None,
+            "shared_bytes": self.totals.shared_size if self.totals else None,
             "where": self.where,
         }
 
@@ -131,7 +137,11 @@ class Listing:
     def _lines(self, width: int | None) -> list[str]:
         """Return the lines of the widest table that fits."""
         lines: list[str] = []
-        for columns in (_COLUMNS, _FEWER_COLUMNS):
+        shares = any(row.totals and row.totals.shared_objects for row in self.rows)
+        for layout in (_COLUMNS, _FEWER_COLUMNS):
+            columns: list[str] = []
+            for column in layout:
+                columns += _SIZES if shares and column == "SIZE" else [column]
             rows = [[row.cells(self.now)[column] for column in columns] for row in self.rows]
             lines = table(columns, rows, numbers=_NUMBERS).splitlines()
             if width is None or max(map(len, lines)) <= width:

@@ -42,6 +42,8 @@ class Contents:
             "assets": totals.assets,
             "objects": totals.objects,
             "bytes": totals.size,
+            "shared_objects": totals.shared_objects,
+            "shared_bytes": totals.shared_size,
             "types": [
                 {"type": media_type, "assets": len(assets), "bytes": sizes(assets)}
                 for media_type, assets in self._types()
@@ -65,7 +67,7 @@ class Contents:
         yield (
             f"Build {manifest.build} from {self.build.place}{state}\n"
             f"{count_text(totals.assets, 'asset')} in {count_text(totals.objects, 'file')}, "
-            f"{bytes_text(totals.size)}; content digest {manifest.content[:12]}"
+            f"{bytes_text(totals.size)}; content digest {manifest.content[:12]}{_shared(totals)}"
         )
         encodings = (IDENTITY, *manifest.encoders)
         columns = [name.upper() for name in encodings]
@@ -100,6 +102,16 @@ def sizes(assets: Iterable[Asset]) -> dict[str, int]:
             name = variant.encoding or IDENTITY
             totals[name] = totals.get(name, 0) + variant.size
     return totals
+
+
+def _shared(totals: Totals) -> str:
+    """Return a line on what the build has in common with others; empty if nothing."""
+    if not totals.shared_objects:
+        return ""
+    return (
+        f"\nShared: {count_text(totals.shared_objects, 'file')}, {bytes_text(totals.shared_size)}; "
+        f"its own: {count_text(totals.own_objects, 'file')}, {bytes_text(totals.own_size)}"
+    )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
