@@ -16,6 +16,16 @@ from versioned_storage.edge.functions import VIEWER_REQUEST, VIEWER_RESPONSE, so
 HERE = Path(__file__).parent
 _NOBODY = "http://127.0.0.1:9"
 
+# The default behavior of Mode=site: CachingDisabled, and AllViewer, which has the Host too.
+_PAGES = """location / {{
+            proxy_cache off;
+            proxy_pass {pages};
+            proxy_set_header Host $http_host;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $upgraded;
+            proxy_set_header X-Forwarded-Proto "";
+        }}"""
+
 
 class CannotStart(Exception):
     """Nginx, or its JavaScript module, is missing or does not run."""
@@ -61,13 +71,15 @@ def cloudfront(
     *,
     bucket: str | None = None,
     app: str | None = None,
+    pages: str | None = None,
     request: str | None = None,
     response: str | None = None,
 ) -> Iterator[str]:
     """An edge on a free port, and its URL; it ends with the block.
 
     ``bucket`` is the URL of the bucket, in path style, and ``app`` that of the application: with
-    both, the application answers where the bucket fails. ``request`` and ``response`` are the code
+    both, the application answers where the bucket fails. ``pages`` is the URL of one that
+    answers all paths but /static/, as with Mode=site. ``request`` and ``response`` are the code
     of the functions, by default as they are shipped. Raises `CannotStart`.
     """
     nginx = Nginx.here()
@@ -89,6 +101,8 @@ def cloudfront(
             first_origin="@bucket" if bucket else "@app",
             # S3 is not told: the encoding is in the path.
             accept_encoding="" if bucket else "$normalised",
+            static="/static/" if pages else "/",
+            pages=_PAGES.format(pages=pages) if pages else "",
             failover="error_page 500 502 503 504 = @app;" if bucket and app else "",
         )
     )
