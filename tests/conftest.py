@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from tests.s3 import Bucket
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+# Its default lets no example take more than 200 ms, whatever else the machine does meanwhile.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 # The processes that tests start are those of a deployed site.
 for name in ("PYTEST_VERSION", "PYTEST_XDIST_WORKER"):
     os.environ.pop(name, None)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.core.management.base import CommandError
 
-from tests.helpers import site
+from tests.helpers import run_in_project, site
 from tests.management.command import staticbuilds
 from versioned_storage.management.commands import staticbuilds as command
 from versioned_storage.management.subcommands import version
@@ -159,16 +159,41 @@ def test_each_subcommand_has_a_summary_and_a_help_for_each_argument(name, capsys
     assert end.value.code == 0
     said = capsys.readouterr().out
     assert "print the result as JSON" in said
-    summary = (command.SUBCOMMANDS[name].__doc__ or "").partition("\n")[0]
+    summary = command.SUBCOMMANDS[name]
+    module = command._imported(name)
+    assert (module.__doc__ or "").partition("\n")[0] == summary
     assert summary.endswith(".")
     assert " ".join(summary.split()) in " ".join(said.split())
     subparser = next(one for one in parser._actions if one.dest == "subcommand").choices[name]
     assert [one.dest for one in subparser._actions if not one.help] == []
 
 
-@pytest.mark.parametrize("name", ["version", "list", "show", "diff", "publish", "pull", "prune"])
-def test_the_subcommand_is_there(name):
-    assert name in command.SUBCOMMANDS
+IMPORTS = """
+import sys
+from django.core.management import execute_from_command_line
+try:
+    execute_from_command_line(["manage.py", "staticbuilds", *sys.argv[1:]])
+except SystemExit:
+    pass
+package = "versioned_storage.management.subcommands."
+print(sorted(name.removeprefix(package) for name in sys.modules if name.startswith(package)))
+print("boto3" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "subcommands", "boto3"),
+    [
+        (["--help"], [], False),
+        (["version"], ["version"], False),
+        (["--traceback", "list", "--help"], ["listing"], True),
+    ],
+)
+def test_only_the_subcommand_that_runs_is_imported(tmp_path, arguments, subcommands, boto3):
+    (tmp_path / "settings.py").write_text(SETTINGS)
+    (tmp_path / "static").mkdir()
+    run = run_in_project(tmp_path, "-c", IMPORTS, *arguments)
+    assert run.stdout.splitlines()[-2:] == [str(subcommands), str(boto3)], run.stderr
 
 
 def test_json_is_of_one_document(tmp_path):

@@ -541,7 +541,6 @@ def test_a_publisher_may_sleep_or_lose_its_lease_at_each_request(
 def explore(machines, monkeypatch, theme: str, examples: int) -> None:
     @settings(
         max_examples=examples,
-        deadline=None,
         # The machines are only read, and the clock is patched anew for each example.
         suppress_health_check=list(HealthCheck),
     )

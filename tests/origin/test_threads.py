@@ -142,6 +142,10 @@ def writes_object(request):
     return request.method == "PUT" and "/static/" in request.path
 
 
+def reads_object(request):
+    return request.method == "GET" and "/static/b1/" in request.path
+
+
 def commits(request):
     return request.method == "PUT" and b'"state": "published"' in request.body
 
@@ -237,6 +241,18 @@ def test_a_signal_ends_a_publish_at_every_other_request(moto_bucket, built, when
     assert code == 143, output
     assert seconds < promised()
     assert "Traceback" not in output
+
+
+def test_a_signal_ends_a_verification_that_gets_no_answer(moto_bucket, built):
+    origin = site_origin(moto_bucket.options())
+    Publisher(origin).publish(built.manifest, BuildDirectory(built.directory))
+    silent = Silent(reads_object)
+    with command(moto_bucket, built, silent, "staticbuilds", "verify", "--deep") as process:
+        assert silent.reached.wait(30)
+        code, seconds, output = ended(process, signal.SIGTERM)
+    assert code == 143, output
+    assert seconds < promised()
+    assert output == ("Interrupted. No incomplete build is in use: run the same command again.\n")
 
 
 @pytest.mark.deep

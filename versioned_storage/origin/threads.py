@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Who has set another handler, or ignores the signal, has a reason for it.
+# A handler that somebody else has set stays.
 _DEFAULTS: dict[int, Any] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,
@@ -82,6 +82,27 @@ class Interrupted(KeyboardInterrupt, SystemExit):
         self.code = 128 + signal_number
 
 
+@contextmanager
+def raising_interrupts() -> Iterator[None]:
+    """SIGINT and SIGTERM raise `Interrupted` in the main thread, unless the site handles them."""
+
+    def interrupt(signal_number: int, _: FrameType | None) -> None:
+        raise Interrupted(signal_number)
+
+    replaced = [
+        number
+        for number, default in _DEFAULTS.items()
+        if current_thread() is main_thread() and signal.getsignal(number) is default
+    ]
+    try:
+        for number in replaced:
+            signal.signal(number, interrupt)
+        yield
+    finally:
+        for number in replaced:
+            signal.signal(number, _DEFAULTS[number])
+
+
 def interruptible(work: Callable[[Event], Result]) -> Result:
     """Return ``work(stop)``; SIGINT and SIGTERM raise `Interrupted` and set ``stop``.
 
@@ -92,26 +113,9 @@ def interruptible(work: Callable[[Event], Result]) -> Result:
     stop = Event()
     if current_thread() is not main_thread():
         return work(stop)
-    with _handlers():
+    with raising_interrupts():
         try:
             return in_background(partial(work, stop)).result()
         except BaseException:
             stop.set()
             raise
-
-
-@contextmanager
-def _handlers() -> Iterator[None]:
-    def interrupt(signal_number: int, _: FrameType | None) -> None:
-        raise Interrupted(signal_number)
-
-    replaced = [
-        number for number, default in _DEFAULTS.items() if signal.getsignal(number) is default
-    ]
-    try:
-        for number in replaced:
-            signal.signal(number, interrupt)
-        yield
-    finally:
-        for number in replaced:
-            signal.signal(number, _DEFAULTS[number])

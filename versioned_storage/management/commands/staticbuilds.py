@@ -5,44 +5,40 @@ from __future__ import annotations
 import json
 import sys
 from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from importlib import import_module
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from ...origin.threads import raising_interrupts
 from ...site import Site
-from ..subcommands import (
-    Result,
-    StyledResult,
-    Subcommand,
-    cloudformation,
-    diff,
-    doctor,
-    invalidate,
-    listing,
-    prune,
-    publish,
-    pull,
-    show,
-    verify,
-    version,
-)
+from .. import subcommands
+from ..subcommands import Result, StyledResult, Subcommand
 from ..terminal import Terminal
 
-#: In the order of the help.
-SUBCOMMANDS: Mapping[str, Subcommand] = {
-    "version": version,
-    "list": listing,
-    "show": show,
-    "diff": diff,
-    "publish": publish,
-    "pull": pull,
-    "verify": verify,
-    "prune": prune,
-    "doctor": doctor,
-    "cloudformation": cloudformation,
-    "invalidate": invalidate,
+#: The first line of each subcommand's docstring, in the order of the help. Importing all of them
+#: takes longer than most of them run.
+SUBCOMMANDS: Mapping[str, str] = {
+    "version": "Print a build version derived from the content: BUILD_VERSION=$(manage.py "
+    "staticbuilds version).",
+    "list": "List the builds on the origin and in STATIC_ROOT, the current one first.",
+    "show": "Show what is in a build: totals by type and encoding, and the largest assets.",
+    "diff": "Compare two builds: assets added, removed and changed, and what visitors have to "
+    "download.",
+    "publish": "Publish a build from STATIC_ROOT, for sites that set publish=False or build on "
+    "another machine.",
+    "pull": "Write a published build's manifest to STATIC_ROOT, for an image that runs without "
+    "collectstatic.",
+    "verify": "Check that S3, or the CDN, serves a build as its manifest says.",
+    "prune": "Delete builds that no page refers to any more, from S3 or from STATIC_ROOT.",
+    "doctor": "Diagnose what would make a publish or a page fail.",
+    "cloudformation": "Print the CloudFormation template of the CDN, made from these settings.",
+    "invalidate": "Invalidate paths in CloudFront that are not versioned.",
 }
+# A module called list would hide the built-in function.
+_MODULES = {"list": "listing"}
+
 
 #: The exit code of a shell for a process that Ctrl-C ended: 128 and the number of SIGINT.
 _INTERRUPTED = 130
@@ -55,28 +51,37 @@ class Command(BaseCommand):
     # The builds of a broken site can be listed, verified and published.
     requires_system_checks = ()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: The subcommands with arguments: all, unless the command line names some.
+        self._parsed: Collection[str] = SUBCOMMANDS.keys()
+
     def add_arguments(self, parser: CommandParser) -> None:
         subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
-        for name, subcommand in SUBCOMMANDS.items():
-            summary, _, rest = (subcommand.__doc__ or "").partition("\n")
-            subparser = subparsers.add_parser(name, help=summary, description=summary, epilog=rest)
+        for name, summary in SUBCOMMANDS.items():
+            subparser = subparsers.add_parser(name, help=summary, description=summary)
+            if name not in self._parsed:
+                continue
+            subcommand = _imported(name)
+            subparser.epilog = (subcommand.__doc__ or "").partition("\n")[2]
             subparser.add_argument("--json", action="store_true", help="print the result as JSON")
             _accept_djangos_arguments(subparser)
             subcommand.add_arguments(subparser)
 
     def run_from_argv(self, argv: list[str]) -> None:
+        self._parsed = SUBCOMMANDS.keys() & argv
         try:
-            super().run_from_argv(argv)
+            with raising_interrupts():
+                super().run_from_argv(argv)
         except KeyboardInterrupt as interrupt:
             # Every subcommand can be run again after an interruption, so a traceback is no help.
             self.stderr.write(
                 "Interrupted. No incomplete build is in use: run the same command again."
             )
-            # 143 after SIGTERM, where a publish turned it into this exception.
             sys.exit(getattr(interrupt, "code", None) or _INTERRUPTED)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        result = SUBCOMMANDS[options["subcommand"]].run(Site.configured(), options)
+        result = _imported(options["subcommand"]).run(Site.configured(), options)
         if options["json"]:
             self.stdout.write(json.dumps(result.data(), indent=2))
         elif text := self._text(result, options):
@@ -88,6 +93,11 @@ class Command(BaseCommand):
         if isinstance(result, StyledResult):
             return result.styled(Terminal.of(self.stdout, options))
         return result.text()
+
+
+def _imported(name: str) -> Subcommand:
+    module: Any = import_module(f"{subcommands.__name__}.{_MODULES.get(name, name)}")
+    return module  # type: ignore[no-any-return]  # a module is not checked against a protocol
 
 
 def _accept_djangos_arguments(parser: ArgumentParser) -> None:
