@@ -22,6 +22,7 @@ from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError
+from django.test import override_settings
 
 from tests.helpers import FILES, ORIGIN, REPOSITORY, run_python, site, tree, write
 from tests.s3 import Bucket
@@ -734,3 +735,18 @@ def test_in_the_neutral_layout_only_old_leftovers_go(tmp_path):
         shop.collect()
         assert not (shop.root / old).exists()
         assert (shop.root / new).exists()
+
+
+def test_verbose_says_which_assets_are_not_shared_and_why(tmp_path, capsys):
+    files = {"a.css": "a{b:url(x.html)}", "x.html": "<p>", "b.css": "b{}"}
+    with site(tmp_path, files, options={"shared_assets": True, "encodings": []}) as shop:
+        with override_settings(BUILD_VERSION="b1"):
+            shop.collect()
+            assert "3 assets (37 B, 3 B shared), 3 written" in capsys.readouterr().err
+        with override_settings(BUILD_VERSION="b2"):
+            shop.collect(verbosity=2)
+    assert capsys.readouterr().err.endswith(
+        "Not shared, because of:\n"
+        "Types that may refer to other files: 2 assets, 34 B\n"
+        "  x.html: .html (34 B, 2 assets)\n"
+    )

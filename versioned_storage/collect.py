@@ -15,6 +15,7 @@ from .build.directory import BuildDirectory, Digest
 from .build.fingerprint import Fingerprinter
 from .build.lock import lock, unlock
 from .build.manifest import Manifest, UnreadableManifest, keeps_original
+from .build.portability import bound_text
 from .build.recipe import Recipe
 from .build.references.scanning import Scanners
 from .build.resolver import Resolver
@@ -148,6 +149,7 @@ class Collector:
             is_processed = asset.is_written or self._may_have_references(asset.name)
             yield names[asset.name], asset.hashed_name, is_processed
         log_summary(built.summary(storage.location))
+        self._list_bound_assets(built.manifest)
         self._warn_of_dotfiles(built.manifest)
         if publisher is not None:
             self._publish(publisher, preflight)
@@ -251,6 +253,13 @@ class Collector:
             storage.manifest_storage.delete(storage.manifest_name)
             raise
         log_summary(str(published))
+
+    def _list_bound_assets(self, manifest: Manifest) -> None:
+        """With ``collectstatic -v 2``, say which assets are not shared, and why."""
+        options = startup.collectstatic_options() or {}
+        bound = bound_text(manifest.assets.values())
+        if bound and options.get("verbosity", 1) >= 2:
+            log_summary(f"Not shared, because of:\n{bound}")
 
     def _warn_of_dotfiles(self, manifest: Manifest) -> None:
         dotfiles = sorted(name for name in manifest.paths if "/." in f"/{name}")

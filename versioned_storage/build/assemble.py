@@ -101,6 +101,9 @@ class Built:
         for name in self.manifest.encoders:
             encoded = sum(asset.encodings.get(name, 0) for asset in assets)
             sizes.append(f"{name} {bytes_text(encoded)}")
+        if self.manifest.shared_prefix:
+            shared = sum(asset.size for asset in assets if asset.is_shared)
+            sizes.append(f"{bytes_text(shared)} shared")
         reused = sum(len(job.reused) for job in self.jobs)
         compressed = sum(len(job.sizes) for job in self.jobs) - reused
         return (
@@ -234,6 +237,8 @@ def make_manifest(
             integrity=asset.digest.integrity,
             content_type=content_type(asset.name),
             encodings=dict(sizes.get(asset.hashed_name, {})),
+            shared_prefix="" if asset.bound else recipe.shared_prefix,
+            bound=asset.bound,
         )
         for asset in sorted(fingerprinted, key=lambda asset: asset.name)
     ]

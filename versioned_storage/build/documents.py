@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from fnmatch import fnmatchcase
 
 from ..text import lines_text
 from .directory import Digest
+from .portability import Portability, Reason
 from .references import Reference, Syntax, line_of
 from .references.modules import TooMuchWork
 from .references.scanning import Scanners
@@ -64,12 +65,16 @@ class SourceLine:
 
 @dataclass
 class Document:
-    """A file with references to assets; ``digest`` is that of the source."""
+    """A file with references to assets; ``digest`` is that of the source.
+
+    ``prehashed`` is the file itself if its bytes are final.
+    """
 
     name: str
     text: str
     references: list[tuple[Reference, Target]]
     digest: Digest
+    prehashed: SourceFile | None = None
 
     def depends_on(self) -> set[str]:
         return {target.name for _, target in self.references}
@@ -85,12 +90,14 @@ class DocumentReader:
         self,
         scanners: Scanners,
         resolver: Resolver,
+        portability: Portability,
         *,
         ignore_missing: Iterable[str] = (),
         strict_source_maps: bool = False,
     ) -> None:
         self._scanners = scanners
         self._resolver = resolver
+        self._portability = portability
         self._ignore_missing = [entry.partition(":") for entry in ignore_missing]
         self._strict_source_maps = strict_source_maps
         self._broken: list[BrokenReference] = []
@@ -141,27 +148,61 @@ class DocumentReader:
             not_decoded = NotDecoded.of(name, error)
             # References in ASCII are at the same place in any other encoding.
             text = data.decode("latin-1")
-        references = self._resolve(name, text)
+        references = self._scan(name, text)
+        self._portability.read(name, None if not_decoded else text, references)
+        resolved = self._resolve(name, text, references)
         if not_decoded is not None:
-            if references:
+            if resolved:
                 self._not_utf8.append(not_decoded)
             else:
                 self._note(Notice.NOT_UTF8, not_decoded)
             return None
-        return Document(name, text, references, source.digest()) if references else None
+        return Document(name, text, resolved, source.digest()) if resolved else None
 
-    def _resolve(self, name: str, text: str) -> list[tuple[Reference, Target]]:
+    def read_unscanned(self, source: SourceFile) -> None:
+        """Read a file whose text only decides whether it is portable."""
+        self._portability.read(source.name, _decoded(source.data or b""))
+
+    def read_prehashed(
+        self, source: SourceFile, is_prehashed: Callable[[str], bool]
+    ) -> Document | None:
+        """Return a document whose references stay as they are, or None if it has none.
+
+        Those lead to the same assets from a build and from the shared assets if the names of the
+        other assets stay too; if not, the asset is bound.
+        """
+        name, text = source.name, _decoded(source.data or b"") or ""
+        references = []
+        for reference in self._scan(name, text):
+            target = self._resolver.find(name, reference.url)
+            if target is None or target.name not in self._resolver.names:
+                continue
+            if target.rooted or not is_prehashed(target.name):
+                self._portability.bind(name, Reason.URL, reference.url)
+            else:
+                references.append((reference, target))
+        return Document(name, text, references, source.digest(), source) if references else None
+
+    def _scan(self, name: str, text: str) -> list[Reference]:
         try:
-            references = self._scanners.references(name, text)
+            return self._scanners.references(name, text)
         except TooMuchWork as error:
             raise TooMuchToParse(name) from error
+
+    def _resolve(
+        self, name: str, text: str, references: Iterable[Reference]
+    ) -> list[tuple[Reference, Target]]:
         resolved = []
         for reference in references:
+            if reference.syntax is Syntax.UNREAD:
+                continue
             if reference.syntax is Syntax.UNPARSED:
                 self._note(Notice.UNPARSED, SourceLine(name, line_of(text, reference.start)))
                 continue
             target = self._resolver.find(name, reference.url)
             if target is None:
+                if not self._resolver.leads_elsewhere(reference.url):
+                    self._portability.add_cause(name, Reason.URL, reference.url)
                 self._note_directory(name, text, reference)
             elif target.name in self._resolver.names:
                 resolved.append((reference, target))
@@ -184,6 +225,8 @@ class DocumentReader:
             self._note(Notice.FOR_A_BUNDLER, broken)
 
     def _note_missing(self, name: str, text: str, reference: Reference, target: Target) -> None:
+        if not reference.is_source_map:
+            self._portability.add_cause(name, Reason.URL, reference.url)
         for file_glob, _, reference_glob in self._ignore_missing:
             if fnmatchcase(name, file_glob) and fnmatchcase(reference.url, reference_glob):
                 return
@@ -199,3 +242,10 @@ class DocumentReader:
             if not target.leads_out and len(self._broken) < _HINTS:
                 broken = replace(broken, near=self._resolver.near(target.name, name))
             self._broken.append(broken)
+
+
+def _decoded(data: bytes) -> str | None:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None

@@ -18,10 +18,12 @@ from django.core.files.base import File
 from .directory import BuildDirectory, Digest, digest_of
 from .documents import Document, DocumentReader
 from .graph import groups
+from .manifest import Bound
+from .portability import Portability, Reason
 from .recipe import Recipe
 from .references import rewrite
 from .references.scanning import Scanners
-from .resolver import Resolver
+from .resolver import Resolver, Target
 from .source_errors import NameNotUTF8, NameTooLong
 from .source_files import DigestedFile, SourceFile, Sources, chunks_of_bytes, read_all
 
@@ -44,7 +46,8 @@ class Fingerprinted:
     """An asset's names and the digest of its bytes.
 
     ``source_digest`` is the digest before references were rewritten. ``is_written`` is True if a
-    file of the asset was missing or different on disk.
+    file of the asset was missing or different on disk. ``bound`` says why the asset is not shared,
+    in a build with shared assets.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Fingerprinted:
     digest: Digest
     source_digest: Digest
     is_written: bool
+    bound: Bound | None = None
 
 
 @dataclass
@@ -92,35 +96,49 @@ class _Run:
         self._recipe = fingerprinter.recipe
         self._resolver = fingerprinter.resolver
         self._directory = directory
+        self._portability = Portability(
+            self._recipe, fingerprinter.scanners, fingerprinter.resolver
+        )
         self._documents = DocumentReader(
             fingerprinter.scanners,
             fingerprinter.resolver,
+            self._portability,
             ignore_missing=fingerprinter.ignore_missing,
             strict_source_maps=fingerprinter.strict_source_maps,
         )
         self._names_of_encodings = self._recipe.names_of_encodings(fingerprinter.sources)
         self._hashed_names = {name: name for name in fingerprinter.encodings_only}
+        for name in fingerprinter.encodings_only:
+            self._portability.bind(name, Reason.UNHASHED, name)
 
     def fingerprint(self) -> Iterator[Fingerprinted]:
         waiting: dict[str, Document] = {}
         sources = self._fingerprinter.sources
         names = [name for name in sources if name not in self._fingerprinter.encodings_only]
         _check_utf8(names)
+        judged = set(filter(self._portability.reads, names))
         scanned = {name for name in names if self._is_scanned(name)}
         scripts = set(filter(self._documents.may_compute_paths, names))
         # Files without references first: then most documents need not wait for anything.
         names.sort(key=lambda name: (name in scanned, name))
         digests = self._fingerprinter.digests
-        files = read_all(sources, names, in_memory=scanned | scripts, digests=digests)
+        files = read_all(sources, names, in_memory=scanned | scripts | judged, digests=digests)
         with closing(files):
             for source in files:
                 if source.name in scripts:
                     self._documents.note_computed_paths(source)
-                document = self._documents.read(source) if source.name in scanned else None
+                document = None
+                if source.name in scanned:
+                    document = self._documents.read(source)
+                elif source.name in judged and self._recipe.prehashed(source.name):
+                    document = self._documents.read_prehashed(source, self._recipe.prehashed)
+                elif source.name in judged:
+                    self._documents.read_unscanned(source)
                 if document is None:
+                    self._portability.decide([source.name])
                     yield self._finish_unchanged(source)
                 elif document.depends_on() <= self._hashed_names.keys():
-                    yield self._finish(document, self._rewritten(document, self._hashed_names))
+                    yield from self._finish_group([document])
                 else:
                     waiting[source.name] = document
         self._fingerprinter.warnings = self._documents.warnings
@@ -139,7 +157,7 @@ class _Run:
             with DigestedFile(name, digest, source.open) as content:
                 hashed_name = self._hashed_name(name, content)
         is_written = self._write(name, hashed_name, digest, source.chunks)
-        return Fingerprinted(name, hashed_name, digest, digest, is_written)
+        return self._fingerprinted(name, hashed_name, digest, digest, is_written)
 
     def _finish(
         self, document: Document, data: bytes, hashed_name: str | None = None
@@ -149,12 +167,42 @@ class _Run:
             content = DigestedFile(name, digest, lambda: BytesIO(data))
             hashed_name = self._hashed_name(name, content)
         is_written = self._write(name, hashed_name, digest, lambda: chunks_of_bytes(data))
-        return Fingerprinted(name, hashed_name, digest, document.digest, is_written)
+        return self._fingerprinted(name, hashed_name, digest, document.digest, is_written)
+
+    def _fingerprinted(
+        self, name: str, hashed_name: str, digest: Digest, source_digest: Digest, is_written: bool
+    ) -> Fingerprinted:
+        if not self._has_hash(name, hashed_name):
+            self._portability.bind(name, Reason.UNHASHED, hashed_name)
+        bound = self._portability.bound.get(name)
+        return Fingerprinted(name, hashed_name, digest, source_digest, is_written, bound)
+
+    def _has_hash(self, name: str, hashed_name: str) -> bool:
+        return name != hashed_name or self._recipe.prehashed(name)
 
     def _finish_group(self, group: list[Document]) -> Iterator[Fingerprinted]:
+        names = [document.name for document in group]
+        targets = [target.name for document in group for _, target in document.references]
+        self._portability.decide(names, targets)
+        if group[0].prehashed:
+            for document in group:
+                yield self._finish_unchanged(document.prehashed or group[0].prehashed)
+            return
         if len(group) == 1 and group[0].name not in group[0].depends_on():
             yield self._finish(group[0], self._rewritten(group[0], self._hashed_names))
             return
+        hashed_names = self._hashed_names_of_cycle(group)
+        unhashed = [name for name in names if not self._has_hash(name, hashed_names[name])]
+        if unhashed:
+            # All are bound for that, and then their references are spelled in another way.
+            self._portability.bind(unhashed[0], Reason.UNHASHED, unhashed[0])
+            self._portability.decide(names)
+            hashed_names = self._hashed_names_of_cycle(group)
+        for document in group:
+            data = self._rewritten(document, self._hashed_names | hashed_names)
+            yield self._finish(document, data, hashed_names[document.name])
+
+    def _hashed_names_of_cycle(self, group: list[Document]) -> dict[str, str]:
         # No file of a cycle can have its hashed name first, so all are named by the content of the
         # whole cycle, in which the references inside it have their original names.
         names = self._hashed_names | {document.name: document.name for document in group}
@@ -163,19 +211,14 @@ class _Run:
             for document in group
         )
         content = DigestedFile(group[0].name, digest_of((cycle,)), lambda: BytesIO(cycle))
-        hashed_names = {
-            document.name: self._hashed_name(document.name, content) for document in group
-        }
-        names = self._hashed_names | hashed_names
-        for document in group:
-            data = self._rewritten(document, names)
-            yield self._finish(document, data, hashed_names[document.name])
+        return {document.name: self._hashed_name(document.name, content) for document in group}
 
     def _rewritten(self, document: Document, names: Mapping[str, str]) -> bytes:
-        replacements = (
-            (reference, self._resolver.spell(document.name, target, names[target.name]))
-            for reference, target in document.references
-        )
+        def spelled(target: Target) -> str:
+            prefix = self._portability.prefix_of(target.name)
+            return self._resolver.spell(document.name, target, names[target.name], prefix)
+
+        replacements = ((reference, spelled(target)) for reference, target in document.references)
         return rewrite(document.text, replacements).encode()
 
     def _hashed_name(self, name: str, content: File[bytes]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from ..constants import ENCODINGS, is_eligible
-from .manifest import keeps_original, names_of_encodings
+from .manifest import keeps_original, matches_globs, names_of_encodings
 from .source_files import SourceLocation, Sources
 
 
@@ -39,6 +40,17 @@ class Recipe:
     def keeps_original(self, name: str) -> bool:
         """Return True if the build serves the file under its original name too."""
         return keeps_original(self.keep_originals, name)
+
+    def vouches_for(self, name: str) -> bool:
+        """Return True if a glob of ``shared_assets`` names the file."""
+        return bool(self.shared_globs) and matches_globs(name, self.shared_globs)
+
+    def excluded_by(self, name: str) -> str | None:
+        """Return the ``"!glob"`` of ``shared_assets`` that takes the file out, or None."""
+        for glob in self.shared_globs:
+            if glob.startswith("!") and fnmatchcase(name, glob[1:]):
+                return glob
+        return None
 
     def names_of_encodings(self, names: Iterable[str]) -> frozenset[str]:
         """Return the names of the encodings of files of these names."""

@@ -14,6 +14,9 @@ from django.utils.encoding import filepath_to_uri
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _ORIGIN = re.compile(r"\A[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
+_ELSEWHERE = re.compile(
+    r"(?:https?|wss?|ftp|file):/|(?!https?:|wss?:|ftp:|file:)[a-z][a-z0-9+.-]*:", re.I
+)
 _TAIL = re.compile(r"[?#]")
 #: What bundlers add to the name of a module, and browsers do not.
 MODULE_ENDINGS = (".js", ".mjs", "/index.js")
@@ -79,12 +82,29 @@ class Resolver:
         is_directory = name in self._directories or segments[-1] in (".", "..")
         return None if is_directory and not target.leads_out else target
 
-    def spell(self, source: str, target: Target, hashed_name: str) -> str:
+    def leads_elsewhere(self, url: str) -> bool:
+        """Return True for a URL to which the place of its file does not matter.
+
+        These are fragments, other schemes, and URLs from a host or from the root that are not below
+        STATIC_URL. (URL Standard, 4.4: ``https:x`` is a relative one.)
+        """
+        path, tail = _split(url)
+        if not path:
+            return tail.startswith("#")
+        if self._below_root(path) is not None:
+            return False
+        return path.startswith("/") or bool(_ELSEWHERE.match(path))
+
+    def spell(self, source: str, target: Target, hashed_name: str, shared_prefix: str = "") -> str:
         """Return the URL of the asset's hashed name for the file ``source``.
 
         It keeps the author's directory where that means the same in a URL and in a file system, and
-        is escaped like ``{% static %}`` does it.
+        is escaped like ``{% static %}`` does it. The URL of an asset that is shared below
+        ``shared_prefix`` is the same from a build and from the shared assets.
         """
+        if shared_prefix:
+            up = "../" * (source.count("/") + 1)
+            return f"{up}{shared_prefix}/{_quoted(hashed_name)}{target.tail}"
         if target.directory is not None and not (target.rooted and self.versioned):
             path = target.directory + _quoted(posixpath.basename(hashed_name))
         elif target.rooted and not self.versioned:

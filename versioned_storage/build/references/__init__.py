@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .modules import js_module_references
 from .source_maps import js_source_maps
-from .stylesheets import css_references
+from .stylesheets import css_references, css_tokens
 from .tokens import PatternReference, Reference, Syntax, line_of, rewrite
 from .webmanifests import webmanifest_references
 
@@ -17,6 +17,7 @@ __all__ = [
     "Reference",
     "Syntax",
     "css_references",
+    "css_tokens",
     "js_module_references",
     "js_source_maps",
     "line_of",

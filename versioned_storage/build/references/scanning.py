@@ -18,7 +18,7 @@ from django.contrib.staticfiles.storage import HashedFilesMixin
 from ...errors import ConfigurationError
 from . import (
     Reference,
-    css_references,
+    css_tokens,
     js_module_references,
     js_source_maps,
     webmanifest_references,
@@ -49,7 +49,7 @@ _MODULE_PATTERNS: Sequence[Any] = vars(HashedFilesMixin)["_js_module_import_aggr
 
 # Django's patterns, and the scanner for each.
 _BUILT_IN: tuple[tuple[Sequence[Any], Scanner], ...] = (
-    (dict(HashedFilesMixin.patterns)["*.css"], css_references),
+    (dict(HashedFilesMixin.patterns)["*.css"], css_tokens),
     (dict(HashedFilesMixin.patterns)["*.js"], js_source_maps),
     (_MODULE_PATTERNS, js_module_references),
 )
@@ -68,6 +68,10 @@ class Scanners:
     def read(self, name: str) -> bool:
         """Return True if a file of that name is scanned."""
         return any(matches(name) for matches, _ in self._by_name)
+
+    def scans(self, name: str, scanner: Scanner) -> bool:
+        """Return True if that scanner reads a file of that name."""
+        return any(other is scanner and matches(name) for matches, other in self._by_name)
 
     def references(self, name: str, text: str) -> list[Reference]:
         """Return the references in ``text`` in order; of two that overlap, the first."""

@@ -52,6 +52,11 @@ _BACKSLASHES = re.compile(r"\\+")
 _ESCAPE = re.compile(
     rf"\\(?:(?P<hex>[0-9a-fA-F]{{1,6}})(?:\r\n|[{_SPACE}])?|(?P<newline>\r\n|[\n\r\f])|(?s:.))?"
 )
+# The name of a function or an at-rule with an escape in it.
+_ESCAPED_NAME = re.compile(
+    rf"\\(?:[0-9a-fA-F]{{1,6}}[{_SPACE}]?|[^0-9a-fA-F\n\r\f]){_NAME_CHARACTER}{{,20}}\("
+    rf"|@{_NAME_CHARACTER}{{,20}}\\"
+)
 _ESCAPED_NEWLINES = ("\\\n", "\\\r", "\\\f", "\\\r\n")
 
 
@@ -63,10 +68,23 @@ def css_references(text: str) -> list[Reference]:
     out, has ``is_loaded`` False. Not included are ``@namespace``, which loads nothing, strings,
     comments, bad-url tokens, and function names spelled with escapes.
     """
+    return [token for token in css_tokens(text) if token.syntax is not Syntax.UNREAD]
+
+
+def css_tokens(text: str) -> list[Reference]:
+    """Return the references of a style sheet and, as `Syntax.UNREAD`, where the scanner gave up.
+
+    It gives up at malformed tokens, which browsers drop, and at names spelled with escapes.
+    """
+    references: list[Reference] = []
     lowered = text.lower()
-    if "sourceMappingURL=" not in text and not any(word in lowered for word in _KEYWORDS):
-        return []
-    return _without_dropped(text, _Scanner(text).scan())
+    if "sourceMappingURL=" in text or any(word in lowered for word in _KEYWORDS):
+        references = _without_dropped(text, _Scanner(text).scan())
+    escaped = _ESCAPED_NAME.search(text) if "\\" in text else None
+    if escaped:
+        references.append(_unread(text, escaped.start()))
+        references.sort(key=lambda reference: reference.start)
+    return references
 
 
 class _Scanner:
@@ -119,6 +137,9 @@ class _Scanner:
         if url and not self._is_invalid:
             self._references.append(Reference(*token, url, kind, is_loaded=loaded))
 
+    def _skip(self, start: int) -> None:
+        self._references.append(_unread(self._text, start))
+
     def _parenthesis(self, start: int) -> None:
         lowered = self._text[max(0, start - _LONGEST_FUNCTION) : start].lower()
         for name in _FUNCTIONS:
@@ -128,6 +149,8 @@ class _Scanner:
                 else:
                     self._open.append(True)
                 return
+        if self._open and self._open[-1] and lowered.endswith("var"):
+            self._skip(start - len("var"))
         self._open_other()
 
     def _open_other(self) -> None:
@@ -160,8 +183,10 @@ class _Scanner:
             else:
                 self._is_invalid = True
                 self._position = position
+                self._skip(start)
                 return None
         self._position = len(text)
+        self._skip(start)
         return None
 
     def _comment(self, start: int) -> None:
@@ -198,6 +223,8 @@ class _Scanner:
         self._open_other()
         if _AFTER_QUOTED_URL.match(self._text, after):  # a modifier or a comment, which is kept
             self._add(Syntax.CSS_STRING, (inner, string_end), content)
+        else:
+            self._skip(inner)
 
     def _unquoted_url(self, start: int, inner: int) -> None:
         """CSS Syntax Level 3, 4.3.6."""
@@ -215,11 +242,13 @@ class _Scanner:
                 return
             position = escape_end
         self._position = len(text)
+        self._skip(start)
 
     def _bad_url(self, position: int) -> None:
         """CSS Syntax Level 3, 4.3.14: skip to the next parenthesis."""
         text = self._text
         self._is_invalid = True
+        self._skip(position)
         while match := _BAD_URL_STOP.search(text, position):
             if match[0] == ")":
                 self._position = match.end()
@@ -289,6 +318,10 @@ class _Scanner:
             self._comment(self._position)
             self._position = _after_space(self._text, self._position)
         return self._position
+
+
+def _unread(text: str, start: int) -> Reference:
+    return Reference(start, start, text[start : start + 40], Syntax.UNREAD)
 
 
 def _after_space(text: str, position: int) -> int:

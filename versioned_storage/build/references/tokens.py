@@ -27,6 +27,7 @@ class Syntax(Enum):
     JS_STRING = "JavaScript string"
     JSON_STRING = "JSON string"
     PATTERN = "match of a pattern"
+    UNREAD = "what browsers or this package do not read; of no length"
     UNPARSED = "what looks like an import in code that cannot be parsed"
 
 

@@ -16,6 +16,9 @@ _Path = tuple[str | int, ...]
 
 _WITH_IMAGES = frozenset(("icons", "screenshots", "shortcuts"))
 _OF_AN_APP = frozenset(("name", "short_name", "start_url", "display"))
+_OF_URLS = frozenset(
+    ("action", "id", "new_note_url", "scope", "src", "start_url", "template", "url")
+)
 _PUNCTUATION = re.compile(r'["{}\[\],:]')
 _DECODER = json.JSONDecoder()
 
@@ -26,15 +29,10 @@ def webmanifest_references(text: str) -> list[Reference]:
     Returns nothing for other JSON, because much is called ``manifest.json``: a web app manifest is
     an object with images and with a member that names or starts an app.
     """
+    manifest = _read(text)
+    if manifest is None:
+        return []
     start = 1 if text.startswith("\ufeff") else 0
-    try:
-        manifest = json.loads(text[start:])
-    except (ValueError, RecursionError):
-        return []
-    if not isinstance(manifest, dict):
-        return []
-    if _WITH_IMAGES.isdisjoint(manifest) or _OF_AN_APP.isdisjoint(manifest):
-        return []
     urls = dict(_image_urls(manifest))
     # Of a repeated key the last value counts, here as for json.loads.
     spans = {path: span for path, *span in _strings(text, start) if path in urls}
@@ -42,6 +40,41 @@ def webmanifest_references(text: str) -> list[Reference]:
         Reference(begin, end, trimmed(well_formed(urls[path])), Syntax.JSON_STRING)
         for path, (begin, end) in sorted(spans.items(), key=lambda span: span[1])
     ]
+
+
+def page_urls(text: str) -> list[str] | None:
+    """Return the URLs in a web app manifest that are not those of `webmanifest_references`.
+
+    These are the pages that it names, and images in members that are not known here. Returns None
+    for a text that is not a web app manifest.
+    """
+    manifest = _read(text)
+    if manifest is None:
+        return None
+    images = dict(_image_urls(manifest))
+    urls = []
+    waiting: list[tuple[_Path, Any]] = [((), manifest)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict | list):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting.extend(((*path, key), item) for key, item in items)
+        elif isinstance(value, str) and path[-1] in _OF_URLS and path not in images:
+            urls.append(value)
+    return urls
+
+
+def _read(text: str) -> dict[str, Any] | None:
+    """Return the web app manifest, or None for other JSON and other texts."""
+    try:
+        manifest = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(manifest, dict):
+        return None
+    if _WITH_IMAGES.isdisjoint(manifest) or _OF_AN_APP.isdisjoint(manifest):
+        return None
+    return manifest
 
 
 def _image_urls(manifest: dict[str, Any]) -> Iterator[tuple[_Path, str]]:
