@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -85,6 +86,17 @@ class Bucket:
 
     def options(self, **more: Any) -> dict[str, Any]:
         return options(self.endpoint, self.name, **more)
+
+    def let_everyone_read(self) -> None:
+        """The builds, and not the records."""
+        readable = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{self.name}/static/*",
+        }
+        policy = {"Version": "2012-10-17", "Statement": [readable]}
+        self.client.put_bucket_policy(Bucket=self.name, Policy=json.dumps(policy))
 
     def listed(self) -> set[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)

@@ -91,14 +91,7 @@ class World:
 def world(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A published build; everyone may read the builds in the bucket, and nobody the records."""
     with Bucket.at(s3_server) as bucket:
-        readable = {
-            "Effect": "Allow",
-            "Principal": "*",
-            "Action": "s3:GetObject",
-            "Resource": f"arn:aws:s3:::{bucket.name}/static/*",
-        }
-        policy = {"Version": "2012-10-17", "Statement": [readable]}
-        bucket.client.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
+        bucket.let_everyone_read()
         base = tmp_path_factory.mktemp("world")
         options = {"origin": bucket.options(), "connections": 4}
         with site(base, FILES, options=options, BUILD_VERSION="b1") as shop:

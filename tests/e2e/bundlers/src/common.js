@@ -1,0 +1,3 @@
+export function say(word) {
+  window.heard = [...(window.heard ?? []), word];
+}

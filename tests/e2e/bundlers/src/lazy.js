@@ -1,0 +1,6 @@
+import "./lazy.css";
+import { say } from "./common.js";
+
+export function show() {
+  say("lazy");
+}
