@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...edge import cloudfront
-from ...edge.cloudfront import encoded, find_distribution
 from ...errors import ConfigurationError
 from ...origin.connection import Connection
 from ...site import Site
@@ -36,17 +35,17 @@ class NoDistribution(ConfigurationError):
 
 @dataclass(frozen=True)
 class Invalidated:
-    """An invalidation; ``done`` is False if nobody waited for it."""
+    """An invalidation, complete if the command waited for it."""
 
     distribution: str
     invalidation: str
     paths: tuple[str, ...]
-    is_done: bool
+    is_complete: bool
 
     ok = True
 
     def text(self) -> str:
-        state = "done" if self.is_done else "in progress"
+        state = "done" if self.is_complete else "in progress"
         paths = count_text(len(self.paths), "path")
         return f"{paths} of {self.distribution}: {self.invalidation}, {state}"
 
@@ -55,7 +54,7 @@ class Invalidated:
             "distribution": self.distribution,
             "invalidations": [self.invalidation],
             "paths": list(self.paths),
-            "done": self.is_done,
+            "done": self.is_complete,
         }
 
 
@@ -71,18 +70,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(site: Site, options: Mapping[str, Any]) -> Invalidated:
     static_path = site.static_url.path if site.options.wants_build else None
-    encoded_paths = [encoded(path, static_path=static_path) for path in options["paths"]]
-    paths = tuple(dict.fromkeys(encoded_paths))
+    paths = tuple(
+        {cloudfront.encoded(path, static_path=static_path): None for path in options["paths"]}
+    )
     client = cloudfront_of(site)
     distribution = options["distribution"]
     if distribution is None:
         host = urlsplit(site.options.cdn_domain or site.static_url.origin).hostname
         if host is None:
             raise NoDistribution
-        distribution = find_distribution(client, host)
+        distribution = cloudfront.find_distribution(client, host)
     wait = options["wait"]
     invalidation = cloudfront.invalidate(client, distribution, paths, wait=wait)
-    return Invalidated(distribution, invalidation, paths, is_done=wait is not None)
+    return Invalidated(distribution, invalidation, paths, is_complete=wait is not None)
 
 
 def cloudfront_of(site: Site) -> CloudFrontClient:
