@@ -12,7 +12,7 @@ from itertools import count
 
 import pytest
 from botocore.config import Config
-from botocore.credentials import RefreshableCredentials
+from botocore.credentials import Credentials, RefreshableCredentials
 
 from tests.origin.wire import authority, raw, signed_rightly, tunnel
 from tests.s3 import HANGS_UP, OK, Answer, front, nobody, options, refusal
@@ -218,6 +218,25 @@ def test_the_credentials_are_those_of_the_moment(put, monkeypatch):
         put(origin)
     tokens = [request.headers["x-amz-security-token"] for request in s3.requests]
     assert len(set(tokens)) == 2
+
+
+def test_the_credentials_are_looked_up_once_for_a_request_and_by_boto3_once_more(
+    put, monkeypatch, engine
+):
+    lookups = []
+    frozen = Credentials.get_frozen_credentials
+
+    def look_up(credentials):
+        lookups.append(credentials)
+        return frozen(credentials)
+
+    monkeypatch.setattr(Credentials, "get_frozen_credentials", look_up)
+    with front(answer=lambda _: OK) as s3:
+        origin = S3Origin(options(s3.url, "bucket"))
+        put(origin)
+        del lookups[:]
+        put(origin)
+    assert len(lookups) == {"awscrt": 1, "boto3": 2}[engine]
 
 
 def test_connections_are_used_again(put):

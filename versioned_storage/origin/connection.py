@@ -20,6 +20,7 @@ from .s3_errors import CredentialsError, sentence
 
 if TYPE_CHECKING:
     from boto3 import Session
+    from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client
 
 #: The options of which the AWS_* settings of the site are the defaults: how to connect. The other
@@ -151,6 +152,9 @@ class Connection:
         retries = config.retries or {}
         self.attempts: int = retries.get("total_max_attempts") or retries.get("max_attempts", 4) + 1
         self._storage.client_config = config.merge(Config(retries=_NO_RETRIES))
+        #: The credentials of the last check; botocore renews those of a role minutes before they
+        #: expire. None before the first check, and without credentials.
+        self.frozen_credentials: ReadOnlyCredentials | None = None
 
     @cached_property
     def client(self) -> S3Client:
@@ -196,7 +200,7 @@ class Connection:
         """
         try:
             if self.credentials is not None:
-                self.credentials.get_frozen_credentials()
+                self.frozen_credentials = self.credentials.get_frozen_credentials()
         except _OF_LOADING as error:
             raise CredentialsError(error, self._credential_process_profile()) from error
 

@@ -96,7 +96,7 @@ class CrtEngine:
         if config.proxies or get_environ_proxies(self._url):
             raise NotSupported
         self._connections = _Connections(self._url, connection, float(config.connect_timeout))
-        self._credentials = connection.credentials
+        self._connection = connection
         self._provider: tuple[object, Any] = (None, None)
 
     def __call__(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -169,10 +169,10 @@ class CrtEngine:
         return {**metadata, **headers}
 
     def _current_credentials(self) -> AwsCredentialsProvider:
-        """The credentials of this moment: those of a role are renewed during a publish."""
-        if self._credentials is None:
+        """The credentials that were checked before this request: those of a role are renewed."""
+        credentials = self._connection.frozen_credentials
+        if credentials is None:
             raise NoCredentialsError
-        credentials = self._credentials.get_frozen_credentials()
         previous, provider = self._provider
         if previous != credentials:
             provider = AwsCredentialsProvider.new_static(
