@@ -413,6 +413,38 @@ def test_without_originals_what_a_bundler_encoded_keeps_no_name_of_its_own(tmp_p
     assert (root / f"{hashed_name}.gz").read_bytes() == encoded["gzip"]
 
 
+def test_globs_keep_the_originals_of_some_assets_and_their_encodings(tmp_path):
+    encoded = by_bundler(PLAIN)
+    files = {
+        **{name: PLAIN for name in ("js/app.js", "js/loader.js", "css/app.css")},
+        **{f"{name}.gz": encoded["gzip"] for name in ("js/app.js", "js/loader.js", "css/app.css")},
+        "js/l.png": b"logo",
+    }
+    options = {"keep_originals": ["js/*", "!js/loader.*"], "encodings": ["gzip"]}
+    manifest, root = collected(tmp_path, files, **options)
+
+    originals = {"js/app.js", "js/app.js.gz", "js/l.png"}
+    hashed = {name for asset in manifest.paths.values() for name in (asset, f"{asset}.gz")}
+    on_disk = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    assert on_disk - hashed == {*originals, "staticfiles.json"}
+    assert {file.path for file in manifest.files()} == {
+        f"b1/{name}" for name in on_disk - {"staticfiles.json"}
+    }
+    assert collected(tmp_path, **options)[0] == manifest
+    assert {path.relative_to(root).as_posix() for path in root.rglob("*.*")} == on_disk
+    error = failure(BuildIsComplete, tmp_path, **{**options, "keep_originals": ["js/*"]})
+    assert "no asset, but the options" in str(error)
+
+
+def test_globs_keep_the_originals_of_some_assets_in_the_neutral_layout(tmp_path):
+    files = {"js/app.js": PLAIN, "css/app.css": PLAIN}
+    options = {"keep_originals": ["js/*"], "encodings": [], "version": None}
+    manifest, root = collected(tmp_path, files, **options)
+
+    on_disk = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    assert on_disk == {"js/app.js", *manifest.paths.values(), "staticfiles.json"}
+
+
 @pytest.mark.parametrize(
     ("files", "encodings"),
     [
