@@ -416,7 +416,7 @@ def test_without_originals_what_a_bundler_encoded_keeps_no_name_of_its_own(tmp_p
 def test_globs_keep_the_originals_of_some_assets_and_their_encodings(tmp_path):
     encoded = by_bundler(PLAIN)
     files = {
-        **{name: PLAIN for name in ("js/app.js", "js/loader.js", "css/app.css")},
+        **dict.fromkeys(("js/app.js", "js/loader.js", "css/app.css"), PLAIN),
         **{f"{name}.gz": encoded["gzip"] for name in ("js/app.js", "js/loader.js", "css/app.css")},
         "js/l.png": b"logo",
     }

@@ -13,7 +13,7 @@ from django.core.files.storage import FileSystemStorage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.build.building import LOGO, build, text
+from tests.build.building import LOGO, build, failure, text
 from tests.helpers import tree, write
 from versioned_storage.build.assemble import make_manifest
 from versioned_storage.build.directory import BuildDirectory
@@ -23,6 +23,7 @@ from versioned_storage.build.portability import Portability, Reason, bound_text
 from versioned_storage.build.recipe import Recipe
 from versioned_storage.build.references.scanning import Scanners
 from versioned_storage.build.resolver import Resolver
+from versioned_storage.build.source_errors import SharedNameTaken
 from versioned_storage.storage import VersionedStaticFilesStorage
 
 RECIPE = Recipe("b1", (), (), keep_originals=True, shared_prefix="_shared")
@@ -571,6 +572,30 @@ def test_a_prehashed_file_is_bound_if_a_neighbour_is_not_below_the_shared_prefix
         "dist/plain.css": None,
     }
     assert all(text(root, name) == BUNDLE[name] for name in BUNDLE)
+
+
+def test_a_shared_name_with_other_bytes_is_an_error_that_says_what_to_do(tmp_path):
+    options = {"prehashed": PREHASHED}
+    shared(tmp_path, BUNDLE, shared_assets=["dist/*"], options=options)
+    files = {"dist/lazy-5e6f.js": "fetch('/other')"}
+    error = failure(
+        SharedNameTaken,
+        tmp_path,
+        files,
+        version="b2",
+        options={"prehashed": PREHASHED, "shared_assets": ["dist/*"]},
+    )
+
+    assert str(error) == (
+        "1 shared asset has the same hashed name in build b1, with other bytes:\n"
+        "  dist/lazy-5e6f.js\n"
+        "One URL cannot have both, because caches keep what they have. Give each content a name of "
+        'its own, or take the file out of the shared assets with the glob "!dist/lazy-5e6f.js" in '
+        "the option shared_assets."
+    )
+    taken_out = ["dist/*", "!dist/lazy-5e6f.js"]
+    manifest, _ = shared(tmp_path, version="b3", shared_assets=taken_out, options=options)
+    assert not manifest.asset("dist/lazy-5e6f.js").is_shared
 
 
 # Any site

@@ -17,7 +17,7 @@ from .directory import BuildDirectory, Digest
 from .fingerprint import Fingerprinted, Fingerprinter
 from .manifest import Asset, Differences, Manifest, content_digest, content_type, differences
 from .recipe import Recipe
-from .source_errors import NameCollision, WrongEncoding, stale_encodings_text
+from .source_errors import NameCollision, SharedNameTaken, WrongEncoding, stale_encodings_text
 from .source_files import SourceLocation, open_source
 
 #: The number of the rules that decide what is portable; part of the content digest.
@@ -155,6 +155,8 @@ def assemble(
         _check_same_content(complete, fingerprinted, fingerprinter, directory)
     if not dry_run and (complete is None or any(asset.is_written for asset in fingerprinted)):
         fingerprinted = _fingerprint(fingerprinter, directory)
+    if base is not None:
+        _check_shared_names(fingerprinted, recipe, base.manifest)
     for warning in fingerprinter.warnings:
         logger.warning("%s", warning)
     jobs = encoding_jobs(fingerprinter, fingerprinted, directory, base, remote_encodings or {})
@@ -187,6 +189,24 @@ def _check_same_content(
     if manifest.content != complete.content:
         changes = differences(complete, manifest)
         raise BuildIsComplete(str(manifest.build), str(directory.root), changes)
+
+
+def _check_shared_names(
+    fingerprinted: Iterable[Fingerprinted], recipe: Recipe, base: Manifest
+) -> None:
+    """Raise `SharedNameTaken` if a shared asset has the URL of other content in ``base``."""
+    if not recipe.shared_prefix or base.shared_prefix != recipe.shared_prefix:
+        return
+    names = [
+        asset.name
+        for asset in fingerprinted
+        if asset.bound is None
+        and (other := base.assets.get(asset.hashed_name)) is not None
+        and other.is_shared
+        and other.integrity != asset.digest.integrity
+    ]
+    if names:
+        raise SharedNameTaken(sorted(names), str(base.build))
 
 
 def check_names(fingerprinted: Iterable[Fingerprinted], recipe: Recipe) -> None:

@@ -209,6 +209,22 @@ class NameCollision(SourceError):
         )
 
 
+class SharedNameTaken(SourceError):
+    """A shared asset has the hashed name of one in another build, and other bytes."""
+
+    def __init__(self, names: Sequence[str], build: str) -> None:
+        self.build = build
+        many = len(names) > 1
+        super().__init__(
+            names,
+            f"{count_text(len(names), 'shared asset')} {'have' if many else 'has'} the same hashed "
+            f"name in build {build}, with other bytes:\n{lines_text(names)}\nOne URL cannot have "
+            "both, because caches keep what they have. Give each content a name of its own, or "
+            f'take the file out of the shared assets with the glob "!{names[0]}" in the option '
+            "shared_assets.",
+        )
+
+
 def stale_encodings_text(names: Sequence[str]) -> str:
     """Return the warning about encodings that do not decode to the file beside them."""
     return (
