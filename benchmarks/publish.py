@@ -163,7 +163,7 @@ class Django:
                 "secret_key": SECRET,
                 "verify": self.server.ca or None,
             }
-            options["keep_originals"] = not self.hashed_only
+            options.setdefault("keep_originals", not self.hashed_only)
         return self.server.run(
             [sys.executable, __file__, "--manage", *arguments],
             SECRET_KEY="for a benchmark",

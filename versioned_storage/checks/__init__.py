@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from django.core import checks
 
-from . import build_checks, csp, middleware_order, option_checks, origin_pull, pages
+from . import (
+    build_checks,
+    csp,
+    middleware_order,
+    option_checks,
+    origin_pull,
+    pages,
+    shared_assets,
+)
 
 TAG = "versioned_storage"
 
@@ -33,6 +41,9 @@ def register() -> None:
         option_checks.check_compressor,
         build_checks.check_debug,
         build_checks.check_build,
+        shared_assets.check_is_served,
+        shared_assets.check_compressor,
+        shared_assets.check_build_shares,
     ):
         checks.register(check, TAG, deploy=True)
     for check in (
