@@ -14,6 +14,7 @@ from tests.helpers import site
 from tests.management.command import staticbuilds
 from tests.s3 import front
 from tests.shared import mark_shared
+from versioned_storage.build.portability import Reason, bound_text
 from versioned_storage.origin.record import Record, State
 from versioned_storage.site import UnknownBuild
 from versioned_storage.text import bytes_text
@@ -65,6 +66,52 @@ def test_it_tells_shared_files_apart_from_those_of_the_build(built):
     assert staticbuilds("show").output.splitlines()[2] == (
         f"Shared: 4 files, {bytes_text(shared)}; its own: 10 files, {bytes_text(own)}"
     )
+
+
+@pytest.fixture
+def sharing(tmp_path):
+    """A site whose build has shared assets, and a script that asks where it came from."""
+    files = {
+        **FILES,
+        "js/loader.js": "load(document.currentScript.src)",
+        "js/page.html": "<p>",
+        "css/uses.css": "a { background: url(../js/page.html) }",
+    }
+    options = {"shared_assets": True}
+    with site(tmp_path, files, options=options, BUILD_VERSION="b1") as project:
+        project.collect()
+        yield project
+
+
+def test_why_an_asset_is_not_shared_is_listed_by_reason(sharing):
+    lines = staticbuilds("show", "--shared").output.splitlines()
+    manifest = sharing.storage.manifest
+    sheet = manifest.asset("css/uses.css").size + 3
+    assert lines == [
+        f"Build b1 from {sharing.root}/b1: 3 of 6 assets shared, 4.0 kB of 4.1 kB",
+        "",
+        "Not shared, because of:",
+        *bound_text(manifest.assets.values()).splitlines(),
+    ]
+    assert any("js/loader.js" in line and "currentScript" in line for line in lines)
+    assert any("js/page.html" in line and f"({sheet} B, 2 assets)" in line for line in lines)
+
+
+def test_json_has_the_root_cause_and_all_that_it_binds(sharing):
+    data = staticbuilds("show", "--shared", "--json").data
+    bound = {cause["cause"]: cause for cause in data.pop("bound")}
+    assert (data["assets"], data["shared_assets"], data["shared_bytes"]) == (6, 3, 4005)
+    assert data["shared_prefix"] == "_shared"
+    assert bound["js/page.html"]["assets"] == ["css/uses.css", "js/page.html"]
+    assert bound["js/loader.js"]["reason"] == Reason.LOCATION.value
+    assert "currentScript" in bound["js/loader.js"]["culprit"]
+
+
+def test_a_build_without_shared_assets_has_nothing_to_list(built):
+    assert staticbuilds("show", "--shared").output == (
+        f"Build b1 from {built.root}/b1 was made without shared_assets: all of it is its own\n"
+    )
+    assert staticbuilds("show", "--shared", "--json").data["bound"] == []
 
 
 def test_json_has_the_bytes_of_each_type_and_of_the_largest_assets(built):

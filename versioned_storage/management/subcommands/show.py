@@ -1,6 +1,7 @@
 """Show what is in a build: totals by type and encoding, and the largest assets.
 
-The build is read from STATIC_ROOT, or else from its record on the origin.
+With --shared it shows instead which assets are bound to the build, by reason. The build is read
+from STATIC_ROOT, or else from its record on the origin.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...build.manifest import Asset
+from ...build.manifest import Asset, Bound
+from ...build.portability import bound_text
 from ...constants import IDENTITY
 from ...origin.record import Totals
 from ...site import LocatedBuild, Site
@@ -94,6 +96,61 @@ class Contents:
         return sorted(assets, key=lambda asset: (-asset.size, asset.name))[: self.limit]
 
 
+@dataclass(frozen=True)
+class Bindings:
+    """Which assets of a build are not shared, and why."""
+
+    build: LocatedBuild
+
+    ok = True
+
+    def text(self) -> str:
+        manifest = self.build.manifest
+        if not manifest.shared_prefix:
+            return (
+                f"Build {manifest.build} from {self.build.place} was made without shared_assets: "
+                "all of it is its own"
+            )
+        shared, assets = self._shared(), manifest.assets.values()
+        summary = (
+            f"Build {manifest.build} from {self.build.place}: {len(shared):,} of "
+            f"{count_text(len(assets), 'asset')} shared, {bytes_text(_identity(shared))} of "
+            f"{bytes_text(_identity(assets))}"
+        )
+        reasons = bound_text(assets)
+        return f"{summary}\n\nNot shared, because of:\n{reasons}" if reasons else summary
+
+    def data(self) -> Any:
+        manifest, shared = self.build.manifest, self._shared()
+        causes: dict[Bound, list[Asset]] = {}
+        for asset in manifest.assets.values():
+            if asset.bound is not None:
+                causes.setdefault(asset.bound, []).append(asset)
+        ranked = sorted(causes.items(), key=lambda item: (-_identity(item[1]), str(item[0])))
+        return {
+            "build": manifest.build,
+            "place": self.build.place,
+            "shared_prefix": manifest.shared_prefix or None,
+            "assets": len(manifest.assets),
+            "bytes": _identity(manifest.assets.values()),
+            "shared_assets": len(shared),
+            "shared_bytes": _identity(shared),
+            "bound": [
+                {
+                    "reason": cause.reason,
+                    "cause": cause.asset,
+                    "culprit": cause.culprit,
+                    "bytes": _identity(assets),
+                    "assets": sorted(asset.name for asset in assets),
+                }
+                for cause, assets in ranked
+            ],
+        }
+
+    def _shared(self) -> list[Asset]:
+        return [asset for asset in self.build.manifest.assets.values() if asset.is_shared]
+
+
 def sizes(assets: Iterable[Asset]) -> dict[str, int]:
     """Return the bytes of assets by encoding, identity included, without the original names."""
     totals = {IDENTITY: 0}
@@ -123,10 +180,18 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="how many of the largest assets to show (default: 10)",
     )
+    parser.add_argument(
+        "--shared", action="store_true", help="show which assets are not shared, and why"
+    )
 
 
-def run(site: Site, options: Mapping[str, Any]) -> Contents:
-    return Contents(site.find(site.build(options["build"])), options["limit"])
+def run(site: Site, options: Mapping[str, Any]) -> Contents | Bindings:
+    build = site.find(site.build(options["build"]))
+    return Bindings(build) if options["shared"] else Contents(build, options["limit"])
+
+
+def _identity(assets: Iterable[Asset]) -> int:
+    return sum(asset.size for asset in assets)
 
 
 def _cells(assets: Iterable[Asset], encodings: Iterable[str]) -> Iterator[str]:
