@@ -27,7 +27,7 @@ from django.test import override_settings
 from tests.helpers import FILES, ORIGIN, REPOSITORY, run_python, site, tree, write
 from tests.s3 import Bucket
 from versioned_storage.build.assemble import BuildIsComplete, BuildIsFrozen
-from versioned_storage.build.directory import CannotWrite
+from versioned_storage.build.directory import CHUNK, CannotWrite
 from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.errors import MissingEntry
 from versioned_storage.static_root import StaticRootAmongSources
@@ -696,6 +696,63 @@ def test_the_latest_other_build_gives_its_encodings(tmp_path, capsys):
         two.collect()
         assert (two.root / "b2" / "a.css.br").read_bytes() == encoded
     assert "2 encodings compressed, 2 reused" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [{}, {"keep_originals": False}])
+def test_unchanged_files_are_hard_links_to_those_of_the_latest_other_build(tmp_path, options):
+    files = {"a.js": "a", "b.css": "b{}", "c.css": "c{background:url(d.png)}", "d.png": "d"}
+    with site(tmp_path, files, options=options, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        (shop.sources / "b.css").write_text("b{color:red}")
+    with site(tmp_path, options=options, BUILD_VERSION="b2") as two:
+        two.collect()
+        names = {path.name for path in (two.root / "b1").iterdir()}
+        same = {
+            name
+            for name in names
+            if (two.root / "b2" / name).exists()
+            and (two.root / "b2" / name).samefile(two.root / "b1" / name)
+        }
+        unchanged = {name for name in names if name.startswith(("a.", "d."))}
+        encodings = {name for name in names if re.fullmatch(r"c\..*\.(br|gz)", name)}
+        assert same >= unchanged | encodings
+        assert not any(name.startswith("b.") for name in same)
+        reused = tree(two.root / "b2")
+    root = tmp_path / "fresh"
+    with site(tmp_path, options=options, BUILD_VERSION="b2", STATIC_ROOT=str(root)) as fresh:
+        fresh.collect()
+    assert reused == tree(root / "b2")
+
+
+@pytest.mark.parametrize("damaged", [b"ax", b"", b"b", b"a" * 70_000, None])
+def test_a_damaged_file_of_another_build_is_not_reused(tmp_path, damaged):
+    with site(tmp_path, {"a.txt": "a"}, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        for path in (shop.root / "b1").glob("a*.txt"):
+            path.unlink() if damaged is None else path.write_bytes(damaged)
+    with site(tmp_path, BUILD_VERSION="b2") as shop:
+        shop.collect()
+        for path in (shop.root / "b2").glob("a*.txt"):
+            assert path.read_text() == "a"
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
+@pytest.mark.parametrize("change", ["none", "cut", "longer", "last byte"])
+def test_a_source_is_what_the_build_has_however_near_it_is_to_the_latest_one(
+    tmp_path, size, change
+):
+    content = b"x" * size
+    changes = {"none": content, "cut": content[:-1], "longer": content + b"x"}
+    changed = changes.get(change, content[:-1] + b"y")
+    with site(tmp_path, {"a.png": content}, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        (shop.sources / "a.png").write_bytes(changed)
+    with site(tmp_path, BUILD_VERSION="b2") as shop:
+        shop.collect()
+        for path in (shop.root / "b2").glob("a*.png"):
+            assert path.read_bytes() == changed
+        for path in (shop.root / "b1").glob("a*.png"):
+            assert path.read_bytes() == content
 
 
 def test_a_damaged_encoding_of_another_build_is_made_anew(tmp_path):

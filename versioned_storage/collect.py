@@ -10,7 +10,7 @@ from django.contrib.staticfiles.utils import matches_patterns
 from django.core.files.storage import Storage
 
 from . import startup
-from .build.assemble import BuildIsComplete, Built, assemble
+from .build.assemble import Base, BuildIsComplete, Built, assemble
 from .build.directory import BuildDirectory, Digest
 from .build.fingerprint import Fingerprinter
 from .build.lock import lock, unlock
@@ -19,7 +19,7 @@ from .build.portability import bound_text
 from .build.recipe import Recipe
 from .build.references.scanning import Scanners
 from .build.resolver import Resolver
-from .build.source_files import Sources
+from .build.source_files import PassingFile, Sources
 from .errors import OtherContent, SourceError
 from .progress import log_summary, logger
 from .static_root import base_build, check_outside_sources, check_sources_are_files
@@ -41,7 +41,9 @@ class Collector:
 
     def __init__(self, storage: VersionedStaticFilesStorage) -> None:
         self._storage = storage
+        # Of one run: the files can change before the next one.
         self._digests: dict[str, Digest] = {}
+        self._base: tuple[Base | None, BuildDirectory] | None = None
         self._complete: Manifest | None = None
         self._is_allowed = False
         self._has_waited = False
@@ -78,6 +80,13 @@ class Collector:
     def add_digest(self, name: str, digest: Digest) -> None:
         """Note the digest of an original that was written to the build directory."""
         self._digests[self._storage.clean_name(name)] = digest
+
+    def took_from_base(self, name: str, content: PassingFile) -> bool:
+        """Return True after putting a file with these bytes from the base build under ``name``."""
+        if self._base is None:
+            self._base = self._find_base(), self._storage.build_directory()
+        base, directory = self._base
+        return base is not None and base.give(self._storage.clean_name(name), content, directory)
 
     def is_manifest(self, name: str) -> bool:
         """Return True for a file that would take the manifest's place."""
@@ -163,8 +172,9 @@ class Collector:
         storage = self._storage
         self._complete = None
         complete = self.complete_manifest()
-        # Of this run only: before the next one, the sources can change.
         digests, self._digests = self._digests, {}
+        base = self._base[0] if self._base else self._find_base()
+        self._base = None
         directory = storage.build_directory()
         if not dry_run:
             # The neutral layout is not locked, and other runs may write to builds in it.
@@ -193,9 +203,6 @@ class Collector:
             ignore_missing=storage.options.ignore_missing,
             strict_source_maps=storage.options.strict_source_maps,
         )
-        base = None
-        if storage.build_version is not None:
-            base = base_build(storage.root, storage.manifest_name, apart_from=storage.build_version)
         try:
             return assemble(
                 fingerprinter,
@@ -209,6 +216,12 @@ class Collector:
             if complete is not None:
                 _remove_additions(directory, digests, complete)
             raise
+
+    def _find_base(self) -> Base | None:
+        storage = self._storage
+        if storage.build_version is None:
+            return None
+        return base_build(storage.root, storage.manifest_name, apart_from=storage.build_version)
 
     def _resolver(self, sources: Sources) -> Resolver:
         storage, static_url = self._storage, self._storage.static_url

@@ -77,17 +77,21 @@ def complete_builds(root: str | None, manifest_name: str) -> list[str]:
 
 
 def base_build(root: str | None, manifest_name: str, *, apart_from: str) -> Base | None:
-    """Return the build that was completed last, whose encodings a new build can reuse."""
-    names = [name for name in complete_builds(root, manifest_name) if name != apart_from]
-    if root is None or not names:
+    """Return the build that was completed last, whose files a new build can reuse."""
+    if root is None:
         return None
-    latest = max((Path(root, name, manifest_name) for name in names), key=_written_at)
-    try:
-        manifest = read_manifest(latest)
-    except (OSError, UnreadableManifest) as error:
-        logger.warning("Nothing of %s is reused: %s", latest.parent, error)
-        return None
-    return Base(manifest, BuildDirectory(latest.parent))
+    manifests = [
+        path for path in Path(root).glob(f"*/{manifest_name}") if path.parent.name != apart_from
+    ]
+    for path in sorted(manifests, key=_written_at, reverse=True):
+        try:
+            manifest = read_manifest(path)
+        except (OSError, UnreadableManifest) as error:
+            logger.warning("Nothing of %s is reused: %s", path.parent, error)
+            return None
+        if manifest.build == path.parent.name:
+            return Base(manifest, BuildDirectory(path.parent))
+    return None
 
 
 def completed_at(root: Path, build: str, manifest_name: str) -> datetime:

@@ -383,7 +383,9 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             if getattr(self, "_allow_overwrite", False):
                 # It may be the second name of a hashed file, which must not change with it.
                 Path(self.path(name)).unlink(missing_ok=True)
-            saved: str = super()._save(name, passing)  # type: ignore[misc]  # not in the stubs
+            saved = name
+            if not self._collector.took_from_base(name, passing):
+                saved = super()._save(name, passing)  # type: ignore[misc]  # not in the stubs
         if passing.digest is not None:
             self._collector.add_digest(saved, passing.digest)
         return saved

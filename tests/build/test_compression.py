@@ -4,7 +4,6 @@ import stat
 import tracemalloc
 from functools import partial
 from io import BytesIO
-from pathlib import Path
 
 import brotli
 import pytest
@@ -200,7 +199,7 @@ def test_where_links_cannot_be_every_name_has_a_copy(directory, monkeypatch):
     def refuse(self, target):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     compressed_jobs(directory, job_of(directory, "a.css", "b.css"))
     assert not directory.same_file("a.css.br", "b.css.br")
     assert read(directory, "a.css.br") == read(directory, "b.css.br")
@@ -280,14 +279,50 @@ def test_what_a_bundler_brought_is_taken_byte_for_byte(directory):
         assert read(directory, f"{name}.gz") == gz
 
 
-def test_what_an_earlier_build_has_of_other_bytes_is_not_taken(directory):
+def test_what_an_earlier_build_has_of_other_bytes_is_not_taken(directory, tmp_path):
+    base = BuildDirectory(tmp_path / "base")
+    base.write("a.1.css.gz", [gzip.compress(OTHER)])
+    base.write("a.1.css.br", [brotli.compress(TEXT, quality=1)])
     directory.write("a.css", [TEXT])
-    base = {"gzip": opener(gzip.compress(OTHER)), "br": opener(brotli.compress(TEXT, quality=1))}
-    (first,) = compressed_jobs(
-        directory, EncodingJob(("a.css",), digest_of([TEXT]), base=base)
-    ).values()
-    assert first.reused == {"br"}
+    job = EncodingJob(
+        ("a.css",), digest_of([TEXT]), base_name="a.1.css", base_encodings=["gzip", "br"]
+    )
+    compressed_jobs(directory, job, base=base)
+    assert job.reused == {"br"}
+    assert read(directory, "a.css.br") == read(base, "a.1.css.br")
     assert gzip.decompress(read(directory, "a.css.gz")) == TEXT
+
+
+@pytest.mark.parametrize("damage", ["cut", "longer", "missing", "empty", "of less", "of more"])
+@both
+def test_a_damaged_encoding_of_an_earlier_build_is_not_taken(directory, tmp_path, encoding, damage):
+    base = BuildDirectory(tmp_path / "base")
+    whole = encoded(encoding, TEXT)
+    damaged = {
+        "cut": whole[:-1],
+        "longer": whole + b"x",
+        "empty": b"",
+        "of less": encoded(encoding, TEXT[:-1]),
+        "of more": encoded(encoding, TEXT + b"x"),
+    }
+    if damage in damaged:
+        base.write("a.css" + encoding.suffix, [damaged[damage]])
+    directory.write("a.css", [TEXT])
+    job = EncodingJob(
+        ("a.css",), digest_of([TEXT]), base_name="a.css", base_encodings=[encoding.name]
+    )
+    compressed_jobs(directory, job, base=base, encodings=[encoding.name])
+    assert job.reused == set()
+    assert DECODE[encoding.name](read(directory, "a.css" + encoding.suffix)) == TEXT
+
+
+def test_an_encoding_of_an_earlier_build_is_taken_as_a_hard_link(tmp_path):
+    base, directory = (BuildDirectory(tmp_path / name, file_mode=0o644) for name in ("b1", "b2"))
+    compressed_jobs(base, job_of(base, "a.css"))
+    directory.write("a.css", [TEXT])
+    job = EncodingJob(("a.css",), digest_of([TEXT]), base_name="a.css", base_encodings=["br"])
+    compressed_jobs(directory, job, base=base, encodings=["br"])
+    assert directory.path("a.css.br").samefile(base.path("a.css.br"))
 
 
 @both

@@ -3,7 +3,6 @@ import os
 import stat
 from base64 import b64encode
 from io import BytesIO
-from pathlib import Path
 
 import pytest
 
@@ -47,7 +46,7 @@ def no_links(monkeypatch):
     def refuse(self, target):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    monkeypatch.setattr(os, "link", refuse)
 
 
 def test_a_digest_is_size_md5_and_sha384_as_subresource_integrity_has_it():
@@ -188,6 +187,36 @@ def test_a_copy_is_another_file_with_the_same_bytes_and_the_mode_of_the_director
     assert tree(directory) == {"a.txt": b"x", "sub/b.txt": b"x"}
     assert not directory.same_file("a.txt", "sub/b.txt")
     assert mode(directory.path("sub/b.txt")) == 0o640
+
+
+def test_a_file_of_another_build_is_adopted_as_a_hard_link(tmp_path):
+    other, directory = (BuildDirectory(tmp_path / name, file_mode=0o644) for name in ("b1", "b2"))
+    other.write("a.1.txt", [b"x"])
+    directory.adopt(other, "a.1.txt", "sub/a.txt")
+    assert directory.path("sub/a.txt").samefile(other.path("a.1.txt"))
+    assert tree(directory) == {"sub/a.txt": b"x"}
+
+
+@pytest.mark.parametrize("file_mode", [0o600, None])
+def test_a_file_with_another_mode_is_adopted_as_a_copy(tmp_path, file_mode):
+    other = BuildDirectory(tmp_path / "b1", file_mode=0o644)
+    directory = BuildDirectory(tmp_path / "b2", file_mode=file_mode)
+    other.write("a.txt", [b"x"])
+    directory.adopt(other, "a.txt", "a.txt")
+    assert not directory.path("a.txt").samefile(other.path("a.txt"))
+    assert tree(directory) == {"a.txt": b"x"}
+    assert file_mode is None or mode(directory.path("a.txt")) == file_mode
+    assert mode(other.path("a.txt")) == 0o644
+
+
+def test_where_links_cannot_be_a_file_is_adopted_as_a_copy(tmp_path, monkeypatch):
+    no_links(monkeypatch)
+    other, directory = (BuildDirectory(tmp_path / name, file_mode=0o604) for name in ("b1", "b2"))
+    other.write("a.txt", [b"x"])
+    directory.adopt(other, "a.txt", "a.txt")
+    assert not directory.path("a.txt").samefile(other.path("a.txt"))
+    assert tree(directory) == {"a.txt": b"x"}
+    assert mode(directory.path("a.txt")) == 0o604
 
 
 def test_files_and_the_directories_that_are_made_get_their_modes(tmp_path):

@@ -319,7 +319,7 @@ def test_an_asset_is_copied_where_links_cannot_be(tmp_path, monkeypatch):
     def refuse(path, target):
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     names, root = build(
         tmp_path,
         {"a.css": "a{background:url(l.png)}", "l.png": LOGO},

@@ -18,7 +18,7 @@ from .fingerprint import Fingerprinted, Fingerprinter
 from .manifest import Asset, Differences, Manifest, content_digest, content_type, differences
 from .recipe import Recipe
 from .source_errors import NameCollision, SharedNameTaken, WrongEncoding, stale_encodings_text
-from .source_files import SourceLocation, open_source
+from .source_files import PassingFile, SourceLocation, open_source
 
 #: The number of the rules that decide what is portable; part of the content digest.
 SHARED_RULES = 1
@@ -56,13 +56,29 @@ class BuildIsFrozen(VersionedStorageError):
 
 @dataclass(frozen=True)
 class Base:
-    """An earlier build on this disk, whose encodings are reused."""
+    """An earlier build on this disk, whose unchanged files are reused.
+
+    Every file of it is read and compared before it is: a damaged one must not get into a new build.
+    """
 
     manifest: Manifest
     directory: BuildDirectory
 
-    def encodings_by_content(self) -> dict[str, dict[str, Opener]]:
-        """Return what opens each encoding, by the integrity of its asset and its name.
+    def give(self, name: str, content: PassingFile, directory: BuildDirectory) -> bool:
+        """Put the base's file of that name into a build if it has the bytes of ``content``."""
+        asset = self.manifest.asset(name)
+        if asset is None:
+            return False
+        if not self.directory.holds(asset.hashed_name, asset.size, content.chunks()):
+            return False
+        # A shorter content is the begin of the file.
+        if content.digest is None or content.digest.integrity != asset.integrity:
+            return False
+        directory.adopt(self.directory, asset.hashed_name, name)
+        return True
+
+    def encodings_by_content(self) -> dict[str, tuple[str, list[str]]]:
+        """Return a hashed name and its reusable encodings, by the integrity of the asset.
 
         Only encodings that today's encoders with today's settings made.
         """
@@ -72,17 +88,12 @@ class Base:
             if encoding in ENCODINGS and settings == ENCODINGS[encoding].settings
         ]
         return {
-            asset.integrity: {
-                encoding: self._opener(asset.hashed_name + ENCODINGS[encoding].suffix)
-                for encoding in reusable
-                if encoding in asset.encodings
-            }
+            asset.integrity: (
+                asset.hashed_name,
+                [encoding for encoding in reusable if encoding in asset.encodings],
+            )
             for asset in self.manifest.assets.values()
         }
-
-    def _opener(self, name: str) -> Opener:
-        path = self.directory.path(name)
-        return lambda: path.open("rb")
 
 
 @dataclass(frozen=True)
@@ -161,7 +172,9 @@ def assemble(
         logger.warning("%s", warning)
     jobs = encoding_jobs(fingerprinter, fingerprinted, directory, base, remote_encodings or {})
     if not dry_run:
-        compressed = compress(jobs, directory, recipe.encodings)
+        compressed = compress(
+            jobs, directory, recipe.encodings, base=base.directory if base else None
+        )
         jobs = list(track(compressed, total=len(jobs), doing="Compressing", unit="files"))
         if recipe.keep_originals is not True:
             _remove_prebuilt(fingerprinter, fingerprinted, directory)
@@ -310,17 +323,22 @@ def encoding_jobs(
     if stale:
         logger.warning("%s", stale_encodings_text(stale))
     of_base = base.encodings_by_content() if base else {}
+    no_encodings: tuple[str, list[str]] = ("", [])
     remote_encodings = remote_encodings or {}
-    return [
-        EncodingJob(
-            tuple(names[digest]),
-            digest,
-            prebuilt=prebuilt.get(digest, {}),
-            base=of_base.get(digest.integrity, {}),
-            remote_sizes=remote_encodings.get(digest.integrity, {}),
+    jobs = []
+    for digest in names:
+        base_name, base_encodings = of_base.get(digest.integrity, no_encodings)
+        jobs.append(
+            EncodingJob(
+                tuple(names[digest]),
+                digest,
+                prebuilt=prebuilt.get(digest, {}),
+                base_name=base_name,
+                base_encodings=base_encodings,
+                remote_sizes=remote_encodings.get(digest.integrity, {}),
+            )
         )
-        for digest in names
-    ]
+    return jobs
 
 
 def _open_prebuilt(

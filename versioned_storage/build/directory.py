@@ -11,6 +11,8 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -119,9 +121,13 @@ class BuildDirectory:
         directory_mode: int | None = None,
     ) -> None:
         self.root = Path(root)
-        self._root = os.path.join(root, "")  # noqa: PTH118 - a str path
+        self._root = os.path.join(root, "")
         self._file_mode = file_mode
         self._directory_mode = directory_mode
+        # Directories that exist, because asking for each file takes as long as the file.
+        self._directories: set[str] = set()
+        self._token = uuid4().hex
+        self._numbers = count()
 
     def untouched(self) -> UntouchedDirectory:
         """Return the same directory for a dry run."""
@@ -129,6 +135,14 @@ class BuildDirectory:
 
     def path(self, name: str) -> Path:
         return self.root / name
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file to read it, unbuffered, for whoever reads it in chunks."""
+        return open(self._at(name), "rb", buffering=0)
+
+    def size(self, name: str) -> int:
+        """Return the size of a file in bytes."""
+        return os.stat(self._at(name)).st_size
 
     def holds(self, name: str, size: int, chunks: Iterable[bytes]) -> bool:
         """Return True if ``name`` is a regular file with these bytes.
@@ -138,9 +152,9 @@ class BuildDirectory:
         status = self._status(name)
         if status is None or not stat.S_ISREG(status.st_mode) or status.st_size != size:
             return False
-        # Unbuffered, because the chunks are large and most files are a single chunk.
+        # Most files are a single chunk.
         try:
-            with open(self._at(name), "rb", buffering=0) as file:  # noqa: PTH123 - a str path
+            with self.open(name) as file:
                 return all(file.read(len(chunk)) == chunk for chunk in chunks)
         except FileNotFoundError:
             return False
@@ -149,6 +163,11 @@ class BuildDirectory:
         """Return True if the name exists, also as a dangling symbolic link."""
         return self._status(name) is not None
 
+    def is_file(self, name: str) -> bool:
+        """Return True for a regular file, and False for a symbolic link to one."""
+        status = self._status(name)
+        return status is not None and stat.S_ISREG(status.st_mode)
+
     def is_symlink(self, name: str) -> bool:
         status = self._status(name)
         return status is not None and stat.S_ISLNK(status.st_mode)
@@ -156,8 +175,8 @@ class BuildDirectory:
     def write(self, name: str, chunks: Iterable[bytes]) -> None:
         """Write a file atomically: readers see the old file or the new one."""
 
-        def fill(temporary: Path) -> None:
-            with temporary.open("xb") as file:
+        def fill(temporary: str) -> None:
+            with open(temporary, "xb") as file:
                 file.writelines(chunks)
             self._set_mode(temporary)
 
@@ -166,31 +185,26 @@ class BuildDirectory:
     def renew_time(self, name: str) -> None:
         """Set the time of a file to now, where the file system allows it."""
         with suppress(OSError):
-            os.utime(self.path(name))
+            os.utime(self._at(name))
 
     def link(self, existing: str, name: str) -> None:
         """Make ``name`` a hard link to ``existing``, or a copy if links are not possible."""
-        target = self.path(existing)
+        self._link(self._at(existing), name)
 
-        def fill(temporary: Path) -> None:
-            try:
-                temporary.hardlink_to(target)
-            except OSError:
-                # The file system has no links, or the file too many. Other failures (no space,
-                # no permission) happen again in the copy.
-                shutil.copyfile(target, temporary)
-                self._set_mode(temporary)
+    def adopt(self, other: BuildDirectory, existing: str, name: str) -> None:
+        """Make ``name`` a hard link to a file of another build.
 
-        self._put(name, fill)
+        Makes a copy if links are not possible, or if the file has not the mode of this directory.
+        """
+        file = other._at(existing)
+        if self._file_mode == stat.S_IMODE(os.stat(file).st_mode):
+            self._link(file, name)
+        else:
+            self._put(name, partial(self._copy, file))
 
     def copy(self, existing: str, name: str) -> None:
         """Copy ``existing`` to ``name``."""
-
-        def fill(temporary: Path) -> None:
-            shutil.copyfile(self.path(existing), temporary)
-            self._set_mode(temporary)
-
-        self._put(name, fill)
+        self._put(name, partial(self._copy, self._at(existing)))
 
     def same_file(self, name: str, other: str) -> bool:
         """Return True if two names are one file on disk; symbolic links are not followed."""
@@ -198,26 +212,30 @@ class BuildDirectory:
         return bool(status and other_status and os.path.samestat(status, other_status))
 
     def remove(self, name: str) -> None:
-        with writing(self.path(name)):
-            self.path(name).unlink(missing_ok=True)
+        path = self._at(name)
+        with writing(path), suppress(FileNotFoundError):
+            os.unlink(path)
 
     def make(self) -> None:
         """Make the directory if it does not exist. Raises `CannotWrite`."""
         with writing(self.root):
-            self._make_parents(self.root)
+            self._make_parents(os.fspath(self.root))
 
     def remove_partial_files(self, *, older_than: float = 0) -> None:
         """Remove the temporary files of killed runs that are older than some seconds.
 
         No other run may be writing, unless none takes that long for a file.
         """
-        for path in self.root.rglob(f".*{_PARTIAL}"):
-            with writing(path), suppress(FileNotFoundError):
-                if time.time() - path.lstat().st_mtime >= older_than:
-                    path.unlink()
+        for directory, _, names in os.walk(self.root):
+            for name in names:
+                if not (name.startswith(".") and name.endswith(_PARTIAL)):
+                    continue
+                path = os.path.join(directory, name)
+                with writing(path), suppress(FileNotFoundError):
+                    if time.time() - os.lstat(path).st_mtime >= older_than:
+                        os.unlink(path)
 
     def _at(self, name: str) -> str:
-        # Faster than a Path, for what is called several times for each file.
         return f"{self._root}{name}"
 
     def _status(self, name: str) -> os.stat_result | None:
@@ -226,32 +244,60 @@ class BuildDirectory:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def _put(self, name: str, fill: Callable[[Path], None]) -> None:
-        path = self.path(name)
-        # A dotfile, because servers of static files do not serve those.
-        temporary = path.with_name(f".{uuid4().hex}{_PARTIAL}")
+    def _link(self, file: str, name: str) -> None:
+        path = self._at(name)
         with writing(path):
-            self._make_parents(path.parent)
+            self._make_parents(os.path.dirname(path))
+        try:
+            # A link is whole when it appears, so it needs no temporary name.
+            os.link(file, path)
+        except FileExistsError:
+            if not _is_same_file(file, path):
+                self._put(name, partial(self._link_or_copy, file))
+        except OSError:
+            # The file system has no links, or the file too many. Other failures (no space, no
+            # permission) happen again in the copy.
+            self._put(name, partial(self._copy, file))
+
+    def _link_or_copy(self, file: str, temporary: str) -> None:
+        try:
+            os.link(file, temporary)
+        except OSError:
+            self._copy(file, temporary)
+
+    def _copy(self, file: str, temporary: str) -> None:
+        shutil.copyfile(file, temporary)
+        self._set_mode(temporary)
+
+    def _put(self, name: str, fill: Callable[[str], None]) -> None:
+        path = self._at(name)
+        directory = os.path.dirname(path)
+        # A dotfile, because servers of static files do not serve those.
+        temporary = os.path.join(directory, f".{self._token}-{next(self._numbers)}{_PARTIAL}")
+        with writing(path):
+            self._make_parents(directory)
             try:
                 fill(temporary)
-                temporary.replace(path)
-            finally:
-                # It exists after a failure, and if both are links to one file: rename(2) does
-                # nothing then.
-                temporary.unlink(missing_ok=True)
+                os.replace(temporary, path)
+            except BaseException:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    os.unlink(temporary)
+                raise
 
-    def _set_mode(self, path: Path) -> None:
+    def _set_mode(self, path: str) -> None:
         if self._file_mode is not None:
-            path.chmod(self._file_mode)
+            os.chmod(path, self._file_mode)
 
-    def _make_parents(self, directory: Path) -> None:
-        if directory.is_dir():
+    def _make_parents(self, directory: str) -> None:
+        if directory in self._directories:
             return
-        self._make_parents(directory.parent)
-        with suppress(FileExistsError):
-            directory.mkdir()
-            if self._directory_mode is not None:
-                directory.chmod(self._directory_mode)
+        if not os.path.isdir(directory):
+            self._make_parents(os.path.dirname(directory))
+            with suppress(FileExistsError):
+                os.mkdir(directory)
+                if self._directory_mode is not None:
+                    os.chmod(directory, self._directory_mode)
+        self._directories.add(directory)
 
 
 class UntouchedDirectory(BuildDirectory):
@@ -260,11 +306,15 @@ class UntouchedDirectory(BuildDirectory):
     def renew_time(self, name: str) -> None:
         pass
 
-    def link(self, existing: str, name: str) -> None:
-        pass
-
     def remove(self, name: str) -> None:
         pass
 
-    def _put(self, name: str, fill: Callable[[Path], None]) -> None:
+    def _link(self, file: str, name: str) -> None:
         pass
+
+    def _put(self, name: str, fill: Callable[[str], None]) -> None:
+        pass
+
+
+def _is_same_file(path: str, other: str) -> bool:
+    return os.path.samestat(os.lstat(path), os.lstat(other))
