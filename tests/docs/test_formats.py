@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from tests.docs.reader import DOCS
-from versioned_storage.build.manifest import Asset, Manifest
+from versioned_storage.build.manifest import Asset, Bound, Manifest
 from versioned_storage.constants import CACHE_CONTROL
 from versioned_storage.origin.record import Record, State
 
@@ -21,9 +22,25 @@ ASSET = Asset(
     content_type="text/css",
     sha256={"identity": "0"},
 )
-MANIFEST = Manifest(
-    paths={ASSET.name: ASSET.hashed_name}, build="v1", assets={ASSET.hashed_name: ASSET}
+SHARED = replace(
+    ASSET,
+    name="b.css",
+    hashed_name="b.0123456789ab.css",
+    shared_prefix="_shared",
+    etags={"identity": "0"},
 )
+BOUND = replace(
+    ASSET, name="c.js", hashed_name="c.0123456789ab.js", bound=Bound("c.js", "url", "import()")
+)
+ASSETS = (ASSET, SHARED, BOUND)
+MANIFEST = Manifest(
+    paths={asset.name: asset.hashed_name for asset in ASSETS},
+    build="v1",
+    assets={asset.hashed_name: asset for asset in ASSETS},
+    shared_prefix="_shared",
+    shared_rules=1,
+)
+RECORD = Record("v1", State.PUBLISHED, "0", datetime.now(timezone.utc), manifest=MANIFEST)
 
 
 def keys(begin: str, end: str) -> set[str]:
@@ -36,12 +53,14 @@ def keys(begin: str, end: str) -> set[str]:
 def test_every_key_of_a_manifest_is_named() -> None:
     stored = json.loads(MANIFEST.to_json())
     assert keys("## The manifest", "An entry of") == stored.keys()
-    assert keys("An entry of", "## The record") == stored["assets"][ASSET.hashed_name].keys()
+    assert keys("An entry of", "## The record") == {
+        key for asset in stored["assets"].values() for key in asset
+    }
 
 
 def test_every_key_and_state_of_a_record_is_named() -> None:
-    record = Record("v1", State.PUBLISHED, "0", datetime.now(timezone.utc), manifest=MANIFEST)
-    assert keys("## The record", "## Headers") == json.loads(record.to_json()).keys()
+    publishing = RECORD.relying_on(MANIFEST)
+    assert keys("## The record", "## Headers") == json.loads(publishing.to_json()).keys()
     assert all(f"`{state.value}`" in PAGE for state in State)
 
 
