@@ -400,8 +400,10 @@ def test_who_prunes_can_delete_builds_and_write_records():
     made = statements(stack(Pruners=DEPLOYER))
     assert made["PruneRecords"]["Action"] == ["s3:GetObject", "s3:PutObject"]
     assert made["PruneRecords"]["Resource"] == {"Fn::Sub": "${StaticBucket.Arn}/builds/*"}
-    assert made["PruneBuilds"]["Action"] == "s3:DeleteObject"
+    assert made["PruneBuilds"]["Action"] == ["s3:GetObject", "s3:DeleteObject"]
     assert made["PruneBuilds"]["Resource"] == {"Fn::Sub": "${StaticBucket.Arn}/assets/*"}
+    assert made["PruneSharedAssets"]["Action"] == "s3:DeleteObjectVersion"
+    assert made["PruneSharedAssets"]["Resource"] == {"Fn::Sub": "${StaticBucket.Arn}/assets/_*"}
     assert "Publish" not in made
 
 
