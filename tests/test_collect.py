@@ -26,12 +26,12 @@ from django.test import override_settings
 
 from tests.helpers import FILES, ORIGIN, REPOSITORY, run_python, site, tree, write
 from tests.s3 import Bucket
-from versioned_storage.build.assemble import BuildIsComplete, BuildIsFrozen
+from versioned_storage.build.assemble import BuildIsComplete
 from versioned_storage.build.directory import CHUNK, CannotWrite
 from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.errors import MissingEntry
 from versioned_storage.static_root import StaticRootAmongSources
-from versioned_storage.storage import VersionedStaticFilesStorage
+from versioned_storage.storage import BuildIsFrozen, VersionedStaticFilesStorage
 
 HASH = r"[0-9a-f]{12}"
 FOREIGN = '{"version": "1.1", "paths": {"css/a.css": "css/a.0123456789ab.css"}, "hash": ""}'

@@ -645,3 +645,34 @@ def test_hashed_files_can_be_deleted_and_are_looked_for_again(tmp_path):
         files = dict(shop.storage.hashed_files)
         del shop.storage.hashed_files
         assert shop.storage.hashed_files == files
+
+
+WORKER = """
+import sys
+import django
+from django.conf import settings
+
+settings.configure(
+    INSTALLED_APPS=["django.contrib.staticfiles", "versioned_storage"],
+    MIDDLEWARE=["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"],
+    STATIC_URL="/static/",
+    STATIC_ROOT=sys.argv[1],
+    STORAGES={"staticfiles": {"BACKEND": "versioned_storage.storage.VersionedStaticFilesStorage"}},
+)
+django.setup()
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.core.handlers.wsgi import WSGIHandler
+
+WSGIHandler()
+staticfiles_storage.url("css/app.css")
+package = "versioned_storage."
+makers = ("collect", "build.assemble", "build.fingerprint", "build.references", "origin")
+print([name for name in makers if package + name in sys.modules], "boto3" in sys.modules)
+"""
+
+
+def test_a_process_that_serves_pages_imports_nothing_that_makes_builds(tmp_path):
+    with site(tmp_path, {"css/app.css": "a{}"}) as shop:
+        shop.collect()
+        worker = run_python(WORKER, str(shop.root))
+    assert worker.stdout == "[] False\n", worker.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.contrib.staticfiles.utils import matches_patterns
@@ -22,7 +23,7 @@ from .build.resolver import Resolver
 from .build.source_files import PassingFile, Sources
 from .errors import OtherContent, SourceError
 from .progress import log_summary, logger
-from .static_root import base_build, check_outside_sources, check_sources_are_files
+from .static_root import check_outside_sources, check_sources_are_files, read_manifest
 from .text import names_text
 
 if TYPE_CHECKING:
@@ -218,10 +219,24 @@ class Collector:
             raise
 
     def _find_base(self) -> Base | None:
+        """Return the build that was completed last, whose files a new build can reuse."""
         storage = self._storage
-        if storage.build_version is None:
+        if storage.root is None or storage.build_version is None:
             return None
-        return base_build(storage.root, storage.manifest_name, apart_from=storage.build_version)
+        manifests = [
+            path
+            for path in Path(storage.root).glob(f"*/{storage.manifest_name}")
+            if path.parent.name != storage.build_version
+        ]
+        for path in sorted(manifests, key=lambda path: path.stat().st_mtime, reverse=True):
+            try:
+                manifest = read_manifest(path)
+            except (OSError, UnreadableManifest) as error:
+                logger.warning("Nothing of %s is reused: %s", path.parent, error)
+                return None
+            if manifest.build == path.parent.name:
+                return Base(manifest, BuildDirectory(path.parent))
+        return None
 
     def _resolver(self, sources: Sources) -> Resolver:
         storage, static_url = self._storage, self._storage.static_url

@@ -14,13 +14,11 @@ from django.apps import apps
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.utils import matches_patterns
 
-from .build.assemble import Base
-from .build.directory import BuildDirectory, writing
+from .build.directory import writing
 from .build.manifest import Manifest, UnreadableManifest
 from .build.source_errors import UnusableFiles
 from .build.source_files import unusable_files
 from .errors import ConfigurationError
-from .progress import logger
 
 
 class StaticRootAmongSources(ConfigurationError):
@@ -76,27 +74,10 @@ def complete_builds(root: str | None, manifest_name: str) -> list[str]:
     return [path.parent.name for path in manifests if _may_be_of_build(path)]
 
 
-def base_build(root: str | None, manifest_name: str, *, apart_from: str) -> Base | None:
-    """Return the build that was completed last, whose files a new build can reuse."""
-    if root is None:
-        return None
-    manifests = [
-        path for path in Path(root).glob(f"*/{manifest_name}") if path.parent.name != apart_from
-    ]
-    for path in sorted(manifests, key=_written_at, reverse=True):
-        try:
-            manifest = read_manifest(path)
-        except (OSError, UnreadableManifest) as error:
-            logger.warning("Nothing of %s is reused: %s", path.parent, error)
-            return None
-        if manifest.build == path.parent.name:
-            return Base(manifest, BuildDirectory(path.parent))
-    return None
-
-
 def completed_at(root: Path, build: str, manifest_name: str) -> datetime:
     """Return the time at which a build in STATIC_ROOT was completed."""
-    return datetime.fromtimestamp(_written_at(root / build / manifest_name), tz=timezone.utc)
+    written_at = (root / build / manifest_name).stat().st_mtime
+    return datetime.fromtimestamp(written_at, tz=timezone.utc)
 
 
 def remove(root: Path, build: str, manifest_name: str) -> int:
@@ -151,7 +132,3 @@ def read_manifest(path: Path) -> Manifest:
     """Read the manifest at ``path``. Raises `UnreadableManifest`, and OSError."""
     check_is_regular(path)
     return Manifest.from_json(path.read_bytes(), name=str(path))
-
-
-def _written_at(path: Path) -> float:
-    return path.stat().st_mtime

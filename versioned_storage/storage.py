@@ -8,8 +8,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from django.contrib.staticfiles.storage import ManifestFilesMixin, ManifestStaticFilesStorage
@@ -19,11 +20,9 @@ from django.utils import timezone
 from django.utils.encoding import filepath_to_uri
 
 from . import conf, manifest_loader, startup, static_url
-from .build.assemble import BuildIsFrozen
 from .build.directory import BuildDirectory, CannotWrite, writing
 from .build.manifest import Manifest, UnreadableManifest, keeps_original
 from .build.source_files import DigestedFile, PassingFile
-from .collect import Collector
 from .conf import Options
 from .errors import (
     MissingBuildVersion,
@@ -37,7 +36,24 @@ from .progress import logger
 from .static_root import check_is_regular, complete_builds
 from .static_url import StaticURL
 
+if TYPE_CHECKING:
+    # All that makes builds is not for the processes that serve them.
+    from .collect import Collector
+
 _DJANGO_ARGUMENTS = inspect.signature(FileSystemStorage.__init__).parameters.keys() - {"self"}
+
+
+class BuildIsFrozen(VersionedStorageError):
+    """collectstatic tried to delete a file of a complete build."""
+
+    def __init__(self, build: str, name: str) -> None:
+        self.build = build
+        self.name = name
+        super().__init__(
+            f"Build {build} is complete and never changes, so {name} was not deleted. To collect "
+            "the files in another way, with --link or without, set a new BUILD_VERSION, or run "
+            "collectstatic --clear if this build was never deployed."
+        )
 
 
 class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
@@ -79,7 +95,6 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             directory = str(Path(self.root, self.build_version))
         # A subclass may have another `load_manifest`.
         self._loader = ManifestLoader(lambda: self.load_manifest())
-        self._collector = Collector(self)
         # Not ManifestFilesMixin's own __init__, which reads the manifest: a broken one would stop
         # the collectstatic that mends it, and a missing one would be asked of the origin in
         # processes that never show a page.
@@ -88,6 +103,12 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         )
         self.manifest_storage = manifest_storage or self
         startup.warn_if_not_installed()
+
+    @cached_property
+    def _collector(self) -> Collector:
+        from .collect import Collector
+
+        return Collector(self)
 
     @property
     def build_version(self) -> str | None:

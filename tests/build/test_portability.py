@@ -18,8 +18,8 @@ from tests.helpers import tree, write
 from versioned_storage.build.assemble import make_manifest
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.fingerprint import Fingerprinter
-from versioned_storage.build.manifest import Asset, Bound, Manifest
-from versioned_storage.build.portability import Portability, Reason, bound_text
+from versioned_storage.build.manifest import Asset, Bound, Manifest, Reason
+from versioned_storage.build.portability import Portability, bound_text
 from versioned_storage.build.recipe import Recipe
 from versioned_storage.build.references.scanning import Scanners
 from versioned_storage.build.resolver import Resolver

@@ -12,8 +12,7 @@ from django.apps import apps
 
 from tests import s3
 from tests.helpers import Site, site
-from versioned_storage.build.manifest import Bound, Manifest
-from versioned_storage.build.portability import Reason
+from versioned_storage.build.manifest import Bound, Manifest, Reason
 from versioned_storage.checks.shared_assets import (
     check_build_shares,
     check_compressor,

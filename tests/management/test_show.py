@@ -14,7 +14,8 @@ from tests.helpers import site
 from tests.management.command import staticbuilds
 from tests.s3 import front
 from tests.shared import mark_shared
-from versioned_storage.build.portability import Reason, bound_text
+from versioned_storage.build.manifest import Reason
+from versioned_storage.build.portability import bound_text
 from versioned_storage.origin.record import Record, State
 from versioned_storage.site import UnknownBuild
 from versioned_storage.text import bytes_text

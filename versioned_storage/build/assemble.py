@@ -41,19 +41,6 @@ class BuildIsComplete(VersionedStorageError):
         )
 
 
-class BuildIsFrozen(VersionedStorageError):
-    """collectstatic tried to delete a file of a complete build."""
-
-    def __init__(self, build: str, name: str) -> None:
-        self.build = build
-        self.name = name
-        super().__init__(
-            f"Build {build} is complete and never changes, so {name} was not deleted. To collect "
-            "the files in another way, with --link or without, set a new BUILD_VERSION, or run "
-            "collectstatic --clear if this build was never deployed."
-        )
-
-
 @dataclass(frozen=True)
 class Base:
     """An earlier build on this disk, whose unchanged files are reused.

@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 
 from ..text import lines_text
 from .directory import Digest
-from .portability import Portability, Reason
+from .manifest import Reason
+from .portability import Portability
 from .references import Reference, Syntax, line_of
 from .references.modules import TooMuchWork
 from .references.scanning import Scanners

@@ -18,8 +18,8 @@ from django.core.files.base import File
 from .directory import BuildDirectory, Digest, digest_of
 from .documents import Document, DocumentReader
 from .graph import groups
-from .manifest import Bound
-from .portability import Portability, Reason
+from .manifest import Bound, Reason
+from .portability import Portability
 from .recipe import Recipe
 from .references import rewrite
 from .references.scanning import Scanners

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
+from enum import Enum
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, TypeVar
@@ -47,6 +48,23 @@ class UnreadableManifest(VersionedStorageError, ValueError):
             f"Couldn't load manifest '{name}' (version {VERSION}): {reason}. "
             "Run collectstatic again, with --clear if the file does not belong there."
         )
+
+
+class Reason(str, Enum):
+    """Why an asset is bound to its build, as a heading for those assets."""
+
+    LOCATION = "Scripts that ask where they were loaded from"
+    IMPORT = "Imports that are computed or not rewritten"
+    WORKER = "Scripts of a worker, which resolves URLs against its own"
+    URL = "URLs that lead to no file of the build"
+    UNREAD = "Parts that browsers or this package do not read"
+    NOT_UTF8 = "Files that are not UTF-8"
+    SVG = "SVG that may refer to other files"
+    PAGES = "Web app manifests with relative URLs of pages"
+    TYPE = "Types that may refer to other files"
+    UNHASHED = "Names without a hash"
+    PREHASHED = "Prehashed files that no glob of shared_assets names"
+    EXCLUDED = "What shared_assets takes out"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import Enum
 
 from ..text import bytes_text, count_text
-from .manifest import Asset, Bound
+from .manifest import Asset, Bound, Reason
 from .recipe import Recipe
 from .references import Reference, Syntax, css_tokens, js_module_references
 from .references.scanning import Scanners
@@ -34,23 +33,6 @@ _INERT = frozenset(
 )
 _SCRIPTS = ("js", "mjs")
 _LONGEST_CULPRIT = 60
-
-
-class Reason(str, Enum):
-    """Why an asset is bound to its build, as a heading for those assets."""
-
-    LOCATION = "Scripts that ask where they were loaded from"
-    IMPORT = "Imports that are computed or not rewritten"
-    WORKER = "Scripts of a worker, which resolves URLs against its own"
-    URL = "URLs that lead to no file of the build"
-    UNREAD = "Parts that browsers or this package do not read"
-    NOT_UTF8 = "Files that are not UTF-8"
-    SVG = "SVG that may refer to other files"
-    PAGES = "Web app manifests with relative URLs of pages"
-    TYPE = "Types that may refer to other files"
-    UNHASHED = "Names without a hash"
-    PREHASHED = "Prehashed files that no glob of shared_assets names"
-    EXCLUDED = "What shared_assets takes out"
 
 
 class Portability:

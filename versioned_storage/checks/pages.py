@@ -14,7 +14,6 @@ from django.core import checks
 from django.template import engines
 from django.template.utils import get_app_template_dirs
 
-from ..build.references import line_of
 from ..site import cdn, middleware, usable_storage
 from ..text import lines_text
 
@@ -124,4 +123,5 @@ def _text(path: Path) -> str:
 
 def _place(path: Path, text: str, match: re.Match[str]) -> str:
     """File, line and the beginning of what is there, in one line."""
-    return f"{path}:{line_of(text, match.start())} {' '.join(match[0].split())[:120]}"
+    line = text.count("\n", 0, match.start()) + 1
+    return f"{path}:{line} {' '.join(match[0].split())[:120]}"

@@ -12,8 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
-from ..build.manifest import Asset, Manifest
-from ..build.portability import Reason
+from ..build.manifest import Asset, Manifest, Reason
 from ..conf import compressor_directory
 from ..errors import VersionedStorageError
 from ..site import OURS, above_ours, usable_storage
