@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -45,9 +46,13 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_site(tmp_path_factory.mktemp("site"))
+
+
+def build_site(project: Path) -> Path:
+    """Build the documentation in an empty directory, as `make docs` does, and return the site."""
     if importlib.util.find_spec("zensical") is None:
         pytest.skip("zensical is not installed (pip install -e '.[docs]')")
-    project = tmp_path_factory.mktemp("site")
     shutil.copytree(DOCS, project / "docs")
     shutil.copy(ROOT / "mkdocs.yml", project)
     built = subprocess.run(
@@ -82,6 +87,14 @@ def test_the_site_builds_strictly_and_each_link_in_its_pages_leads_somewhere(sit
 def test_the_section_of_an_error_is_where_commands_say(site: Path) -> None:
     page = Page((site / "errors" / "index.html").read_text())
     assert page.anchors >= {name.lower() for name in SECTIONS}
+
+
+def test_the_search_knows_each_page_and_each_error(site: Path) -> None:
+    items = json.loads((site / "search.json").read_text())["items"]
+    locations = {item["location"].strip("/") for item in items}
+    pages = {path.parent.relative_to(site).as_posix() for path in site.rglob("index.html")}
+    assert pages - {"."} <= {location.partition("#")[0].strip("/") for location in locations}
+    assert {f"errors/#{name.lower()}" for name in SECTIONS} <= locations
 
 
 def test_no_page_loads_anything_from_another_host(site: Path) -> None:
