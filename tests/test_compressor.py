@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 
-from .helpers import Site, write
+from .helpers import Site, run_in_project, write
 from .pulled import served
 
 
@@ -56,3 +56,95 @@ def test_only_the_directory_of_compressor_is_served_beside_a_build(
 def test_without_compressor_a_directory_called_cache_is_not_served(deployed: Site) -> None:
     write(deployed.root, {"CACHE/js/out.1.js": "1"})
     assert served("/static/CACHE/js/out.1.js")[0] == 404
+
+
+SETTINGS = """
+import os
+from pathlib import Path
+
+ROOT_URLCONF = "urls"
+SECRET_KEY = "only for tests"
+ALLOWED_HOSTS = ["*"]
+INSTALLED_APPS = ["django.contrib.staticfiles", "versioned_storage", "compressor"]
+MIDDLEWARE = ["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"]
+BASE_DIR = Path(__file__).parent
+BUILD_VERSION = os.environ.get("BUILD_VERSION")
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "static_root"
+COMPRESS_OFFLINE = True
+COMPRESS_ROOT = BASE_DIR / "compressed"
+COMPRESS_URL = f"https://d111.cloudfront.net/static/{BUILD_VERSION}/"
+COMPRESS_FILTERS = {
+    "css": ["compressor.filters.css_default.CssRelativeFilter"],
+    "js": ["compressor.filters.jsmin.rJSMinFilter"],
+}
+STATICFILES_DIRS = [BASE_DIR / "sources", COMPRESS_ROOT]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "compressor.finders.CompressorFinder",
+]
+TEMPLATES = [{
+    "BACKEND": "django.template.backends.django.DjangoTemplates",
+    "DIRS": [BASE_DIR / "templates"],
+    "APP_DIRS": True,
+}]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {
+        "BACKEND": "versioned_storage.storage.VersionedStaticFilesStorage",
+        "OPTIONS": {"cdn_domain": "d111.cloudfront.net"},
+    },
+}
+"""
+URLS = """
+from django.shortcuts import render
+from django.urls import path
+
+urlpatterns = [path("", lambda request: render(request, "page.html"))]
+"""
+COMPRESSED_PAGE = """{% load static compress %}{% compress css %}
+<link rel="stylesheet" href="{% get_static_prefix %}css/a.css">
+<link rel="stylesheet" href="{% get_static_prefix %}css/b.css">
+{% endcompress %}"""
+DEPLOY = """
+import django
+django.setup()
+from django.core.management import call_command
+call_command("compress")
+call_command("collectstatic", interactive=False)
+"""
+#: What a page links to, and what the application serves there.
+VISIT = """
+import re, django
+django.setup()
+from django.test import Client
+page = Client().get("/").content.decode()
+(url,) = re.findall('href="([^"]+)"', page)
+answer = Client().get(url.removeprefix("https://d111.cloudfront.net"))
+print(url, answer.status_code, answer["Cache-Control"], answer.getvalue().decode(), sep=chr(10))
+"""
+
+
+def test_what_is_compressed_before_collectstatic_is_in_each_build(tmp_path: Path) -> None:
+    pytest.importorskip("compressor", reason="needs django-compressor")
+    files = {
+        "settings.py": SETTINGS,
+        "urls.py": URLS,
+        "templates/page.html": COMPRESSED_PAGE,
+        "sources/css/a.css": "a { background: url(dot.svg) }",
+        "sources/css/b.css": "b { color: red }",
+        "sources/css/dot.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "compressed/.keep": "",
+    }
+    write(tmp_path, files)
+    for build in ("b1", "b2"):
+        completed = run_in_project(tmp_path, "-W", "ignore", "-c", DEPLOY, BUILD_VERSION=build)
+        assert completed.returncode == 0, completed.stderr + completed.stdout
+    for build in ("b1", "b2"):
+        completed = run_in_project(tmp_path, "-W", "ignore", "-c", VISIT, BUILD_VERSION=build)
+        assert completed.returncode == 0, completed.stderr
+        url, status, caching, *style_sheet = completed.stdout.splitlines()
+        assert url.startswith(f"https://d111.cloudfront.net/static/{build}/CACHE/css/output.")
+        assert (status, "immutable" in caching) == ("200", True)
+        assert "../../css/dot." in style_sheet[0]
+        assert (tmp_path / "static_root" / build / "CACHE/css").is_dir()

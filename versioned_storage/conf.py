@@ -207,6 +207,20 @@ def compressor_directory() -> str | None:
     return name.strip("/") or None
 
 
+def compresses_sources() -> bool:
+    """Return True if django-compressor writes to a directory that collectstatic collects from.
+
+    It then runs before collectstatic, and what it makes is in the build.
+    """
+    root = getattr(settings, "COMPRESS_ROOT", None)
+    if not apps.is_installed("compressor") or not root:
+        return False
+    sources = (
+        entry[1] if isinstance(entry, tuple) else entry for entry in settings.STATICFILES_DIRS
+    )
+    return os.fspath(root) in map(os.fspath, sources)
+
+
 def settings_as_written() -> Any:
     """Return the settings for WhiteNoise: STATIC_URL's path as written, and our media types."""
     _ = settings.DEBUG  # loads the settings where nothing has yet

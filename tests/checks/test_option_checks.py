@@ -195,9 +195,17 @@ def test_what_compressor_makes_is_not_on_s3(tmp_path: Path, compressor: None) ->
     )
     assert warning.hint == (
         "COMPRESS_ENABLED = False, because every file of a build is compressed and cached for "
-        "ever; or have the CDN ask the application for /static/CACHE/*, where "
+        "ever; or run `manage.py compress` before collectstatic, with a COMPRESS_ROOT that is in "
+        "STATICFILES_DIRS; or have the CDN ask the application for /static/CACHE/*, where "
         "VersionedWhiteNoiseMiddleware serves it, and silence this check."
     )
+    compressed = str(tmp_path / "compressed")
+    sources = [tmp_path / "sources", ("", compressed)]
+    with site(tmp_path, options=options, BUILD_VERSION="b1", STATICFILES_DIRS=sources):
+        with override_settings(COMPRESS_ROOT=compressed):
+            assert check_compressor(None) == []
+        with override_settings(COMPRESS_ROOT=tmp_path / "static_root"):
+            assert ids(check_compressor(None)) == ["W013"]
 
 
 def test_what_compressor_makes_is_served_from_static_root(tmp_path: Path, compressor: None) -> None:

@@ -132,7 +132,9 @@ def test_a_page_loads_its_lazy_chunk_and_their_style_sheets(
             assert len(passed) == (5 if bundler != "esbuild" else 4)
             applications.append(get_wsgi_application())
             shown = chromium.new_page()
+            asked: list[str] = []
             failed: list[str] = []
+            shown.on("request", lambda request: asked.append(request.url))
             shown.on(
                 "response",
                 lambda answer: failed.append(answer.url) if answer.status >= 400 else None,
@@ -146,3 +148,4 @@ def test_a_page_loads_its_lazy_chunk_and_their_style_sheets(
         failed = [failure for failure in failed if not failure.startswith(f"{url}/page/logo-")]
     assert loaded == expected
     assert failed == []
+    assert any("/static/_shared/" in asked_url for asked_url in asked) is bool(shared)

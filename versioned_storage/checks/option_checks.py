@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .. import startup
 from ..build.source_errors import UnusableFiles
-from ..conf import compressor_directory
+from ..conf import compresses_sources, compressor_directory
 from ..site import configured_storage, usable_storage
 from ..static_root import StaticRootAmongSources, check_outside_sources, check_sources_are_files
 from ..validators import is_local
@@ -117,6 +117,7 @@ def check_compressor(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMe
         or storage.options.origin is None
         or settings.DEBUG
         or not getattr(settings, "COMPRESS_ENABLED", True)
+        or compresses_sources()
         or (directory := compressor_directory()) is None
     ):
         return []
@@ -126,7 +127,8 @@ def check_compressor(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMe
             f"is not published to the bucket {storage.options.origin['bucket_name']}: pages would "
             "link to files that are not there.",
             hint="COMPRESS_ENABLED = False, because every file of a build is compressed and cached "
-            "for ever; or have the CDN ask the application for "
+            "for ever; or run `manage.py compress` before collectstatic, with a COMPRESS_ROOT that "
+            "is in STATICFILES_DIRS; or have the CDN ask the application for "
             f"{storage.static_url.path}{directory}/*, where VersionedWhiteNoiseMiddleware serves "
             "it, and silence this check.",
             id="versioned_storage.W013",
