@@ -46,7 +46,7 @@ def same(text):
     text = re.sub(r"[+-]?[\d.]+ k?B\b", "SIZE", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME", text)
     text = re.sub(r"TIME, (just now|[\d,]+ \w+ ago)", "TIME, AGE", text)
-    text = re.sub(r"\d+ requests, [\d.]+ s", "COST", text)
+    text = re.sub(r"\d+ requests, [\d.]+ s(, \$[\d.]+)?", "COST", text)
     return re.sub(" +", " ", text)
 
 

@@ -64,7 +64,10 @@ def test_json_counts_what_was_done(built, bucket):
     data = staticbuilds("publish", "--json").data
     uploaded = sum(len(bucket.get(key)["Body"]) for key in bucket.listed() if "builds/" not in key)
     assert data.pop("seconds") > 0
-    assert data.pop("requests") > OBJECTS
+    requests, reads = data.pop("requests"), data.pop("reads")
+    assert requests > OBJECTS
+    cost = (requests - reads) * 0.005 / 1000 + reads * 0.0004 / 1000
+    assert data.pop("dollars") == pytest.approx(cost, abs=1e-6)
     assert data == {
         "build": "b1",
         "place": f"s3://{bucket.name}/static/b1/",

@@ -125,9 +125,11 @@ class Origin(S3Origin):
         """What is asked meanwhile; the origin's own number is held against it."""
         self.memory.asked.clear()
         before, asked = self.requests, Counter()
+        reads = self.reads
         yield asked
         asked.update(self.memory.asked)
         assert self.requests - before == asked.total()
+        assert self.reads - reads == asked["GetObject"] + asked["HeadObject"]
 
 
 @pytest.fixture

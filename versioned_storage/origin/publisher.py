@@ -28,6 +28,10 @@ from .shared_objects import SharedObjects, read_sweep
 from .threads import Interrupted, in_background, interruptible, map_in_threads
 from .transfer import PublishedMeanwhile, Stopped, Transfer, TransferredObject
 
+#: What AWS charges in us-east-1 and eu-west-1 for a PUT, COPY, POST or LIST, and for a GET or HEAD.
+DOLLARS_FOR_A_WRITE = 0.005 / 1000
+DOLLARS_FOR_A_READ = 0.0004 / 1000
+
 # Seconds between two looks at a prune that may delete what the build needs.
 _PAUSE = 2.0
 
@@ -67,13 +71,14 @@ class Preflight:
     """The state of S3 before a build is made: its record, and the build to copy from.
 
     ``base_objects`` are the objects of the base build by path, which are listed while the build is
-    made. ``requests`` is the number of requests that the origin had made before.
+    made. ``requests`` and ``reads`` are what the origin had made before.
     """
 
     stored: StoredRecord | None
     base: Manifest | None
     base_objects: Future[dict[str, ListedObject]]
     requests: int
+    reads: int
 
     @property
     def is_published(self) -> bool:
@@ -93,14 +98,23 @@ class Preflight:
 
 @dataclass(frozen=True)
 class Published:
-    """The result of a publish; ``objects`` is empty when the build was published already."""
+    """The result of a publish; ``objects`` is empty when the build was published already.
+
+    ``reads`` are those of the ``requests`` that were GET or HEAD.
+    """
 
     build: str
     place: str
     objects: Mapping[Action, int] = field(default_factory=dict)
     uploaded_size: int = 0
     requests: int = 0
+    reads: int = 0
     seconds: float = 0.0
+
+    @property
+    def dollars(self) -> float:
+        """What the requests cost on AWS in us-east-1 and eu-west-1."""
+        return (self.requests - self.reads) * DOLLARS_FOR_A_WRITE + self.reads * DOLLARS_FOR_A_READ
 
     def __str__(self) -> str:
         """One line for whoever runs the deploy."""
@@ -114,6 +128,7 @@ class Published:
             f"{skipped:,} there already" if skipped else "",
             count_text(self.requests, "request"),
             f"{self.seconds:.1f} s",
+            f"${self.dollars:.4f}",
         ]
         return f"Published build {self.build} to {self.place}: {', '.join(filter(None, parts))}"
 
@@ -171,16 +186,16 @@ class Publisher:
             raise
 
     def _preflight(self, build: str) -> Preflight:
-        stored, requests = None, self.origin.requests
+        stored, requests, reads = None, self.origin.requests, self.origin.reads
         with _without_permission_to_list():
             stored = record.read(self.origin, build)
         if stored is not None and stored.record.is_published:
             # A published build has all of its objects: no other build is needed.
             nothing: Future[dict[str, ListedObject]] = Future()
             nothing.set_result({})
-            return Preflight(stored, stored.record.manifest, nothing, requests)
+            return Preflight(stored, stored.record.manifest, nothing, requests, reads)
         base = self._base(apart_from=build)
-        return Preflight(stored, base, in_background(partial(self._list, base)), requests)
+        return Preflight(stored, base, in_background(partial(self._list, base)), requests, reads)
 
     def _publish(
         self,
@@ -230,6 +245,7 @@ class Publisher:
             },
             uploaded_size=sum(item.size for item in uploads),
             requests=self.origin.requests - preflight.requests,
+            reads=self.origin.reads - preflight.reads,
             seconds=time.monotonic() - started,
         )
 

@@ -38,6 +38,9 @@ Result = TypeVar("Result")
 # The most objects that S3 deletes in one request.
 _DELETED_AT_ONCE = 1000
 
+# The operations of S3's cheaper price class.
+_READS = frozenset({"GetObject", "HeadObject"})
+
 # The parameters that we give to an object and a HEAD gives back.
 _HEADERS = ("ContentType", "ContentEncoding", "CacheControl")
 _MISSING = ("404", "NoSuchKey")
@@ -79,7 +82,7 @@ class S3Origin:
         # Until the store refuses them.
         self._deletes_by_etag = True
         self._conditional_copies = True
-        self._sent = 0
+        self._sent = self._sent_reads = 0
         self._lock = Lock()
 
     @classmethod
@@ -126,6 +129,11 @@ class S3Origin:
     def requests(self) -> int:
         """How many requests were made; a request and its retries count once."""
         return self._sent
+
+    @property
+    def reads(self) -> int:
+        """How many of the requests were GET or HEAD, which cost less than the others."""
+        return self._sent_reads
 
     def now(self) -> datetime:
         """The time of S3's clock, as of the last `get`: the one clock that all machines share."""
@@ -489,6 +497,7 @@ class S3Origin:
     ) -> Result:
         with self._lock:
             self._sent += 1
+            self._sent_reads += operation in _READS
         self._connection.check_credentials()
         with self._errors(operation, path):
             return self._retries.send(request, before_attempt)

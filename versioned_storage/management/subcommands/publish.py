@@ -60,6 +60,8 @@ class PublishResult:
             "objects": {action.value: published.objects.get(action, 0) for action in Action},
             "uploaded_bytes": published.uploaded_size,
             "requests": published.requests,
+            "reads": published.reads,
+            "dollars": round(published.dollars, 6),
             "seconds": round(published.seconds, 3),
         }
 
