@@ -6,7 +6,7 @@ from pathlib import Path
 
 import django
 import pytest
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError
@@ -109,6 +109,26 @@ def test_the_arguments_of_djangos_storage_are_taken(tmp_path):
     assert storage.directory_permissions_mode == 0o750
     assert storage.manifest_storage is other
     assert storage.path("a.css") == str(tmp_path / "there" / "b1" / "a.css")
+
+
+@pytest.mark.parametrize(
+    "name", ["a.css", "css/a b.css", "css/.hidden", "./a.css", "css//a.css", "css/", "", Path("a")]
+)
+def test_a_path_is_that_of_djangos_storage(tmp_path, name):
+    storage = VersionedStaticFilesStorage(tmp_path / "there", "/here/")
+    assert storage.path(name) == FileSystemStorage(tmp_path / "there").path(name)
+
+
+@pytest.mark.parametrize("name", ["../a.css", "css/../../a.css", "/etc/passwd", "..", "a/.."])
+def test_a_path_leads_nowhere_else_than_djangos(tmp_path, name):
+    def path_or_refusal(storage):
+        try:
+            return storage.path(name)
+        except SuspiciousFileOperation as error:
+            return str(error)
+
+    storage = VersionedStaticFilesStorage(tmp_path / "there", "/here/")
+    assert path_or_refusal(storage) == path_or_refusal(FileSystemStorage(tmp_path / "there"))
 
 
 # Where a build is

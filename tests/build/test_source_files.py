@@ -11,7 +11,7 @@ from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError
 
 from tests.helpers import site, write
-from versioned_storage.build.directory import CHUNK, digest_of
+from versioned_storage.build.directory import CHUNK, BuildDirectory, digest_of
 from versioned_storage.build.source_errors import UnreadableSource, UnusableFiles
 from versioned_storage.build.source_files import read_all, unusable_files
 
@@ -43,8 +43,14 @@ def written(storage, files):
     return {name: (storage, name) for name in files}
 
 
-def read(sources, *, in_memory=(), digests=None):
-    return read_all(sources, sorted(sources), in_memory=in_memory, digests=digests or {})
+def read(sources, *, in_memory=(), digests=None, directory=None):
+    return read_all(
+        sources,
+        sorted(sources),
+        in_memory=in_memory,
+        digests=digests or {},
+        directory=directory or BuildDirectory("nowhere"),
+    )
 
 
 def of_size(size):
@@ -85,6 +91,19 @@ def test_a_file_with_a_known_digest_is_not_opened_until_its_bytes_are_asked_for(
     assert storage.opened == []
     assert b"".join(source.chunks()) == b"known"
     assert storage.opened == ["f"]
+
+
+@pytest.mark.parametrize("copy", [b"same", b"diff", b"longer", None])
+def test_a_file_in_memory_has_the_digest_of_its_copy_if_it_has_its_bytes(storage, tmp_path, copy):
+    directory = BuildDirectory(tmp_path / "build")
+    if copy is not None:
+        directory.write("f", [copy])
+    sources = written(storage, {"f": b"same"})
+    noted = digest_of([b"same"]) if copy is None else digest_of([copy])
+    (source,) = read(sources, in_memory={"f"}, digests={"f": noted}, directory=directory)
+    assert source.data == b"same"
+    assert source.digest() == digest_of([b"same"])
+    assert (source.digest() is noted) == (copy == b"same")
 
 
 def test_a_small_file_is_opened_once(storage):

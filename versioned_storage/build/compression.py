@@ -116,14 +116,15 @@ class _Compression:
 
     def run(self, jobs: list[EncodingJob]) -> list[EncodingJob]:
         for job in jobs:
-            for encoding in self.encodings:
-                self._run(job, encoding)
+            with self.directory.open(job.names[0]) as content:
+                for encoding in self.encodings:
+                    self._run(job, encoding, content)
         return jobs
 
-    def _run(self, job: EncodingJob, encoding: Encoding) -> None:
+    def _run(self, job: EncodingJob, encoding: Encoding, content: BinaryIO) -> None:
         directory = self.directory
         first, *links = [name + encoding.suffix for name in job.names]
-        if self._is_intact(job, encoding, first) or self._reuse(job, encoding, first):
+        if self._is_intact(encoding, first, content) or self._reuse(job, encoding, first, content):
             job.reused.add(encoding.name)
         elif encoding.name in job.remote_sizes:
             for name in filter(directory.exists, (first, *links)):
@@ -137,10 +138,11 @@ class _Compression:
             directory.link(first, name)
         job.sizes[encoding.name] = directory.size(first)
 
-    def _is_intact(self, job: EncodingJob, encoding: Encoding, name: str) -> bool:
-        return self.directory.is_file(name) and self._decodes(job, encoding, self.directory, name)
+    def _is_intact(self, encoding: Encoding, name: str, content: BinaryIO) -> bool:
+        directory = self.directory
+        return directory.is_file(name) and _decodes_to_file(directory, name, encoding, content)
 
-    def _reuse(self, job: EncodingJob, encoding: Encoding, name: str) -> bool:
+    def _reuse(self, job: EncodingJob, encoding: Encoding, name: str, content: BinaryIO) -> bool:
         """Take an encoding that a bundler or the base build has; return False if there is none."""
         if encoding.name in job.prebuilt:
             with job.prebuilt[encoding.name]() as file:
@@ -149,22 +151,10 @@ class _Compression:
         if self.base is None or encoding.name not in job.base_encodings:
             return False
         base_name = job.base_name + encoding.suffix
-        if not self._decodes(job, encoding, self.base, base_name):
+        if not _decodes_to_file(self.base, base_name, encoding, content):
             return False
         self.directory.adopt(self.base, base_name, name)
         return True
-
-    def _decodes(
-        self, job: EncodingJob, encoding: Encoding, directory: BuildDirectory, name: str
-    ) -> bool:
-        """Return True if a file decodes to the content of the job, as this build has it."""
-        # To compare takes a tenth of the time of a digest.
-        with self.directory.open(job.names[0]) as content:
-            return _decodes(
-                partial(directory.open, name),
-                encoding,
-                lambda piece: content.read(len(piece)) == piece,
-            ) and not content.read(1)
 
 
 def _batches(jobs: Iterable[EncodingJob]) -> Iterator[list[EncodingJob]]:
@@ -182,6 +172,20 @@ def _batches(jobs: Iterable[EncodingJob]) -> Iterator[list[EncodingJob]]:
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def _decodes_to_file(
+    directory: BuildDirectory, name: str, encoding: Encoding, content: BinaryIO
+) -> bool:
+    """Return True if a file decodes to all of ``content``.
+
+    To compare takes a tenth of the time of a digest.
+    """
+    content.seek(0)
+    is_begin = _decodes(
+        partial(directory.open, name), encoding, lambda piece: content.read(len(piece)) == piece
+    )
+    return is_begin and not content.read(1)
 
 
 def _decodes(open_file: Opener, encoding: Encoding, accept: Callable[[bytes], bool]) -> bool:

@@ -122,7 +122,13 @@ class _Run:
         # Files without references first: then most documents need not wait for anything.
         names.sort(key=lambda name: (name in scanned, name))
         digests = self._fingerprinter.digests
-        files = read_all(sources, names, in_memory=scanned | scripts | judged, digests=digests)
+        files = read_all(
+            sources,
+            names,
+            in_memory=scanned | scripts | judged,
+            digests=digests,
+            directory=self._directory,
+        )
         with closing(files):
             for source in files:
                 if source.name in scripts:
@@ -249,6 +255,8 @@ class _Run:
             # layout it stays a file of its own, because the next collectstatic may write into it.
             is_versioned = self._recipe.build is not None
             (directory.link if is_versioned else directory.copy)(name, hashed_name)
+            if is_versioned and self._recipe.keeps_original(name):
+                return True
         elif is_missing:
             directory.write(hashed_name, chunks())
         return self._write_original(name, hashed_name, digest) or is_missing
