@@ -119,6 +119,7 @@ class Origin(S3Origin):
     client = property(lambda self: self.memory)
     engine = property(lambda self: self.memory.send)
     _copies_take_conditions = False
+    _knows_etags_of_deletes = True
 
     @contextmanager
     def counted(self):

@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from threading import Semaphore, Thread
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -36,8 +38,19 @@ from versioned_storage.origin.record import Record
 #: Schedules of each theme; the deep run tries many more.
 FEW = int(os.environ.get("PROTOCOL_EXAMPLES", "20"))
 MANY = int(os.environ.get("PROTOCOL_EXAMPLES", "1500"))
+SHARED = "static/_shared/"
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 CSS, PNG = "text/css; charset=utf-8", "image/png"
+
+
+@dataclass(frozen=True)
+class Version:
+    """An object as it was written once."""
+
+    id: str
+    data: bytes
+    stored: StoredObject
+    modified: datetime
 
 
 @dataclass
@@ -56,6 +69,13 @@ class Bucket:
     checksums: bool = True
     #: A lease in use was abandoned, so its holder may write new keys until its next renewal.
     strays: bool = False
+    #: Whether the bucket keeps versions: then `versions` has those of each key, the newest last.
+    versioned: bool = False
+    versions: dict[str, list[Version]] = field(default_factory=dict)
+    #: Deletions that were sent and have not arrived, each with the time when it was sent.
+    in_flight: list[tuple[datetime, Any]] = field(default_factory=list)
+    #: How long a deletion can be under way where there are no versions.
+    latest: timedelta = timedelta(minutes=7)
 
     def clock(self) -> SimpleNamespace:
         """The module ``time`` of every machine."""
@@ -86,16 +106,55 @@ class Bucket:
         """Store an object and return its ETag."""
         etag = f'"{hashlib.md5(data).hexdigest()}"'
         sha256 = hashlib.sha256(data).hexdigest()
-        self.objects[path] = (data, StoredObject(len(data), etag, sha256, True, headers, metadata))
+        stored = StoredObject(len(data), etag, sha256, True, headers, metadata)
+        kept = self.versions.get(path, []) if self.versioned else []
+        self.versions[path] = [*kept, Version(uuid4().hex, data, stored, self.now)]
+        self.objects[path] = (data, stored)
         self.damaged.discard(path)
         return etag
 
-    def delete(self, path: str) -> None:
-        self.objects.pop(path, None)
+    def delete(self, path: str, version: str | None = None) -> None:
+        """Delete an object, or one of its versions: then the one before it is back."""
         self.damaged.discard(path)
+        kept = [item for item in self.versions.get(path, ()) if version not in (None, item.id)]
+        self.versions[path] = kept
+        self.objects.pop(path, None)
+        if kept:
+            self.objects[path] = (kept[-1].data, kept[-1].stored)
+
+    def arrive(self, *, sent_before: datetime | None = None) -> None:
+        """Carry out the deletions that were under way."""
+        arriving = [item for item in self.in_flight if sent_before is None or item[0] < sent_before]
+        self.in_flight = [item for item in self.in_flight if item not in arriving]
+        for _, deletion in arriving:
+            deletion()
+
+    def pass_time(self, time: timedelta) -> None:
+        """Let time pass; a deletion arrives in it, unless there are versions."""
+        while time > timedelta(0):
+            step = min(time, timedelta(seconds=30))
+            self.now, time = self.now + step, time - step
+            if not self.versioned:
+                self.arrive(sent_before=self.now - self.latest)
 
     def find(self, path: str) -> StoredObject | None:
         return self.objects[path][1] if path in self.objects else None
+
+    def listed(self, prefix: str, *, versions: bool = False) -> list[ListedObject]:
+        """The objects below a prefix, with all of their versions or without."""
+        return [
+            ListedObject(
+                path,
+                version.stored.size,
+                version.stored.etag,
+                version.modified,
+                version.id if versions and self.versioned else None,
+                version is kept[-1],
+            )
+            for path, kept in sorted(self.versions.items())
+            if path.startswith(prefix)
+            for version in (kept if versions else kept[-1:])
+        ]
 
 
 class Killed(BaseException):
@@ -128,16 +187,23 @@ class Process:
         self.turn.release()
         self.waits.acquire()
 
-    def request(self, answer: Any, before_attempt: Any = lambda: None) -> Any:
+    def request(
+        self, answer: Any, before_attempt: Any = lambda: None, *, deletes: bool = False
+    ) -> Any:
         """Make a request when it is the turn; the process may have slept until then."""
         if self.killed:
             raise Killed
         self.waits.release()
         self.turn.acquire()
+        if self.doomed == "late" and not deletes:
+            self.doomed = ""
         self.killed = bool(self.doomed)
         if self.doomed == "before":
             raise Killed
         before_attempt()
+        if self.doomed == "late":
+            self.bucket.in_flight.append((self.bucket.now, answer))
+            raise Killed
         answered = answer()
         if self.doomed == "after":
             raise Killed
@@ -178,7 +244,10 @@ class Origin:
         return self.process.request(lambda: self.bucket.find(path))
 
     def list(self, prefix):
-        yield from self.process.request(lambda: self._listed(prefix))
+        yield from self.process.request(lambda: self.bucket.listed(prefix))
+
+    def list_versions(self, prefix):
+        yield from self.process.request(lambda: self.bucket.listed(prefix, versions=True))
 
     def put(self, path, data, *, replacing=None, **headers):
         return self.process.request(lambda: self._put(path, data, replacing, {}, headers))
@@ -216,9 +285,10 @@ class Origin:
 
         return self.process.request(copy, before_attempt)
 
-    def delete(self, paths, before_attempt=None):
-        for path in paths:
-            self.process.request(lambda path=path: self.bucket.delete(path), before_attempt)
+    def delete_listed(self, listed, before_attempt=None):
+        for item in listed:
+            deletion = partial(self.bucket.delete, item.path, item.version)
+            self.process.request(deletion, before_attempt, deletes=item.path.startswith(SHARED))
             yield 1
 
     def _get(self, path, first):
@@ -230,13 +300,6 @@ class Origin:
     def _etag(self, path):
         object_ = self.bucket.find(path)
         return object_ and object_.etag
-
-    def _listed(self, prefix):
-        return [
-            ListedObject(path, object_.size, object_.etag, self.bucket.now)
-            for path, (_, object_) in sorted(self.bucket.objects.items())
-            if path.startswith(prefix)
-        ]
 
     def _put(self, path, data, replacing, metadata, headers):
         if self._etag(path) != replacing:
@@ -297,7 +360,7 @@ def records(bucket: Bucket) -> list[Record]:
     return [
         Record.from_json(data, name=path)
         for path, (data, _) in bucket.objects.items()
-        if path.startswith("builds/")
+        if path.startswith("builds/") and path.endswith(".json")
     ]
 
 
@@ -434,7 +497,7 @@ def crossed(before: int, meanwhile: int, event: str) -> list[Turn]:
 def happens(event: str, bucket: Bucket, processes: list[Process]) -> None:
     if event in ("wait", "sleep"):
         # A lease can expire meanwhile.
-        bucket.now += timedelta(minutes=20)
+        bucket.pass_time(timedelta(minutes=20))
         bucket.asleep += timedelta(minutes=20 if event == "sleep" else 0)
     elif event.startswith("damage"):
         bucket.damage(same_size=event == "damage its bytes")
