@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Semaphore, Thread
 from types import SimpleNamespace
@@ -356,9 +356,15 @@ def build(directory: Path, version: str, content: str, encoder: str) -> tuple[Ma
     return manifest, root
 
 
+@lru_cache(maxsize=1000)
+def parsed(data: bytes, name: str) -> Record:
+    """A record is looked at after every request, and written at a few."""
+    return Record.from_json(data, name=name)
+
+
 def records(bucket: Bucket) -> list[Record]:
     return [
-        Record.from_json(data, name=path)
+        parsed(data, path)
         for path, (data, _) in bucket.objects.items()
         if path.startswith("builds/") and path.endswith(".json")
     ]

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from hashlib import md5
 
 import pytest
 
@@ -129,6 +130,15 @@ def test_leftovers_of_a_dead_publish_are_leased_before_they_are_deleted(bucket, 
     assert pruner(origin).plan(**PLAN).candidates == ()
 
 
+def test_a_protected_publish_may_be_resumed_at_any_age(origin):
+    """What was abandoned is deleted in any case: whoever runs that build version asks for it."""
+    left_over(origin, "dead", State.PUBLISHING, days=31)
+    left_over(origin, "abandoned", State.ABANDONED, minutes=1)
+    protected = dict.fromkeys(["dead", "abandoned"], "is protected")
+    planned = pruner(origin).plan(**PLAN, protected=protected)
+    assert [item.build for item in planned.candidates] == ["abandoned"]
+
+
 def test_what_an_abandoned_return_of_a_retired_build_left_goes_too(bucket, origin):
     publish(origin, "b1", 0, State.RETIRED)
     stored = record.read(origin, "b1")
@@ -195,6 +205,57 @@ def test_a_build_that_s3_keeps_an_object_of_can_come_back_at_once(bucket, origin
         prune(site_origin(bucket.options(endpoint_url=s3.url)))
     assert states(origin)["b1"] == "retired"
     assert lease.acquire(origin, manifest("b1"), record.read(origin, "b1")) is not None
+
+
+def as_one(text):
+    return replace(refusal(200, "", ""), body=f"<DeleteResult>{text}</DeleteResult>".encode())
+
+
+def test_an_object_is_deleted_only_if_it_is_still_the_one_that_was_listed(bucket, origin):
+    """S3 compares the ETags; a store that does not know them ignores them."""
+    publish(origin, "b1", 90)
+    publish(origin, "b2", 60)
+    with front(bucket.endpoint) as s3:
+        prune(site_origin(bucket.options(endpoint_url=s3.url)))
+    [deletion] = [request for request in s3.requests if request.method == "POST"]
+    etag = md5(b"a{}").hexdigest()
+    assert deletion.body.count(f"<ETag>{etag}</ETag>".encode()) == 2
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        refusal(501, "NotImplemented", "A header you provided implies functionality"),
+        refusal(400, "MalformedXML", "The XML was not well-formed"),
+        as_one("<Error><Key>static/b1/a.css</Key><Code>AccessDenied</Code></Error>"),
+    ],
+)
+def test_a_store_that_refuses_to_compare_etags_deletes_without(bucket, origin, refused):
+    """Also without the permission to read the objects, which AWS wants for that."""
+    publish(origin, "b1", 90)
+    publish(origin, "b2", 60)
+
+    def refuses(request):
+        return refused if request.method == "POST" and b"<ETag>" in request.body else None
+
+    with front(bucket.endpoint, refuses) as s3:
+        behind = site_origin(bucket.options(endpoint_url=s3.url))
+        assert prune(behind) == [PrunedBuild("b1", 2)]
+    assert len(s3.asked("POST")) == 2
+    assert "static/b1/a.css" not in bucket.listed()
+
+
+def test_an_object_that_was_deleted_before_the_answer_was_lost_is_no_error(bucket, origin):
+    publish(origin, "b1", 90)
+    publish(origin, "b2", 60)
+    missing = as_one("<Error><Key>static/b1/a.css</Key><Code>NoSuchKey</Code></Error>")
+
+    def answers(request):
+        return missing if request.method == "POST" else None
+
+    with front(bucket.endpoint, answers) as s3:
+        pruned = prune(site_origin(bucket.options(endpoint_url=s3.url)))
+    assert pruned == [PrunedBuild("b1", 2)]
 
 
 def test_a_location_is_the_border_of_what_is_pruned(bucket):

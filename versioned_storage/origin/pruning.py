@@ -117,7 +117,7 @@ class Pruner:
         prefixes = {self.shared_prefix, *(head.record.shared_prefix for head in heads)} - {""}
         return PrunePlan(
             verdicts=tuple(verdicts),
-            candidates=(*superseded, *_leftovers(heads, now, older_than)),
+            candidates=(*superseded, *_leftovers(heads, now, older_than, protected or {})),
             busy=busy,
             shared_prefixes=tuple(sorted(prefixes)),
             shared_age=min(SHARED_AGE, older_than),
@@ -241,11 +241,16 @@ def _running_bases(heads: Iterable[StoredRecord], now: datetime) -> dict[str, st
 
 
 def _leftovers(
-    heads: Iterable[StoredRecord], now: datetime, older_than: timedelta
+    heads: Iterable[StoredRecord],
+    now: datetime,
+    older_than: timedelta,
+    protected: Collection[str],
 ) -> Iterator[PruneCandidate]:
     for head in heads:
         reason = _leftover_reason(head.record, now, older_than)
-        if reason is not None:
+        # What was abandoned or is half deleted is no build that could be kept.
+        resumable = head.record.state is State.PUBLISHING and head.record.build in protected
+        if reason is not None and not resumable:
             yield PruneCandidate(head, reason)
 
 
