@@ -40,6 +40,7 @@ def shared_build(
     level: int = 9,
     keep_originals: bool = False,
     types: Mapping[str, str] | None = None,
+    own: Mapping[str, str] = OWN,
 ) -> SharedBuild:
     """Make a build; ``level`` stands for a machine's encoder, ``types`` for its MIME types."""
     directory = root / build
@@ -53,7 +54,7 @@ def shared_build(
             {**_TYPES, **(types or {})},
             name in shared,
         )
-        for name, text in {**OWN, **shared}.items()
+        for name, text in {**own, **shared}.items()
     ]
     manifest = Manifest(
         paths={asset.name: asset.hashed_name for asset in assets},
@@ -61,8 +62,8 @@ def shared_build(
         content=content_digest(assets, {"keep_originals": keep_originals}),
         encoders={"br": {"quality": 5}, "gzip": {"level": 9}},
         keep_originals=keep_originals,
-        shared_prefix="_shared",
-        shared_rules=1,
+        shared_prefix="_shared" if shared else "",
+        shared_rules=1 if shared else 0,
         assets={asset.hashed_name: asset for asset in assets},
     )
     return SharedBuild(manifest, BuildDirectory(directory))

@@ -13,7 +13,7 @@ import os
 import tracemalloc
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from itertools import count
 from math import ceil
@@ -138,15 +138,19 @@ def origin():
     return Origin()
 
 
-def built(directory, objects, build="b1", body=b"png", changed=()):
-    """A build of so many objects, each file under two names."""
+def built(directory, objects, build="b1", body=b"png", changed=(), *, shared=False):
+    """A build of so many objects, each file under two names; a shared one has only the hashed."""
     assets = []
+    prefix = "_shared" if shared else ""
     for number in range(objects // 2):
         hashed_name = f"{number:05}.{'new' if number in changed else 'old'}.png"
         (directory / hashed_name).write_bytes(body)
         integrity = f"sha384-{hashed_name}"
-        assets.append(Asset(f"{number:05}.png", hashed_name, build, len(body), integrity, PNG))
+        asset = Asset(f"{number:05}.png", hashed_name, build, len(body), integrity, PNG)
+        assets.append(replace(asset, shared_prefix=prefix))
     return Manifest(
+        keep_originals=not shared,
+        shared_prefix=prefix,
         paths={item.name: item.hashed_name for item in assets},
         build=build,
         content=f"content of {build}",
@@ -203,6 +207,24 @@ def test_the_next_build_copies_what_stayed_and_lists_the_last_one(origin, tmp_pa
         "PutObject": 2 + 3,
         "CopyObject": OBJECTS - 2,
     }
+
+
+@pytest.mark.parametrize("base", [True, False])
+def test_the_next_build_asks_for_no_shared_object_that_stayed(origin, tmp_path, base):
+    publish(origin, built(tmp_path, OBJECTS, shared=True), tmp_path)
+    manifest = built(tmp_path, OBJECTS, "b2", changed={7}, shared=True)
+    with origin.counted() as asked:
+        Publisher(origin, base).publish(manifest, BuildDirectory(tmp_path))
+    assert asked == {
+        # Its record, that of the current build and the beginning of that, who prunes; without a
+        # base build the others are read when there is a lease, which is the newest record.
+        "GetObject": 4 + (not base),
+        # The records, what is below both builds, and what is shared.
+        "ListObjectsV2": 2 + base + ceil(OBJECTS / 2 / 1000),
+        # The file, the lease, the same again to see that it is refused, the commit.
+        "PutObject": 1 + 3,
+    }
+    assert asked.total() <= 20
 
 
 @pytest.mark.deep
