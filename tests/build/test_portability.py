@@ -267,6 +267,32 @@ def test_a_reference_that_leads_to_no_file_of_the_build_binds(tmp_path, url):
     }
 
 
+def test_a_style_sheet_that_uses_a_custom_property_with_a_url_of_a_bound_asset_is_bound(tmp_path):
+    files = {
+        "a/use.css": "a{b:var( --drawn )}",
+        "a/plain.css": "a{b:var(--color)}",
+        "b/use.css": "a{b:var(--icon)} c{d:url(x.png)}",
+        "b/x.png": LOGO,
+        "theme/vars.css": ":root{--icon:url(../b/x.png)} .x{--color:red;--drawn:url(y.svg)}",
+        "theme/y.svg": "<svg><script/></svg>",
+        "z/import.css": "@import '../a/use.css';",
+    }
+    manifest, root = shared(tmp_path, files)
+
+    bound = "theme/y.svg: <script"
+    assert causes(manifest) == {
+        "a/use.css": bound,
+        "a/plain.css": None,
+        "b/use.css": None,
+        "b/x.png": None,
+        "theme/vars.css": bound,
+        "theme/y.svg": bound,
+        "z/import.css": bound,
+    }
+    assert text(root, manifest.paths["a/use.css"]) == files["a/use.css"]
+    follow(manifest, root)
+
+
 def test_a_missing_source_map_does_not_bind(tmp_path):
     files = {"a.css": "/*# sourceMappingURL=a.map */", "a.js": "//# sourceMappingURL=a.map"}
 

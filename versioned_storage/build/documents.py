@@ -68,7 +68,8 @@ class SourceLine:
 class Document:
     """A file with references to assets; ``digest`` is that of the source.
 
-    ``prehashed`` is the file itself if its bytes are final.
+    ``prehashed`` is the file itself if its bytes are final. ``variables`` are the custom properties
+    that a style sheet uses, ``by_variables`` the assets that other style sheets refer to in them.
     """
 
     name: str
@@ -76,9 +77,11 @@ class Document:
     references: list[tuple[Reference, Target]]
     digest: Digest
     prehashed: SourceFile | None = None
+    variables: frozenset[str] = frozenset()
+    by_variables: frozenset[str] = frozenset()
 
     def depends_on(self) -> set[str]:
-        return {target.name for _, target in self.references}
+        return {target.name for _, target in self.references} | self.by_variables
 
 
 class DocumentReader:
@@ -158,7 +161,10 @@ class DocumentReader:
             else:
                 self._note(Notice.NOT_UTF8, not_decoded)
             return None
-        return Document(name, text, resolved, source.digest()) if resolved else None
+        variables = self._portability.read_variables(name, text, resolved)
+        if not resolved and not variables:
+            return None
+        return Document(name, text, resolved, source.digest(), variables=variables)
 
     def read_unscanned(self, source: SourceFile) -> None:
         """Read a file whose text only decides whether it is portable."""

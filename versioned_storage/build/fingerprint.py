@@ -143,12 +143,14 @@ class _Run:
                 if document is None:
                     self._portability.decide([source.name])
                     yield self._finish_unchanged(source)
-                elif document.depends_on() <= self._hashed_names.keys():
+                elif not document.variables and document.depends_on() <= self._hashed_names.keys():
                     yield from self._finish_group([document])
                 else:
                     waiting[source.name] = document
         self._fingerprinter.warnings = self._documents.warnings
         self._documents.raise_errors()
+        for document in waiting.values():
+            document.by_variables = self._portability.targets_of(document.variables)
         for group in groups({name: waiting[name].depends_on() for name in waiting}):
             yield from self._finish_group([waiting.pop(name) for name in group])
 
@@ -189,6 +191,7 @@ class _Run:
     def _finish_group(self, group: list[Document]) -> Iterator[Fingerprinted]:
         names = [document.name for document in group]
         targets = [target.name for document in group for _, target in document.references]
+        targets += sorted(frozenset().union(*(document.by_variables for document in group)))
         self._portability.decide(names, targets)
         if group[0].prehashed:
             for document in group:

@@ -18,7 +18,7 @@ from .recipe import Recipe
 from .references import Reference, Syntax, css_tokens, js_module_references
 from .references.scanning import Scanners
 from .references.webmanifests import page_urls, webmanifest_references
-from .resolver import Resolver
+from .resolver import Resolver, Target
 
 # Types whose files refer to nothing that a browser loads.
 _INERT = frozenset(
@@ -48,6 +48,7 @@ class Portability:
         self._resolver = resolver
         self._causes: dict[str, Bound] = {}
         self._shared: set[str] = set()
+        self._targets: dict[str, set[str]] = defaultdict(set)
         self.bound: dict[str, Bound] = {}
 
     def reads(self, name: str) -> bool:
@@ -72,6 +73,27 @@ class Portability:
         for reason, culprit in rules(name, text, references):
             self.add_cause(name, reason, culprit)
             return
+
+    def read_variables(
+        self, name: str, text: str, references: Iterable[tuple[Reference, Target]]
+    ) -> frozenset[str]:
+        """Return the custom properties that a style sheet uses, and note the URLs in its own.
+
+        Browsers resolve a URL in a custom property against the style sheet that uses the property,
+        so that one is bound too where the URL leads to a bound asset.
+        """
+        if not self._recipe.shared_prefix or _extension(name) != "css" or "--" not in text:
+            return frozenset()
+        for reference, target in references:
+            # The last custom property before it in the rule, though another one may be between.
+            start = max(0, *(text.rfind(brace, 0, reference.start) for brace in "{}"))
+            for variable in _VARIABLE.findall(text, start, reference.start)[-1:]:
+                self._targets[variable].add(target.name)
+        return frozenset(_USED_VARIABLE.findall(text))
+
+    def targets_of(self, variables: Iterable[str]) -> frozenset[str]:
+        """Return the assets to which those custom properties lead in any style sheet."""
+        return frozenset().union(*(self._targets.get(variable, ()) for variable in variables))
 
     def add_cause(self, name: str, reason: Reason, culprit: str) -> None:
         """Note what binds an asset, unless the site vouches for it; the first cause counts."""
@@ -149,6 +171,8 @@ class Portability:
                 yield Reason.PAGES, url
 
 
+_VARIABLE = re.compile(r"(--[\w-]+)\s*(?::|/\*)")
+_USED_VARIABLE = re.compile(r"var\(\s*(--[\w-]+)", re.IGNORECASE)
 _Causes = Iterator[tuple[Reason, str]]
 _Rules = Callable[[str, str, Sequence[Reference]], Iterator[tuple[Reason, str]]]
 
