@@ -13,8 +13,6 @@ from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import HashedFilesMixin, staticfiles_storage
 
 from .build.manifest import content_type
-from .build.references import rewrite
-from .build.references.scanning import Scanners
 from .errors import MissingEntry, VersionedStorageError
 from .integrity import current_manifest, destination
 from .manifest_loader import ORIGIN_TIMEOUT
@@ -91,6 +89,10 @@ def _of_build(
 
 def _absolute(name: str, url: str, element: str, data: bytes) -> str:
     """Return the text of a file, with references that do not depend on where it is."""
+    # What reads references makes builds; a process that inlines nothing starts without it.
+    from .build.references import rewrite
+    from .build.references.scanning import Scanners
+
     text = data.decode()
     is_script = element == "script"
     # Only scripts may need the parser of modules.

@@ -10,7 +10,12 @@ import pytest
 from django.test import override_settings
 
 from tests.helpers import site, write
-from versioned_storage.checks.pages import check_integrity_policy, check_same_origin
+from versioned_storage.checks.pages import (
+    check_integrity_policy,
+    check_names,
+    check_same_origin,
+    check_written_urls,
+)
 
 from .helpers import CDN, ids, only
 
@@ -126,11 +131,75 @@ def test_at_the_domain_of_the_pages_workers_need_nothing(tmp_path: Path) -> None
         assert check_same_origin(None) == []
 
 
+OURS = "{% load versioned_static %}"
+EXISTING = {
+    "js/app.js": "go('/static/js/lib.js'); new Worker('/static/js/lib.js')",
+    "js/lib.js": "",
+}
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "{% static 'js/ap.js' %}",
+        '{%static "js/ap.js" as url%}',
+        OURS + "{% script 'js/ap.js?v=1' defer=True %}",
+        OURS + "{% static_inline 'js/ap.js' %}",
+    ],
+)
+def test_a_name_that_does_not_exist_is_named_without_a_build(tmp_path: Path, tag: str) -> None:
+    settings = templates(tmp_path / "templates", page=f"<p>\n{tag}")
+    with site(tmp_path, EXISTING, DEBUG=True, **settings):
+        message = only(check_names(None))
+    assert message.id == "versioned_storage.W017"
+    assert f"{tmp_path / 'templates' / 'page.html'}:2 " in message.msg
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "{% static 'js/app.js#x' %} {% static 'js/' %} {% static name %}",
+        "{# {% static 'js/ap.js' %} #}",
+        "{% comment %}{% static 'js/ap.js' %}{% endcomment %}",
+        "{% script 'of another app' %}",
+    ],
+)
+def test_a_name_that_exists_or_is_not_rendered_is_no_finding(tmp_path: Path, tag: str) -> None:
+    with site(tmp_path, EXISTING, **templates(tmp_path / "templates", page=tag)):
+        assert check_names(None) == []
+
+
+def test_a_name_outside_the_static_files_does_not_exist(tmp_path: Path) -> None:
+    settings = templates(tmp_path / "templates", page="{% static '../../up.js' %}")
+    with site(tmp_path, EXISTING, **settings):
+        assert ids(check_names(None)) == ["W017"]
+
+
+def test_a_url_without_a_build_is_named_in_templates_and_scripts(tmp_path: Path) -> None:
+    page = '<img src="/static/js/app.js">\n<a href="/static/none.js">'
+    settings = templates(tmp_path / "templates", page=page)
+    with site(tmp_path, EXISTING, BUILD_VERSION="b1", **settings) as project:
+        message = only(check_written_urls(None))
+        assert message.id == "versioned_storage.W018"
+        assert message.msg.splitlines()[1:] == [
+            f'  {tmp_path / "templates" / "page.html"}:1 "/static/js/app.js',
+            f"  {project.sources / 'js' / 'app.js'}:1 '/static/js/lib.js",
+        ]
+
+
+def test_a_site_without_builds_may_write_its_urls_out(tmp_path: Path) -> None:
+    with site(tmp_path, EXISTING):
+        assert check_written_urls(None) == []
+
+
 def test_no_check_of_pages_takes_long_for_any_text(tmp_path: Path) -> None:
     text = "new Worker(" * 20_000 + "<use " * 20_000 + "<script src=" * 20_000
+    text += "{% static '" * 20_000 + "'/static/" * 20_000
     settings = templates(tmp_path / "templates", page=text)
     with site(tmp_path, options={"cdn_domain": CDN, **POLICY}, **settings):
         started = time.monotonic()
         check_same_origin(None)
         check_integrity_policy(None)
+        check_names(None)
+        check_written_urls(None)
         assert time.monotonic() - started < 5

@@ -39,6 +39,8 @@ def register() -> None:
         option_checks.check_static_root,
         option_checks.check_sources,
         option_checks.check_compressor,
+        pages.check_names,
+        pages.check_written_urls,
         build_checks.check_debug,
         build_checks.check_build,
         shared_assets.check_is_served,

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core import checks
+from django.core.exceptions import SuspiciousFileOperation
 from django.template import engines
 from django.template.utils import get_app_template_dirs
 
@@ -36,6 +38,11 @@ _OTHER_ORIGIN = re.compile(
     r"|<use\b[^>]{0,200}href=[\"']?\{%\s{0,9}static\s"
 )
 _LITERALS = ("Worker(", "serviceWorker", "<use")
+# A name that is written out in a tag of Django or of this package.
+_NAMED = re.compile(
+    r"\{%\s{0,9}(static|static_\w{1,20}|stylesheet|script|preload)\s{1,9}([\"'])([^\"'{}]{1,300})\2"
+)
+_NOT_RENDERED = re.compile(r"\{#.*?#\}|\{%\s*(comment|verbatim)\b.*?\{%\s*end\1\b", re.DOTALL)
 
 
 def check_integrity_policy(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
@@ -84,6 +91,81 @@ def check_same_origin(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckM
             id="versioned_storage.W016",
         )
     ]
+
+
+def check_names(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """Every file that a template names exists; without a build, so that no deploy is needed."""
+    if usable_storage() is None:
+        return []
+    places = [place for path in _templates() for place in _of_missing_file(path)]
+    if not places:
+        return []
+    return [
+        checks.Warning(
+            f"Templates name static files that collectstatic does not find:\n{lines_text(places)}",
+            hint="Correct the names: with a build each of them is an error in production.",
+            id="versioned_storage.W017",
+        )
+    ]
+
+
+def check_written_urls(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """No template and no script has the URL of a static file without a build."""
+    storage = usable_storage()
+    if storage is None or storage.static_url is None or storage.static_url.path == "/":
+        return []
+    if storage.build_version is None and not storage.options.wants_build:
+        return []
+    written = re.compile(
+        rf"[\"'`(=]{re.escape(storage.static_url.path)}([^\"'`()<>\s{{}}?#]{{1,300}})"
+    )
+    scripts = (path for path in _static_files() if path.suffix in (".js", ".mjs"))
+    places = [
+        _place(path, text, match)
+        for path in (*_templates(), *scripts)
+        for text in (_text(path),)
+        for match in written.finditer(text)
+        if _exists(match[1]) and not _is_of_worker(text, match)
+    ]
+    if not places:
+        return []
+    return [
+        checks.Warning(
+            "URLs without a build, which S3 does not have and the application redirects:\n"
+            f"{lines_text(places)}",
+            hint="Write {% static %}, and pass URLs to scripts in data attributes or json_script.",
+            id="versioned_storage.W018",
+        )
+    ]
+
+
+def _of_missing_file(path: Path) -> Iterator[str]:
+    text = _text(path)
+    ignored = [match.span() for match in _NOT_RENDERED.finditer(text)]
+    # Other apps have tags called script too.
+    tags = _NAMED.finditer(text) if "versioned_static" in text else _of_django(text)
+    for match in tags:
+        name = match[3].partition("?")[0].partition("#")[0]
+        is_rendered = not any(start <= match.start() < end for start, end in ignored)
+        if is_rendered and not name.endswith("/") and not _exists(name):
+            yield _place(path, text, match)
+
+
+def _of_django(text: str) -> Iterator[re.Match[str]]:
+    return (match for match in _NAMED.finditer(text) if match[1] == "static")
+
+
+def _exists(name: str) -> bool:
+    try:
+        return finders.find(unquote(name)) is not None
+    except SuspiciousFileOperation:
+        return False
+
+
+def _is_of_worker(text: str, match: re.Match[str]) -> bool:
+    # docs/same-origin.md: a worker may have such a URL, of the page's origin.
+    before = text[max(0, match.start() - 40) : match.start()]
+    return "Worker(" in before or "register(" in before
 
 
 def _static_files() -> Iterator[Path]:
