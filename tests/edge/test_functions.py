@@ -227,6 +227,15 @@ def test_a_bare_plus_is_encoded_because_s3_reads_it_as_a_space(js):
     assert uris(js, [asked(uri, "br") for uri in listed]) == list(listed.values())
 
 
+def test_a_shared_asset_is_a_file_like_any_other(js):
+    listed = {
+        "/static/_shared/css/app.3f2a9c1b7d10.css": "/static/_shared/css/app.3f2a9c1b7d10.css.br",
+        "/static/_s-2/img/logo.3f2a9c1b7d10.png": "/static/_s-2/img/logo.3f2a9c1b7d10.png",
+        "/static/_shared/staticfiles.json": 404,
+    }
+    assert uris(js, [asked(uri, "br") for uri in listed]) == list(listed.values())
+
+
 def test_what_is_compressed_already_is_left_alone(js):
     names = ["x.png", "x.PNG", "x.woff2", "x.css.br", "x.css.gz", "x.GZ", "x.%70ng", "x.pn%47"]
     listed = [f"/static/b1/{name}" for name in names]
