@@ -197,7 +197,7 @@ class Collector:
         fingerprinter = Fingerprinter(
             sources=sources,
             recipe=recipe,
-            hashed_name=storage.hashed_name,
+            name_hook=storage.hashed_name,
             scanners=Scanners(storage.patterns),
             resolver=self._resolver(sources),
             digests=digests,

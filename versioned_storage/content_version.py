@@ -77,7 +77,7 @@ def _shape(sources: Sources, storage: VersionedStaticFilesStorage) -> dict[str, 
         "encoders": {name: ENCODINGS[name].settings for name in options.encodings},
         "skip_compress_extensions": options.skip_compress_extensions,
         "keep_originals": options.keep_originals,
-        "static_url": [static_url.origin, static_url.path] if static_url else None,
+        "static_url": [static_url.host, static_url.path] if static_url else None,
         "cdn_domain": options.cdn_domain,
     }
     if options.shares_assets:

@@ -261,7 +261,7 @@ def cdn(storage: VersionedStaticFilesStorage) -> str | None:
     """
     if storage.options.cdn_domain is not None:
         return storage.options.cdn_domain
-    origin = storage.static_url.origin if storage.static_url else ""
+    origin = storage.static_url.host if storage.static_url else ""
     return f"https:{origin}" if origin.startswith("//") else origin or None
 
 

@@ -36,12 +36,12 @@ class InvalidStaticURL(ConfigurationError):
 class StaticURL:
     """A STATIC_URL without any build.
 
-    ``origin`` is its scheme and host (``"https://static.example.com"``, ``"//host"``) or ``""``.
+    ``host`` is its scheme and host (``"https://static.example.com"``, ``"//host"``) or ``""``.
     ``path`` starts and ends with a slash. ``relative`` is True for a value without a leading slash
     where FORCE_SCRIPT_NAME is not set: Django then puts the server's script name before it.
     """
 
-    origin: str
+    host: str
     path: str
     relative: bool = False
 
@@ -59,7 +59,7 @@ class StaticURL:
 
     def check_holds_builds(self, cdn: str | None) -> None:
         """Raise `InvalidStaticURL` if builds cannot live at this URL, or not behind ``cdn``."""
-        value = self.origin + self.path
+        value = self.host + self.path
         remedy = (
             "Builds are published below its path, so give it a path of its own, for example "
             "STATIC_URL = '/static/'."
@@ -69,7 +69,7 @@ class StaticURL:
         if self.path == "/builds/":
             reason = "the records of the builds are kept at that path"
             raise InvalidStaticURL(value, reason, remedy)
-        host = self.origin.rpartition("//")[2].lower()
+        host = self.host.rpartition("//")[2].lower()
         if cdn and host and host != urlsplit(cdn).netloc.lower():
             reason = f"it has another host than cdn_domain, {cdn!r}"
             remedy = f"Drop the host, STATIC_URL = {self.path!r}, or drop cdn_domain."
@@ -79,7 +79,7 @@ class StaticURL:
         """Return the URL without a build, as Django's own storage has it."""
         if self.relative:
             return get_script_prefix() + self.path.removeprefix("/")
-        return self.origin + self.path
+        return self.host + self.path
 
     def of_build(self, build: str, cdn: str | None) -> str:
         """Return the URL of a build, behind ``cdn`` (``"https://d111.cloudfront.net"``) if set.

@@ -87,7 +87,7 @@ def fingerprinted(tmp_path, root, order):
     fingerprinter = Fingerprinter(
         sources={name: (storage, name) for name in order},
         recipe=Recipe("b1", (), (), keep_originals=True),
-        hashed_name=VersionedStaticFilesStorage(str(tmp_path), "/static/").hashed_name,
+        name_hook=VersionedStaticFilesStorage(str(tmp_path), "/static/").hashed_name,
         scanners=Scanners(VersionedStaticFilesStorage.patterns),
         resolver=Resolver(frozenset(order), "/static/", versioned=True),
     )

@@ -667,7 +667,7 @@ def fingerprinted(root, files, order):
     fingerprinter = Fingerprinter(
         sources={name: (sources, name) for name in order},
         recipe=RECIPE,
-        hashed_name=storage.hashed_name,
+        name_hook=storage.hashed_name,
         scanners=scanners(),
         resolver=Resolver(frozenset(order), "/static/", versioned=True),
     )

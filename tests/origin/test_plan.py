@@ -68,7 +68,7 @@ def stored(path, directory, **changes):
         "size": body.size,
         "etag": '"1"',
         "sha256": body.sha256,
-        "checked": True,
+        "has_checksum": True,
         "headers": headers(file),
         "metadata": {**metadata(file, manifest()), "sha256": body.sha256},
     }

@@ -62,14 +62,14 @@ class Fingerprinted:
 class Fingerprinter:
     """Fingerprints sources into a build directory.
 
-    ``hashed_name`` is the storage's hook of that name. ``digests`` has those of the originals that
-    this run of collectstatic copied into the directory. ``ignore_missing`` holds
+    ``name_hook`` is the method ``hashed_name`` of the storage. ``digests`` has those of originals
+    that this run of collectstatic copied into the directory. ``ignore_missing`` holds
     ``"file-glob:reference-glob"`` entries.
     """
 
     sources: Sources
     recipe: Recipe
-    hashed_name: Callable[[str, File[bytes]], str]
+    name_hook: Callable[[str, File[bytes]], str]
     scanners: Scanners
     resolver: Resolver
     digests: Mapping[str, Digest] = field(default_factory=dict)
@@ -231,7 +231,7 @@ class _Run:
         return rewrite(document.text, replacements).encode()
 
     def _hashed_name(self, name: str, content: File[bytes]) -> str:
-        hook = self._fingerprinter.hashed_name
+        hook = self._fingerprinter.name_hook
         if _READ_AS_URL.isdisjoint(name):
             hashed_name = hook(name, content)
         else:

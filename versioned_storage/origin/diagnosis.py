@@ -61,7 +61,7 @@ class Finding:
         return self.result.remedy if isinstance(self.result, Fault) else ""
 
 
-class Refuted(Exception):
+class CheckFailed(Exception):
     """The store accepted a request and did not do what it asks; or a check could not be made."""
 
     def __init__(
@@ -156,8 +156,8 @@ class Doctor:
     ) -> Finding:
         try:
             return Finding(check, Level.OK, work())
-        except Refuted as refuted:
-            return refuted.finding(check)
+        except CheckFailed as failed:
+            return failed.finding(check)
         except VersionedStorageError as error:
             if denied is not None and is_denied(error):
                 level, remedy = denied
@@ -183,14 +183,14 @@ class Doctor:
         etag = stored.etag if stored else None
         if self.origin.put(path, _SCRATCH, replacing=etag, **record.HEADERS) is None:
             found = f"{self.origin.url(path)} with the ETag {etag} was not replaced on If-Match"
-            raise Refuted(found, "a new ETag", _OTHER_STORE)
+            raise CheckFailed(found, "a new ETag", _OTHER_STORE)
 
     def _read(self, path: str) -> str:
         stored = self.origin.get(path)
         if stored is None or stored.data != _SCRATCH:
             found = f"{self.origin.url(path)} has other bytes than were just written"
             remedy = "Use a store with read-after-write consistency, as S3 has it."
-            raise Refuted(found, "the bytes that were just written", remedy)
+            raise CheckFailed(found, "the bytes that were just written", remedy)
         return "allowed"
 
     def _copy(self, path: str) -> str:
@@ -203,29 +203,29 @@ class Doctor:
         if not self.origin.copy(path, copy, etag=etag, sha256=sha256, replacing=replacing):
             found = f"{self.origin.url(path)} was not copied, though it has the ETag {etag!r}"
             remedy = "Set the option base_build to False: then nothing is copied."
-            raise Refuted(found, "a copy", remedy)
+            raise CheckFailed(found, "a copy", remedy)
         return "allowed"
 
     def _conditions(self, path: str) -> str:
         if not self.origin.conditional:
             found = "the option conditional_writes is False, so they were not tried"
             remedy = "Publish and prune from one process at a time."
-            raise Refuted(found, "True", remedy, Level.WARNING)
+            raise CheckFailed(found, "True", remedy, Level.WARNING)
         for condition, etag in (
             ("If-None-Match: *", None),
             ("If-Match with another ETag", f'"{uuid4().hex}"'),
         ):
             if self.origin.put(path, _SCRATCH, replacing=etag, **record.HEADERS) is not None:
                 found = f"{condition} was ignored"
-                raise Refuted(found, "412 Precondition Failed", _OTHER_STORE)
+                raise CheckFailed(found, "412 Precondition Failed", _OTHER_STORE)
         self._overwrite(path)
         return "If-None-Match and If-Match are honoured"
 
     def _checksums(self, path: str) -> str:
         stored = self.origin.find(path)
-        if stored is None or not stored.checked:
+        if stored is None or not stored.has_checksum:
             remedy = "Let staticbuilds verify download the objects: add --deep."
-            raise Refuted(NOT_AVAILABLE, "a sha256 of each object", remedy, Level.UNKNOWN)
+            raise CheckFailed(NOT_AVAILABLE, "a sha256 of each object", remedy, Level.UNKNOWN)
         return "S3 keeps a sha256 of each object"
 
 

@@ -175,7 +175,7 @@ def best_engine(connection: Connection) -> Engine:
                 if reason.always:
                     boto3_only.set()
             except ClientError as error:
-                if _status(error) not in _REDIRECTS and _code(error) not in _ELSEWHERE:
+                if _status(error) not in _REDIRECTS and code_of(error) not in _ELSEWHERE:
                     raise
                 boto3_only.set()
         return boto3(operation, parameters)
@@ -201,10 +201,10 @@ def is_transient(error: Exception) -> bool:
     """Return True if another attempt may succeed."""
     if not isinstance(error, ClientError):
         return isinstance(error, _NO_RESPONSE)
-    return _is_throttled(error) or _status(error) >= 500 or _code(error) in _FAILED
+    return _is_throttled(error) or _status(error) >= 500 or code_of(error) in _FAILED
 
 
-def checked(operation: str, response: Mapping[str, Any]) -> Mapping[str, Any]:
+def complete_response(operation: str, response: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the response to a PUT or a copy. Raises `IncompleteResponse` for one without ETag."""
     response = {**response, **response.get("CopyObjectResult", {})}
     etag = response.get("ETag", "")
@@ -217,14 +217,14 @@ def checked(operation: str, response: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_throttled(error: ClientError) -> bool:
-    return _status(error) in (429, 503) or _code(error) in _BUSY
+    return _status(error) in (429, 503) or code_of(error) in _BUSY
 
 
 def _status(error: ClientError) -> int:
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
-def _code(error: ClientError) -> str:
+def code_of(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
 
 

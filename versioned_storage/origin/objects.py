@@ -96,14 +96,14 @@ class ListedObject:
 class StoredObject:
     """What S3 says of an object; ``size`` in bytes.
 
-    ``sha256``, in hex, is what S3 computed if ``checked``, otherwise what the publisher put into
-    the metadata. ``headers`` are the parameters of the object that a publish sets.
+    ``sha256``, in hex, is what S3 computed if ``has_checksum``, otherwise what the publisher put
+    into the metadata. ``headers`` are the parameters of the object that a publish sets.
     """
 
     size: int
     etag: str
     sha256: str | None
-    checked: bool
+    has_checksum: bool
     headers: Mapping[str, str]
     metadata: Mapping[str, str]
 

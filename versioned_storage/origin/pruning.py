@@ -148,18 +148,18 @@ class Pruner:
         for item in self._shared_objects(plan):
             sweep_lease.renew_if_due()
             listed.append(item)
-        doomed = self._unlisted(listed, plan)
+        unlisted = self._unlisted(listed, plan)
         # Of these a process that died may have sent a deletion which arrives later on.
         doubtful = {
             item.path: written_at(item)
             for item in listed
             if item.is_current
-            and item.path not in doomed
+            and item.path not in unlisted
             and sweep_lease.sweep.may_have_deleted(item)
         }
-        items = [item for item in listed if item.path in doomed]
+        items = [item for item in listed if item.path in unlisted]
         if items:
-            sweep_lease.delete({**doubtful, **doomed})
+            sweep_lease.delete({**doubtful, **unlisted})
             try:
                 deletions = self.origin.delete_listed(
                     _while_held(items, sweep_lease), before_attempt=sweep_lease.check
@@ -177,8 +177,8 @@ class Pruner:
         if not plan.shared_prefixes:
             return None
         listed = [item for item in self._shared_objects(plan) if item.is_current]
-        doomed = self._unlisted(listed, plan, pruned={item.build for item in plan.candidates})
-        return SweptObjects.of(item for item in listed if item.path in doomed)
+        unlisted = self._unlisted(listed, plan, pruned={item.build for item in plan.candidates})
+        return SweptObjects.of(item for item in listed if item.path in unlisted)
 
     def _shared_objects(self, plan: PrunePlan) -> Iterator[ListedObject]:
         """Yield the shared objects, with all of their versions if the store tells them."""

@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from .connection import Connection
-from .engine import Engine, Retries, best_engine, boto_engine, checked
+from .engine import Engine, Retries, best_engine, boto_engine, code_of, complete_response
 from .objects import CopyResult, ListedObject, ObjectContent, StoredObject, UploadBody
 from .s3_errors import DENIED, CredentialsError, NotDeleted, OriginError, is_of_credentials
 
@@ -352,7 +352,7 @@ class S3Origin:
                 response = call(**self._at(path), **parameters)
             except ClientError as error:
                 self._set_clock(error.response)
-                if _code(error) in _MISSING:
+                if code_of(error) in _MISSING:
                     return None
                 raise
             self._set_clock(response)
@@ -382,12 +382,12 @@ class S3Origin:
                 errors = send().get("Errors", ())
             except ClientError as error:
                 message = error.response.get("Error", {}).get("Message", "")
-                if "MD5" in f"{_code(error)} {message}" and not self._adds_md5:
+                if "MD5" in f"{code_of(error)} {message}" and not self._adds_md5:
                     # boto3 has sent another checksum since 1.36, which some stores do not take
                     # for one.
                     self._adds_md5 = True
                     self.client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
-                elif has_etags and _code(error) in _UNKNOWN_PARAMETER:
+                elif has_etags and code_of(error) in _UNKNOWN_PARAMETER:
                     self._deletes_by_etag = False
                 else:
                     raise
@@ -440,7 +440,9 @@ class S3Origin:
 
         def write() -> Mapping[str, Any] | None:
             try:
-                return checked(operation, engine(operation, {**parameters, **self._at(path)}))
+                return complete_response(
+                    operation, engine(operation, {**parameters, **self._at(path)})
+                )
             except ClientError as error:
                 if _condition_failed(error):
                     return None
@@ -519,7 +521,7 @@ def _stored_object(response: Mapping[str, Any]) -> StoredObject:
         size=response["ContentLength"],
         etag=response["ETag"],
         sha256=computed or metadata.get("sha256"),
-        checked=computed is not None,
+        has_checksum=computed is not None,
         headers={name: str(response[name]) for name in _HEADERS if name in response},
         metadata=metadata,
     )
@@ -530,14 +532,10 @@ def _add_md5(params: Any, **_: object) -> None:
     params["headers"]["Content-MD5"] = b64encode(digest).decode()
 
 
-def _code(error: ClientError) -> str:
-    return error.response.get("Error", {}).get("Code", "")
-
-
 def _condition_failed(error: ClientError) -> bool:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     # S3 answers 404 if there is no object to replace, or to copy.
-    return status in _CONDITION_FAILED or _code(error) in _MISSING
+    return status in _CONDITION_FAILED or code_of(error) in _MISSING
 
 
 def _sha256(response: Mapping[str, Any]) -> str | None:

@@ -338,7 +338,7 @@ def _as_recorded(listed: ListedObject, recorded: BuildFile) -> StoredObject:
         size=listed.size,
         etag=listed.etag,
         sha256=recorded.sha256,
-        checked=False,
+        has_checksum=False,
         headers={},
         metadata={},
     )

@@ -187,7 +187,7 @@ class Verifier:
         unchecked, faulty, mended = 0, [], []
         for path, stored, faulty_object in self.check_each(files.items(), missing):
             if stored is not None:
-                unchecked += not stored.checked
+                unchecked += not stored.has_checksum
                 if by := _mended_by(stored, files[path], build):
                     mended.append((self.origin.url(path), by))
             if faulty_object is not None:

@@ -66,7 +66,7 @@ def static_same_origin(name: str) -> str:
         if not path.is_file():
             raise NotOfThePagesOrigin(name, str(path), cdn_url)
     below = url.removeprefix(base.behind(storage.options.cdn_domain)).removeprefix(base.plain())
-    return base.plain().removeprefix(base.origin) + below
+    return base.plain().removeprefix(base.host) + below
 
 
 @register.simple_tag

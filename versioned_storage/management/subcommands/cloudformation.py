@@ -74,7 +74,7 @@ def run(site: Site, options: Mapping[str, Any]) -> Printed:
 
 def _defaults(site: Site) -> dict[str, str]:
     """Return the defaults of the parameters that the settings know."""
-    has_cdn = site.options.cdn_domain or site.static_url.origin
+    has_cdn = site.options.cdn_domain or site.static_url.host
     defaults = {"Mode": "own" if has_cdn else "site", "Domain": _domain(site), "Origin": "pull"}
     if site.options.origin is not None:
         location = f"/{site.origin.location}" if site.origin.location else ""
@@ -84,7 +84,7 @@ def _defaults(site: Site) -> dict[str, str]:
 
 def _domain(site: Site) -> str:
     """Return the domain of the CDN in the settings; empty for one that CloudFront assigns."""
-    url = site.options.cdn_domain or site.static_url.origin
+    url = site.options.cdn_domain or site.static_url.host
     parts = urlsplit(url)
     if url and (parts.scheme == "http" or parts.path or not _HOST.fullmatch(parts.netloc)):
         raise UnfitDomain(url)

@@ -76,7 +76,7 @@ def run(site: Site, options: Mapping[str, Any]) -> Invalidated:
     client = cloudfront_of(site)
     distribution = options["distribution"]
     if distribution is None:
-        host = urlsplit(site.options.cdn_domain or site.static_url.origin).hostname
+        host = urlsplit(site.options.cdn_domain or site.static_url.host).hostname
         if host is None:
             raise NoDistribution
         distribution = cloudfront.find_distribution(client, host)
