@@ -51,12 +51,18 @@ NAMES = {
 }
 
 #: What the example project is built to, by the option `shared_assets`: the sha256 of its manifest
-#: and of its files, and the build version. These change with its static files and the format.
+#: and of its files, and the build version. These change with its static files and the format;
+#: with shared assets also with `versioned_storage.build.assemble.SHARED_RULES`.
 EXAMPLE = {
     False: {
         "manifest": "673e239bc1c11c9f462a9ec00da212319784b7a34c6a0372a5fb33522e4b5b43",
         "files": "9216e350837a937a6341cfc40bed696de82df6660b4db4c74b6047f6f2d594aa",
         "version": "c85b6099ce7a",
+    },
+    True: {
+        "manifest": "76348dd05a494a38e9473df566c88d7feb967786dac931f971108b71a95c4ac1",
+        "files": "4b41df4c66d09b7ae61a1180d198e8a77b7169a1715b8aba633adaf8c4879ac6",
+        "version": "5c95a5e805f2",
     },
 }
 

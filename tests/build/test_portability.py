@@ -136,10 +136,11 @@ def test_a_script_that_does_not_ask_is_shared(script):
     ("script", "culprit"),
     [
         ("importScripts('x.js')", "importScripts("),
-        ("self.onmessage = f", "self.onmessage ="),
+        ("self.onmessage = f", "onmessage ="),
+        ("onconnect=event=>f(event.ports[0])", "onconnect="),
+        ("onmessage = ({data}) => data.port.postMessage(1)", "onmessage ="),
         ("self.addEventListener('message', f)", "self.addEventListener('message'"),
         ("self.addEventListener(\n 'fetch', f)", "self.addEventListener( 'fetch'"),
-        ("onmessage = f; function g() { postMessage(1) }", "onmessage ="),
         ("addEventListener('message', f); postMessage(1)", "addEventListener('message'"),
     ],
 )

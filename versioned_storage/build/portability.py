@@ -226,6 +226,8 @@ def _rules(*rules: tuple[Reason, str, str]) -> tuple[tuple[Reason, str, re.Patte
     return tuple((reason, literal, re.compile(pattern)) for reason, literal, pattern in rules)
 
 
+# Of the global object of a worker and of no other one; both names have nine characters.
+_OF_A_WORKER = r"(?:(?<![\w$.]on.......)|(?<=self\.on.......))"
 # Each pattern begins with its literal; what has to be before it is checked after it.
 _SCRIPT_RULES = _rules(
     (Reason.LOCATION, "currentScript", r"currentScript(?:(?<=document\.currentScript)|\.src)"),
@@ -243,7 +245,8 @@ _SCRIPT_RULES = _rules(
             r"""(?<![\w.#\[-])(?i:script)(?![\w-])"""
         ),
     ),
-    (Reason.WORKER, "self.onmessage", r"self\.onmessage\s*=(?!=)"),
+    (Reason.WORKER, "onmessage", rf"onmessage{_OF_A_WORKER}\s*=(?!=)"),
+    (Reason.WORKER, "onconnect", rf"onconnect{_OF_A_WORKER}\s*=(?!=)"),
     (
         Reason.WORKER,
         "self.addEventListener",
@@ -253,7 +256,6 @@ _SCRIPT_RULES = _rules(
 )
 _POST_MESSAGE = re.compile(r"postMessage\((?<![\w$.]postMessage\()")
 _ON_MESSAGE = _rules(
-    (Reason.WORKER, "onmessage", r"onmessage(?<![\w$.]onmessage)\s*=(?!=)"),
     (
         Reason.WORKER,
         "addEventListener",
