@@ -218,6 +218,20 @@ def test_where_builds_disagree_the_process_s_own_wins_then_the_newest(
     )
     with site(shop.sources.parent, BUILD_VERSION="elsewhere", MIDDLEWARE=MIDDLEWARE):
         assert Process().get(url)[2].startswith(b"b3")
+    # Nor is an encoding of the one sent for the other.
+    (shop.root / "b1" / f"{hashed_name}.br").unlink()
+    assert "Content-Encoding" not in Process().get(url, accept_encoding="br")[1]
+
+
+def test_its_time_is_that_of_the_oldest_build(shop: Site) -> None:
+    """A client that has it from before the last deploy is told that it did not change."""
+    url = shop.storage.url(NAME)
+    os.utime(shop.root / "b1" / MANIFEST_NAME, (1_000_000_000, 1_000_000_000))
+    modified = served(url)[1]["Last-Modified"]
+    collect(shop, "b2")
+    with site(shop.sources.parent, BUILD_VERSION="b2", MIDDLEWARE=MIDDLEWARE):
+        assert served(url)[1]["Last-Modified"] == modified == "Sun, 09 Sep 2001 01:46:40 GMT"
+        assert served(url, if_modified_since=modified)[0] == 304
 
 
 def test_a_link_out_of_the_build_is_not_followed(shop: Site) -> None:

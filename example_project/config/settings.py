@@ -48,6 +48,8 @@ STORAGES = {
             "origin": STATIC_ORIGIN if STATIC_ORIGIN["bucket_name"] else None,
             # Brotli and gzip, unless a test is in a hurry.
             "encodings": env("DEMO_ENCODINGS", "br gzip").split(),
+            # What a deploy did not change keeps its URL.
+            "shared_assets": env("STATIC_SHARED_ASSETS") == "yes",
             # Rewrite `import "./lib/format.js"` in this site's ES modules.
             "js_modules": True,
         },

@@ -23,7 +23,7 @@ from walkthrough.cloudfront import CannotStart, Nginx, cloudfront
 from tests.helpers import site
 from tests.s3 import Bucket
 from tests.system_packages import skip
-from versioned_storage.build.manifest import Manifest
+from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.edge.functions import VIEWER_REQUEST, VIEWER_RESPONSE, Constants, rendered
 
 FILES: dict[str, str | bytes] = {
@@ -84,16 +84,24 @@ class World:
 
     def path(self, name: str) -> str:
         """The path of an asset in a URL."""
-        return quote(f"/static/{self.manifest.build}/{self.manifest.paths[name]}")
+        return quote(f"/static/{self.asset(name).path}")
+
+    def asset(self, name: str) -> Asset:
+        asset = self.manifest.asset(name)
+        assert asset is not None
+        return asset
 
 
 @pytest.fixture(scope="session")
 def world(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A published build; everyone may read the builds in the bucket, and nobody the records."""
+    """A published build, of which some is shared.
+
+    Everyone may read the builds in the bucket, and nobody the records.
+    """
     with Bucket.at(s3_server) as bucket:
         bucket.let_everyone_read()
         base = tmp_path_factory.mktemp("world")
-        options = {"origin": bucket.options(), "connections": 4}
+        options = {"origin": bucket.options(), "connections": 4, "shared_assets": True}
         with site(base, FILES, options=options, BUILD_VERSION="b1") as shop:
             shop.collect()
             manifest = shop.storage.manifest

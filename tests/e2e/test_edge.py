@@ -175,15 +175,17 @@ def test_a_file_that_comes_late_is_there_after_a_second(world, s3_edge):
 
 
 @pytest.mark.parametrize("accept", [None, "br", "gzip"])
-@pytest.mark.parametrize("status", [500, 503])
-def test_the_application_answers_where_s3_fails(world, edge_of, app, accept, status):
+@pytest.mark.parametrize(("status", "name"), [(500, "css/app.css"), (503, "data/größe + a b.json")])
+def test_the_application_answers_where_s3_fails(world, edge_of, app, accept, status, name):
+    asset = world.asset(name)
+    assert asset.is_shared is (name == "css/app.css")
     with front() as broken:
         broken.answer = lambda _: refusal(status, "SlowDown", "Reduce your request rate.")
-        answer = edge_of(bucket=f"{broken.url}/a", app=app).ask(world.path("css/app.css"), accept)
+        answer = edge_of(bucket=f"{broken.url}/a", app=app).ask(world.path(name), accept)
     assert answer.status == 200
     assert answer.headers["Content-Encoding"] == accept
-    assert DECODED[accept](answer.body) == content(world, "css/app.css")
-    assert answer.headers["Content-Type"].replace('"', "") == "text/css; charset=utf-8"
+    assert DECODED[accept](answer.body) == content(world, name)
+    assert answer.headers["Content-Type"].replace('"', "") == asset.content_type
     assert answer.headers["Cache-Control"] == IMMUTABLE
     assert answer.headers.get_all("Access-Control-Allow-Origin") == ["*"]
     assert answer.headers["Vary"] == "Accept-Encoding"

@@ -1,5 +1,8 @@
 """The verification of an edge that runs the shipped functions, in front of either origin."""
 
+import pytest
+
+from tests.edge.test_deployed import code
 from versioned_storage.edge.client import EdgeClient
 from versioned_storage.edge.probes import BROWSER, build_probes, edge_probes, sample
 from versioned_storage.edge.verification import verify_edge
@@ -22,8 +25,11 @@ def test_all_is_well_with_what_is_shipped(edge, world):
     assert report.ok
 
 
-def test_an_object_that_s3_lost_is_found_and_named(s3_edge, world):
-    key = f"static/b1/{world.manifest.paths['js/app.js']}.br"
+@pytest.mark.parametrize(("name", "is_shared"), [("js/app.js", True), ("LICENSE", False)])
+def test_an_object_that_s3_lost_is_found_and_named(s3_edge, world, name, is_shared):
+    asset = world.asset(name)
+    assert asset.is_shared is is_shared
+    key = f"static/{asset.path}.br"
     lost = world.bucket.get(key)
     world.bucket.client.delete_object(Bucket=world.bucket.name, Key=key)
     try:
@@ -35,6 +41,14 @@ def test_an_object_that_s3_lost_is_found_and_named(s3_edge, world):
         )
     assert {result.headers["Accept-Encoding"] for result in report.failures} == {"br", BROWSER}
     assert all(key.removeprefix("static/") in fault.remedy for fault in report.faults)
+
+
+def test_a_stack_from_before_shared_assets_serves_them(edge_of, world):
+    request, response = code("viewer_request.js"), code("viewer_response.js")
+    edge = edge_of(bucket=world.bucket_url, request=request, response=response)
+    report = verified(edge, world)
+    assert report.faults == []
+    assert report.ok
 
 
 def test_an_edge_in_front_of_s3_without_the_functions_is_found(edge_of, world):

@@ -131,6 +131,22 @@ def test_a_build_that_went_is_forgotten(tmp_path: Path, index: BuildIndex, clock
     assert len(index) == 0
 
 
+def test_builds_that_came_and_went_are_noticed_together(
+    tmp_path: Path, index: BuildIndex, clock: Clock
+) -> None:
+    put(tmp_path, "b1")
+    index.refresh_all()
+    assert index.get("b1") is not None
+    shutil.rmtree(tmp_path / "b1")
+    put(tmp_path, "b2")
+    index.refresh_all()
+    assert index.get("b2") is None
+    clock.now += 1
+    index.refresh_all()
+    assert index.get("b2") is not None
+    assert (index.get("b1"), len(index)) == (None, 1)
+
+
 def test_a_build_is_read_again_only_when_its_manifest_is_another(
     tmp_path: Path, index: BuildIndex, clock: Clock
 ) -> None:
