@@ -378,6 +378,10 @@ def test_a_key_of_kms_encrypts_both_buckets_and_its_policy_must_let_cloudfront_d
     assert statement["Principal"] == {"Service": "cloudfront.amazonaws.com"}
     assert statement["Action"] == "kms:Decrypt"
     assert statement["Condition"] == {"StringEquals": {"AWS:SourceArn": EXISTING}}
+    media = json.loads(made.outputs["MediaKmsKeyStatement"]["Fn::Sub"])
+    assert media["Condition"]["StringEquals"]["AWS:SourceArn"].endswith("/${MediaDistribution}")
+    assert media.keys() == statement.keys()
+    assert not {"KmsKeyStatement", "MediaKmsKeyStatement"} & stack().outputs.keys()
 
 
 # Permissions
