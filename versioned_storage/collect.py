@@ -69,7 +69,7 @@ class Collector:
     def check_sources(self) -> None:
         """Raise `UnusableFiles`, once, for sources that are not files: opening a pipe blocks.
 
-        Only a collectstatic opens sources, so nothing is read for whoever else asks.
+        Only collectstatic opens sources, so other callers read nothing.
         """
         if self._has_checked_sources:
             return
@@ -118,7 +118,7 @@ class Collector:
             except UnreadableManifest:
                 # No process can serve that build, so it is made again.
                 return None
-            # A manifest_storage of the site may still have another build's.
+            # A manifest_storage of the site may still have the manifest of another build.
             self._complete = manifest if manifest.build == storage.build_version else None
         return self._complete
 
@@ -276,8 +276,7 @@ class Collector:
         try:
             published = publisher.publish(manifest, storage.build_directory(), preflight)
         except OtherContent:
-            # The files here are not those of the build that pages get: without their manifest no
-            # process takes them for it.
+            # Pages get the other build. Without a manifest no process takes these files for it.
             storage.manifest_storage.delete(storage.manifest_name)
             raise
         log_summary(str(published))
@@ -329,8 +328,8 @@ class Collector:
         storage = self._storage
         if storage.manifest_storage is not storage or not storage.location:
             return storage.manifest_storage.exists(storage.manifest_name)
-        # Asked for each file that is collected, and much cheaper than Django's exists, which makes
-        # sure each time that the name is below the location.
+        # Called for each collected file. Django's exists() also checks each time that the name is
+        # below the location, which takes far longer.
         path = os.path.join(storage.location, storage.manifest_name)  # noqa: PTH118
         return os.path.exists(path)  # noqa: PTH110
 

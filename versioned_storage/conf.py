@@ -249,7 +249,7 @@ def _build_version_values() -> dict[str, tuple[Any, str]]:
 
 
 def _whitenoise_values() -> dict[str, tuple[Any, str]]:
-    # The settings of a site that comes from WhiteNoise keep their meaning.
+    # Settings for WhiteNoise keep their meaning.
     values = {}
     for option, setting in (
         ("keep_originals", "WHITENOISE_KEEP_ONLY_HASHED_FILES"),

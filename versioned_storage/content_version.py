@@ -21,8 +21,8 @@ from .constants import ENCODINGS
 from .static_root import check_sources_are_files
 from .storage import VersionedStaticFilesStorage
 
-# Hex digits of the sha256: 48 bits. Should two contents of a site ever collide, publishing the
-# second is refused, as other content under a published version always is.
+# Hex digits of the sha256: 48 bits. If two contents ever collide, publishing the second is refused:
+# a published version never gets other content.
 _LENGTH = 12
 
 
@@ -64,7 +64,7 @@ def derive_build_version(sources: Sources, storage: VersionedStaticFilesStorage)
 
 
 def _shape(sources: Sources, storage: VersionedStaticFilesStorage) -> dict[str, Any]:
-    """Return what decides, beside the sources, which files a build has and what is in them.
+    """Return the options that, with the sources, decide which files a build has and their bytes.
 
     Options that only decide whether a build fails are left out. ``prehashed`` may be any callable,
     so its answer for each source counts. The URLs count because references to them are rewritten.

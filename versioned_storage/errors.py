@@ -20,7 +20,7 @@ from .text import names_text
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that a verification, a repair or a diagnosis found wrong; all texts are for people.
+    """Something that a verification, a repair or a diagnosis found wrong, in words for people.
 
     ``what`` names the value that is wrong, ``found`` and ``expected`` are its two values and
     ``remedy`` is the line that mends it.
@@ -43,7 +43,7 @@ class VersionedStorageError(CommandError):
     """
 
     def __str__(self) -> str:
-        # Django knows the verbosity only where it prints the error, and passes it to nobody.
+        # Only the method of Django that prints the error has the verbosity.
         frame = sys._getframe().f_back
         # The interpreter itself prints an uncaught error, from no frame.
         if frame is None or frame.f_code is not BaseCommand.run_from_argv.__code__:

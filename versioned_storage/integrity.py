@@ -44,7 +44,7 @@ class IntegrityMiddleware(MiddlewareMixin):
         try:
             integrity = integrity_by_url()
         except (OSError, VersionedStorageError) as error:
-            # The page that says so must not fail for it.
+            # The error page must not fail for the same reason.
             logger.warning("A page has no integrity: %s", error)
             return response
         if not integrity:
@@ -83,7 +83,7 @@ def integrity_by_url() -> Mapping[str, str]:
             for asset in manifest.assets.values()
             if destination(asset.content_type) is not None
         }
-        # A thread sees the whole of it or nothing.
+        # One assignment, so that no thread sees half of it.
         last = _last[0] = _Integrity(manifest, base_url, integrity)
     return last.by_url
 

@@ -17,10 +17,10 @@ ORIGIN_TIMEOUT = 2.0
 
 
 class ManifestLoader:
-    """The hashed names of one build, loaded once: one thread asks while the others wait.
+    """The hashed names of one build, loaded once: one thread loads them while the others wait.
 
     ``load`` returns the paths and the hash of the manifest, empty where there is none. A failure
-    is remembered for `RETRY_AFTER` seconds, in which everybody gets that same error.
+    is remembered for `RETRY_AFTER` seconds: until then every caller gets the same error.
     """
 
     def __init__(self, load: Callable[[], tuple[dict[str, str], str]]) -> None:
@@ -65,7 +65,7 @@ class ManifestLoader:
             self._failure = None
             self._paths, self.hash = self._load()
         except Exception as error:
-            # Whatever it is: the next page gets this reason and not "there is no manifest".
+            # The next page gets the reason, and not "there is no manifest".
             self._failure = error
             raise
         finally:

@@ -137,7 +137,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
             return None
 
     def _owns(self, path: str) -> bool:
-        """Return True if a miss at that path is answered here, and not by the site's URLs."""
+        """Return True if this middleware answers a miss at that path with 404 or a redirect."""
         return self._owns_prefix and path.startswith(self.static_prefix)
 
     def _refresh(self, path: str) -> None:
@@ -183,7 +183,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         return self._builds.shared_file(prefix, name, own)
 
     def _responder_to_miss(self, request: HttpRequest, name: str) -> FixedResponder | StaticFile:
-        """For a name below the static prefix that is none of a build: the current build's, or 404.
+        """Answer a name below STATIC_URL that is in no build: redirect to the current one, or 404.
 
         Links without a build are in mails, in pages that were cached before the move to builds, and
         in code that does not use {% static %}. So are those of a script that computes the URL of a
@@ -356,7 +356,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         try:
             manifest = self._storage.manifest
         except VersionedStorageError:
-            # A page that needs the manifest reports it; a file is served without.
+            # A page that needs the manifest reports the error; the file is served without a tag.
             return None
         asset = manifest.assets.get(self._below_static(url)) if manifest else None
         return etag_of(asset) if asset is not None and asset.size == size else None

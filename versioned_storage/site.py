@@ -26,7 +26,7 @@ from .static_url import StaticURL
 from .storage import VersionedStaticFilesStorage
 
 if TYPE_CHECKING:
-    # boto3 is not for every process that looks at its settings.
+    # A process that only looks at its settings does not load boto3.
     from .origin.record import Record
     from .origin.s3 import S3Origin
 

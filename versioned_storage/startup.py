@@ -26,7 +26,7 @@ def note_request_handler() -> None:
 
 
 def may_serve_pages() -> bool:
-    """Return True if a request handler was built, or if the app is not installed to note it."""
+    """Return True if a request handler was built, or if the app that notes it is not installed."""
     if _Process.has_request_handler:
         return True
     return apps.apps_ready and not apps.is_installed("versioned_storage")

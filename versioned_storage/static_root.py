@@ -123,7 +123,7 @@ def _may_be_of_build(path: Path) -> bool:
 
 
 def check_is_regular(path: Path) -> None:
-    """Raise OSError for what is not a regular file: reading a pipe would block."""
+    """Raise OSError for a pipe, a device or a directory: reading a pipe would block."""
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
 

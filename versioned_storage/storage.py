@@ -37,7 +37,7 @@ from .static_root import check_is_regular, complete_builds
 from .static_url import StaticURL
 
 if TYPE_CHECKING:
-    # All that makes builds is not for the processes that serve them.
+    # A process that serves pages does not load what makes builds.
     from .collect import Collector
 
 _DJANGO_ARGUMENTS = inspect.signature(FileSystemStorage.__init__).parameters.keys() - {"self"}
@@ -155,8 +155,8 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         """Return the URL of a file: of its hashed name in the build, or the plain one.
 
         Raises ImproperlyConfigured where a build version is needed and missing, ValueError for a
-        file that the manifest does not have, unless ``manifest_strict`` is off. What keeps every
-        page from its URLs is logged once pages are served, because Django's own LOGGING shows no
+        file that the manifest does not have, unless ``manifest_strict`` is off. An error that
+        affects every page is logged once pages are served, because Django's own LOGGING shows no
         error of a page.
         """
         name = name or ""
@@ -220,7 +220,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         """The hashed name of each file: from the build directory, else from the origin.
 
         Raises `OriginError` if the origin was asked and did not answer; for the next seconds
-        everybody gets that same error.
+        every caller gets the same error.
         """
         return self._loader.paths
 
@@ -303,7 +303,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
     def published_manifest(self) -> Manifest | None:
         """The manifest that the origin has; None where the build is not published.
 
-        None too where no page needs it, because test suites must not reach for the network. Raises
+        None too where no page needs it: test suites must not use the network. Raises
         `OriginError` if the origin does not answer.
         """
         in_tests = self.options.manifest_strict is not True and conf.in_test_environment()
@@ -352,7 +352,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         return directories, files
 
     def path(self, name: str | os.PathLike[str]) -> str:
-        """As Django's, without its search for a way out of the location if a name can have none.
+        """As Django's, without its check of the location for a name that cannot lead out of it.
 
         collectstatic asks four times for each file.
         """

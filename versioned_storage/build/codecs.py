@@ -12,7 +12,7 @@ import brotli
 
 from ..constants import ENCODINGS
 
-#: The most bytes that are decoded at a time, about.
+#: About how many bytes are decoded at a time, at most.
 PIECE = 256 * 1024
 
 #: What a decompressor raises on what it cannot decode.

@@ -158,7 +158,7 @@ class _Compression:
 
 
 def _batches(jobs: Iterable[EncodingJob]) -> Iterator[list[EncodingJob]]:
-    """Split jobs into batches for a thread: a thread for each small file would cost more than it.
+    """Split jobs into batches, because handing a small file to a thread costs more than the work.
 
     The largest come first, so that none is left over for a single core at the end.
     """
@@ -179,7 +179,7 @@ def _decodes_to_file(
 ) -> bool:
     """Return True if a file decodes to all of ``content``.
 
-    To compare takes a tenth of the time of a digest.
+    Comparing takes a tenth of the time of a digest.
     """
     content.seek(0)
     is_begin = _decodes(

@@ -53,7 +53,7 @@ def writing(path: str | os.PathLike[str], *, is_complete: bool = False) -> Itera
         yield
     except OSError as error:
         at = error.filename or path
-        # A temporary file is reported by the name that it was to have.
+        # A temporary file is reported by its final name.
         named = path if str(at).endswith(_PARTIAL) else at
         raise CannotWrite(named, error, is_complete=is_complete) from error
 

@@ -122,7 +122,7 @@ def _read(
         raise
     file.close()
     if len(data) <= CHUNK:
-        # Faster than to hand it to the other thread.
+        # Digesting it here is faster than handing it to the other thread.
         return SourceFile(name, data, partial(digest_of, (data,)), opener)
     return SourceFile(name, data, thread.submit(digest_of, (data,)).result, opener)
 

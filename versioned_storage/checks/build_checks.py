@@ -17,7 +17,7 @@ from .option_checks import unusable
 
 
 def check_debug(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """What is deployed with a build version uses the build."""
+    """Pages of a site with a build version use the build."""
     storage = usable_storage()
     if storage is None or storage.build_version is None or not settings.DEBUG:
         return []
@@ -88,7 +88,7 @@ def _places_without_build(storage: VersionedStaticFilesStorage) -> list[str]:
     is_on_disk = storage.read_manifest() is not None
     if is_on_disk:
         storage.load_manifest()
-    # A build on S3 needs no copy on disk; of one that is only on disk browsers get no file.
+    # With an origin, browsers get the files from S3, so only the build there counts.
     if storage.options.origin is None:
         is_available = is_on_disk
     else:

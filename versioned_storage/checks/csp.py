@@ -14,8 +14,8 @@ from ..site import cdn, middleware, usable_storage
 DJANGO = "django.middleware.csp.ContentSecurityPolicyMiddleware"
 DJANGO_CSP = "csp.middleware.CSPMiddleware"
 DIRECTIVES = ("style-src", "script-src", "img-src", "font-src")
-#: How a source begins with which a script or style sheet may come from anywhere: as a header has
-#: it, as Django writes a nonce, and django-csp.
+#: Prefixes of the sources that allow a script or style sheet from any host: in a header, in
+#: Django's settings and in those of django-csp.
 NONCES = ("'strict-dynamic'", "'nonce-", "<CSP_NONCE", "csp.constants.NONCE")
 
 
@@ -57,7 +57,7 @@ def _lacking(policy: Mapping[str, Any], host: SplitResult) -> list[str]:
     for directive in DIRECTIVES:
         candidates = (f"{directive}-elem", directive, "default-src")
         name = next((name for name in candidates if name in sent), None)
-        # A page that may load nothing of a kind does not lack the CDN's.
+        # 'none' forbids that kind of file on purpose.
         settled = ("'none'", *(NONCES if directive in ("style-src", "script-src") else ()))
         sources = sent[name] if name else []
         if name and sources and not any(s.startswith(settled) or _allows(s, host) for s in sources):

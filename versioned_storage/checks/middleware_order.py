@@ -95,14 +95,14 @@ def check_whitenoise(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMe
 
 
 def _url_that_whitenoise_misses() -> str | None:
-    """The path of the build, where WhiteNoise takes that for the path of STATIC_ROOT."""
+    """Return the path of the build if WhiteNoise would look in STATIC_ROOT for it, else None."""
     storage = usable_storage()
     if (
         storage is None
         or storage.build_version is None
         or storage.static_url is None
         or settings.DEBUG
-        # Beside a bucket it may serve WHITENOISE_ROOT only.
+        # With an origin, it may be there for WHITENOISE_ROOT only.
         or storage.options.origin is not None
         or storage.static_url != static_url.current()
         or getattr(settings, "WHITENOISE_STATIC_PREFIX", None)

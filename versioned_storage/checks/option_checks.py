@@ -17,7 +17,7 @@ from ..site import configured_storage, usable_storage
 from ..static_root import StaticRootAmongSources, check_outside_sources, check_sources_are_files
 from ..validators import is_local
 
-#: What AWS's documentation and ours have for a distribution's domain.
+#: The domain of a distribution in the examples of AWS's documentation and ours.
 SAMPLE_DOMAIN = "d111111abcdef8.cloudfront.net"
 
 
@@ -108,7 +108,7 @@ def check_cdn_domain(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMe
 
 
 def check_compressor(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """What django-compressor makes of pages is where browsers look for it."""
+    """Browsers can load what django-compressor makes of pages."""
     storage = usable_storage()
     if (
         storage is None

@@ -24,7 +24,7 @@ def check_ssl_redirect(app_configs: Any, **kwargs: Any) -> Sequence[checks.Check
         security is None
         or not path
         or not settings.SECURE_SSL_REDIRECT
-        # A proxy says which scheme was used; what it says of the CDN's requests is unknown here.
+        # A proxy names the scheme of each request; which one it names for the CDN is unknown here.
         or settings.SECURE_PROXY_SSL_HEADER
         or any(re.search(exempt, path + build) for exempt in settings.SECURE_REDIRECT_EXEMPT)
     ):

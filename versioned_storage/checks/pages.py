@@ -197,7 +197,7 @@ def _without_integrity(path: Path) -> Iterator[str]:
 
 
 def _text(path: Path) -> str:
-    # What cannot be read is for whoever reads it next; a check does not stop the command.
+    # A file that cannot be read is an error where it is used; a check does not stop commands.
     with suppress(OSError):
         return path.read_text(errors="replace")
     return ""

@@ -120,8 +120,8 @@ class _Storage(S3Storage):  # type: ignore[misc]  # django-storages ships no typ
 class Connection:
     """How to reach the bucket of a site; making it sends no request.
 
-    ``parameters`` are those of every object that is written, ``attempts`` how often a request is
-    tried: boto3 itself is told to try once. ``verify`` is a path of certificates to trust, False to
+    ``parameters`` are those of every object that is written. ``attempts`` is how often a request
+    is tried: boto3 itself tries once. ``verify`` is a path of certificates to trust, False to
     trust any, True or None for the default.
     """
 

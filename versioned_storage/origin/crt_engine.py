@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
-#: Seconds after which an idle connection is opened anew: S3 may be closing it.
+#: Seconds after which an idle connection is not used again: S3 may be closing it.
 STALE = 5.0
 
 _SHA256_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -278,7 +278,7 @@ class _Connections:
         except FutureTimeoutError:
             opening.add_done_callback(_close)
             if tls is not None:
-                # The runtime tells of a certificate that it refuses after 10 to 30 seconds.
+                # The runtime reports a refused certificate only after 10 to 30 seconds.
                 raise NotSupported(always=True) from None
             raise ConnectTimeoutError(endpoint_url=self._url) from None
         except AwsCrtError as error:

@@ -1,4 +1,4 @@
-"""The diagnosis tries on scratch keys what a publish, a prune and a page need.
+"""Tries on scratch keys what a publish, a prune and a page need.
 
 Each permission is tried where it is needed: below ``builds/``, where records are, and below the
 STATIC_URL path, where builds are.
@@ -18,7 +18,7 @@ from . import record
 from .s3 import S3Origin
 from .s3_errors import DENIED, PERMISSIONS, NotDeleted, OriginError
 
-#: S3 refuses a request that is signed at a time further off than this.
+#: S3 refuses a request whose time differs by more than this from its own.
 REFUSED_SKEW = timedelta(minutes=15)
 _WARNING_SKEW = timedelta(minutes=1)
 
@@ -124,12 +124,12 @@ class Doctor:
 
     def _permissions(self, prefix: str) -> list[Finding]:
         listing = self._try(f"list {prefix}", lambda: self._list(prefix), denied=_TO_LIST)
-        # A missing key can be deleted too: so the permission is known before anything is written.
+        # Deleting a missing key needs the same permission: it is tried before anything is written.
         scratch = f"{prefix}.doctor-{uuid4().hex}"
         denied = _TO_DELETE_RECORDS if prefix == record.PREFIX else _TO_DELETE
         deleting = self._try(f"delete {prefix}", lambda: self._delete(scratch), denied=denied)
         if deleting.level is not Level.OK:
-            # One key that stays, and not another one with each run.
+            # The key stays, so every run uses the same.
             scratch = f"{prefix}.doctor"
         try:
             findings = list(self._on_scratch(scratch, prefix))

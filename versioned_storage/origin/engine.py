@@ -1,7 +1,7 @@
 """Requests to S3: retries, how many at a time, and the engine that sends them.
 
 An engine sends a request once and returns S3's response, or raises what boto3 raises. The retries
-are here, because before each attempt a publish looks whether it still has its lease.
+are here, because a publish checks its lease before each attempt.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class Unsettled(VersionedStorageError):
 
 
 def clocks() -> tuple[float, ...]:
-    """Return the readings of clocks, in seconds, of which one runs while the machine sleeps.
+    """Return the readings of two clocks, in seconds; one also runs while the machine sleeps.
 
     ``time.monotonic()`` stands still while Linux is suspended, CLOCK_BOOTTIME does not. Where that
     is missing, the time of day takes its place.

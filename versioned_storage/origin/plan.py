@@ -217,7 +217,7 @@ def matches(stored: StoredObject, file: BuildFile, sha256: str | None, manifest:
     if stored.headers != headers(file) or stored.sha256 is None:
         return False
     if stored.metadata.get("sha256", stored.sha256) != stored.sha256:
-        # Its bytes are no longer those that were uploaded.
+        # The object has other bytes than were uploaded.
         return False
     made_of = metadata(file, manifest)
     if made_of:

@@ -248,7 +248,7 @@ def _leftovers(
 ) -> Iterator[PruneCandidate]:
     for head in heads:
         reason = _leftover_reason(head.record, now, older_than)
-        # What was abandoned or is half deleted is no build that could be kept.
+        # An abandoned or half deleted build cannot be kept.
         resumable = head.record.state is State.PUBLISHING and head.record.build in protected
         if reason is not None and not resumable:
             yield PruneCandidate(head, reason)

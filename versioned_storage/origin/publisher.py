@@ -32,7 +32,7 @@ from .transfer import PublishedMeanwhile, Stopped, Transfer, TransferredObject
 DOLLARS_FOR_A_WRITE = 0.005 / 1000
 DOLLARS_FOR_A_READ = 0.0004 / 1000
 
-# Seconds between two looks at a prune that may delete what the build needs.
+# Seconds between two checks of a prune that may delete what the build needs.
 _PAUSE = 2.0
 
 
@@ -168,7 +168,7 @@ class Publisher:
     ) -> Published:
         """Bring the build in ``directory`` to S3; it is published when this returns.
 
-        ``before`` is called once it is known that there is something to upload. Raises what
+        ``before`` is called once, if there is something to upload. Raises what
         `lease.acquire` raises when another content has that build version, `PublishFailed` when
         objects do not get there, `OriginError` when the record does not. SIGINT and SIGTERM raise
         `Interrupted` and leave the lease for the next run.
@@ -335,7 +335,7 @@ class Publisher:
                     stored = record.read(self.origin, build)
                     return stored.record.manifest if stored else None
         except (OriginError, UnreadableRecord) as error:
-            # A base build only saves work.
+            # The base build only saves work, so a failure does not matter.
             logger.warning("No earlier build is copied from: %s", error)
         return None
 

@@ -326,7 +326,7 @@ def write(origin: S3Origin, record: Record, replacing: str | None) -> str | None
 
 
 def newest_first(origin: S3Origin) -> Iterator[StoredRecord]:
-    """Yield the heads of all records, the last written first; each is read when it is needed."""
+    """Yield the first line of each record, the last written first; each is read when needed."""
     listed = sorted(origin.list(PREFIX), key=lambda item: item.modified, reverse=True)
     # Listings have a resolution of one second; ``since`` is finer.
     for _, same_second in groupby(listed, key=lambda item: item.modified.replace(microsecond=0)):

@@ -468,7 +468,7 @@ class S3Origin:
             return {}
         if replacing is None:
             return {"IfNoneMatch": "*"}
-        # S3's own guide sends the ETag bare, and Ceph knows it in no other form.
+        # S3's own guide sends the ETag without quotes, the only form that Ceph knows.
         return {"IfMatch": replacing.strip('"')}
 
     def _condition_of_copy(self, replacing: str | None) -> dict[str, str]:
@@ -478,7 +478,7 @@ class S3Origin:
 
     @cached_property
     def _copies_take_conditions(self) -> bool:
-        # S3 has them since October 2025, and older versions of boto3 do not know them.
+        # S3 has them since October 2025; older versions of boto3 do not know them.
         shape = self.client.meta.service_model.operation_model("CopyObject").input_shape
         return shape is not None and "IfNoneMatch" in shape.members
 

@@ -1,4 +1,4 @@
-"""Objects that builds have in common: which of them a publish may rely on, who may delete them.
+"""Objects that builds have in common: on which a publish may rely, and who may delete them.
 
 A publisher writes what its build relies on into its lease, *then* reads ``builds/_sweep``, *then*
 lists the objects. A prune writes ``builds/_sweep``, *then* lists the objects, *then* reads all

@@ -22,7 +22,7 @@ from .shared_objects import HEADERS_OF, SharedObjectDiffers, has_bytes_of
 
 # Attempts to write an object that another process writes too.
 _ATTEMPTS = 5
-# Seconds between two looks at the threads and the lease. A thread that is woken for each object
+# Seconds between two checks of the threads and the lease. A thread that is woken for each object
 # would compete with them for the GIL.
 _LOOK = 0.05
 
@@ -203,7 +203,7 @@ class Transfer:
         self.lease.check()
 
     def _before_overwriting(self, step: Step, stored: StoredObject | CopyResult | None) -> None:
-        """Renew the lease, unless it was renewed since S3 said that the object is there."""
+        """Renew the lease, unless it was renewed since the object was read."""
         if isinstance(stored, StoredObject):
             seen = self._planned if stored is step.stored else clocks()
             if not self.lease.renew(unless_since=seen):

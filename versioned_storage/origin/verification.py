@@ -164,8 +164,8 @@ class Verification:
 class Verifier:
     """Verifies the builds of one site.
 
-    With ``deep`` each object is downloaded, decoded and digested; otherwise S3's own word is
-    compared.
+    With ``deep`` each object is downloaded, decoded and digested; otherwise the checksum that S3
+    has of it is compared.
     """
 
     origin: S3Origin

@@ -224,7 +224,7 @@ class BuildIndex:
             self._forget(name)
             return
         if manifest.build != name:
-            # A staticfiles.json that an app has among its files, or a build under another name.
+            # It is a file of an app, or the manifest of a build under another name.
             self._forget(name)
             return
         build = ServedBuild(

@@ -13,8 +13,8 @@ from typing import Protocol
 from ..progress import logger
 from .rfc9110 import ByteRange
 
-# There is no such file, or none that this process may read. What the machine lacks, such as
-# descriptors, is an error.
+# The file does not exist, or this process may not read it. Other failures, such as too few
+# descriptors, are errors.
 _NOT_SERVED = {
     errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENODEV, errno.ENOENT,
     errno.ENOTDIR, errno.ENXIO, errno.EPERM,

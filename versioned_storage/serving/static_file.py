@@ -18,7 +18,7 @@ from .static_response import EMPTY, METHOD_NOT_ALLOWED, NO_STORE, HeaderList, St
 # The headers of a 304 (RFC 9110, 15.4.5), and CORS: a cache updates what it stored with them.
 _OF_304 = {"cache-control", "content-location", "etag", "expires", "vary"}
 _CORS = "access-control-"
-# The headers that describe the file, which an error response is not.
+# Headers that describe the file, which error responses leave out.
 _OF_THE_FILE = {
     "accept-ranges", "cache-control", "content-encoding", "content-language", "content-length",
     "content-type", "etag", "expires", "last-modified",

@@ -52,12 +52,12 @@ class NotConfirmed(VersionedStorageError):
 class PruneResult:
     """The verdict on each build, and what was deleted; nothing was with ``dry_run``.
 
-    ``doomed`` are the builds to delete, with the reason. ``busy`` tells since when another process
+    ``deletions`` maps each build to delete to the reason. ``busy`` tells since when another process
     prunes a build. ``shared`` is None for a site without shared assets.
     """
 
     verdicts: tuple[Verdict, ...]
-    doomed: Mapping[str, str]
+    deletions: Mapping[str, str]
     pruned: tuple[PrunedBuild, ...]
     dry_run: bool
     busy: Mapping[str, datetime] = field(default_factory=dict)
@@ -74,14 +74,14 @@ class PruneResult:
         keep = terminal.style.SUCCESS(f"{'keep':<7}")
         delete = terminal.style.ERROR(f"{'delete':<7}")
         lines = [
-            f"{delete if verdict.build in self.doomed else keep} "
+            f"{delete if verdict.build in self.deletions else keep} "
             f"{verdict.build:<24} {verdict.reason}"
             for verdict in self.verdicts
         ]
         judged = {verdict.build for verdict in self.verdicts}
         lines += [
             f"{delete} {build:<24} {reason}"
-            for build, reason in self.doomed.items()
+            for build, reason in self.deletions.items()
             if build not in judged
         ]
         minutes = EXPIRES_AFTER.seconds // 60
@@ -116,7 +116,7 @@ class PruneResult:
                 }
                 for verdict in self.verdicts
             ],
-            "delete": dict(self.doomed),
+            "delete": dict(self.deletions),
             "deleted": {pruned.build: pruned.objects for pruned in self._deleted()},
             "left_alone": [*self.busy, *(pruned.build for pruned in self.pruned if pruned.changed)],
             **self._shared_data(),
@@ -130,7 +130,7 @@ class PruneResult:
 
     def _summary(self) -> str:
         if self.dry_run:
-            return f"Would delete {count_text(len(self.doomed), 'build')}{self._shared_text()}"
+            return f"Would delete {count_text(len(self.deletions), 'build')}{self._shared_text()}"
         deleted = self._deleted()
         objects = sum(pruned.objects for pruned in deleted)
         return (
@@ -203,9 +203,9 @@ def run(site: Site, options: Mapping[str, Any]) -> PruneResult:
     shares_assets, prefix = site.options.shares_assets, site.options.shared_prefix
     pruner = Pruner(site.origin, prefix if shares_assets else "")
     plan = pruner.plan(**rules)
-    doomed = {build.build: build.reason for build in plan.candidates}
-    result = PruneResult(plan.verdicts, doomed, (), True, plan.busy)
-    if options["dry_run"] or (options["interactive"] and doomed):
+    deletions = {build.build: build.reason for build in plan.candidates}
+    result = PruneResult(plan.verdicts, deletions, (), True, plan.busy)
+    if options["dry_run"] or (options["interactive"] and deletions):
         result = replace(result, shared=pruner.would_sweep(plan))
     if not _go_ahead(result, options):
         return result
@@ -227,13 +227,13 @@ def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any
             **rules,
         )
     )
-    doomed = {verdict.build: verdict.reason for verdict in verdicts if not verdict.keep}
-    result = PruneResult(verdicts, doomed, (), True)
+    deletions = {verdict.build: verdict.reason for verdict in verdicts if not verdict.keep}
+    result = PruneResult(verdicts, deletions, (), True)
     if not _go_ahead(result, options):
         return result
     pruned = tuple(
         PrunedBuild(build, static_root.remove(root, build, manifest_name))
-        for build in result.doomed
+        for build in result.deletions
     )
     return replace(result, pruned=pruned, dry_run=False)
 
@@ -241,9 +241,9 @@ def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any
 def _go_ahead(result: PruneResult, options: Mapping[str, Any]) -> bool:
     """Return True if the builds may be deleted. Raises `TooManyBuilds`, `NotConfirmed`."""
     allowed = options["max_delete"]
-    if allowed is not None and len(result.doomed) > allowed:
-        raise TooManyBuilds(sorted(result.doomed), allowed)
-    if options["dry_run"] or not result.doomed:
+    if allowed is not None and len(result.deletions) > allowed:
+        raise TooManyBuilds(sorted(result.deletions), allowed)
+    if options["dry_run"] or not result.deletions:
         return not options["dry_run"]
     if options["interactive"]:
         # Not on stdout, where a program may read JSON.
