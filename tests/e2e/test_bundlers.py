@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from csp.constants import NONCE
 from django.core.wsgi import get_wsgi_application
 from django.shortcuts import render
 from django.urls import path
@@ -41,7 +42,12 @@ LOADED = """() => [
   ...["h1", "p"].map(name => getComputedStyle(document.querySelector(name)).color)
 ]"""
 
-urlpatterns = [path("page/", lambda request: render(request, "page.html"))]
+
+def page(request: Any) -> Any:
+    return render(request, "page.html", {"nonce": getattr(request, "csp_nonce", None)})
+
+
+urlpatterns = [path("page/", page)]
 
 
 @pytest.fixture(scope="session")
@@ -82,9 +88,18 @@ def chromium() -> Iterator[Any]:
         yield started
 
 
+STRICT = {
+    "MIDDLEWARE": [
+        "csp.middleware.CSPMiddleware",
+        *MIDDLEWARE,
+        "versioned_storage.integrity.IntegrityMiddleware",
+    ]
+}
+
+
 @pytest.mark.parametrize("shared", [False, ["*"]])
 @pytest.mark.parametrize("origin", ["bucket", "application"])
-@pytest.mark.parametrize("bundler", BUNDLERS)
+@pytest.mark.parametrize("bundler", [*BUNDLERS, "vite, strict"])
 def test_a_page_loads_its_lazy_chunk_and_their_style_sheets(
     bundler: str,
     origin: str,
@@ -95,7 +110,11 @@ def test_a_page_loads_its_lazy_chunk_and_their_style_sheets(
     tmp_path: Path,
     moto_bucket: Bucket,
 ) -> None:
+    bundler, _, strict = bundler.partition(", ")
     prehashed, library, tags = BUNDLERS[bundler]
+    if strict:
+        # Chunks that a module loads have their integrity from an import map.
+        tags = "{% load versioned_static %}{% import_map 'assets/*.js' nonce=nonce %}" + tags
     text = PAGE.replace("LIBRARY", library).replace("TAGS", tags)
     write(tmp_path / "templates", {"page.html": text})
     libraries = {library: f"{library}.templatetags.{library}"} if library else {}
@@ -119,12 +138,24 @@ def test_a_page_loads_its_lazy_chunk_and_their_style_sheets(
 
     with wsgi_server(application) as cdn, wsgi_server(application) as url:
         options = {"js_modules": True, "prehashed": prehashed, "shared_assets": shared}
+        if strict:
+            options["integrity_policy"] = "blocked-destinations=(script)"
+            settings |= STRICT
         if origin == "bucket":
             moto_bucket.let_everyone_read()
             options["origin"] = moto_bucket.options()
             options["cdn_domain"] = f"{moto_bucket.endpoint}/{moto_bucket.name}"
         else:
             options["cdn_domain"] = cdn
+        if strict:
+            static = "/".join(options["cdn_domain"].split("/")[:3])
+            directives = {
+                "default-src": ["'none'"],
+                "script-src": [NONCE, static],
+                "style-src": [static],
+                "img-src": [static],
+            }
+            settings["CONTENT_SECURITY_POLICY"] = {"DIRECTIVES": directives}
         files = tree(bundled / bundler)
         with site(tmp_path, files, options=options, **settings) as shop:
             shop.collect()

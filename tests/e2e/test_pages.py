@@ -12,6 +12,7 @@ import pytest
 from django import forms
 from django.core.wsgi import get_wsgi_application
 from django.shortcuts import render
+from django.test import override_settings
 from django.urls import path
 
 from tests.e2e import browser
@@ -162,3 +163,47 @@ def test_a_page_breaks_no_policy(tmp_path: Path, policy: Any) -> None:
         # The policy is in force: what has no integrity is blocked, without a word on the console.
         shown, _ = complaints(chromium, f"{url}/bare/")
         assert shown.evaluate("heard") == []
+
+
+@pytest.mark.skipif(django.VERSION < (6, 1), reason="new in Django 6.1")
+def test_the_admin_of_django_breaks_no_policy(tmp_path: Path) -> None:
+    """Its templates know nothing of integrity; its login needs no database."""
+    settings, _, _ = django_s_own()
+    settings["MIDDLEWARE"] += [
+        *MIDDLEWARE,
+        "versioned_storage.integrity.IntegrityMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+    ]
+    apps = ("admin", "auth", "contenttypes", "messages", "sessions", "staticfiles")
+    processors = [
+        "django.template.context_processors.csp",
+        "django.template.context_processors.request",
+        "django.contrib.auth.context_processors.auth",
+        "django.contrib.messages.context_processors.messages",
+    ]
+    settings |= {
+        "INSTALLED_APPS": [*(f"django.contrib.{app}" for app in apps), "versioned_storage"],
+        "SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies",
+        "STATICFILES_FINDERS": ["django.contrib.staticfiles.finders.AppDirectoriesFinder"],
+        "TEMPLATES": [
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "APP_DIRS": True,
+                "OPTIONS": {"context_processors": processors},
+            }
+        ],
+    }
+    with override_settings(INSTALLED_APPS=settings["INSTALLED_APPS"]):
+        from django.contrib import admin
+
+        settings["ROOT_URLCONF"] = (path("admin/", admin.site.urls),)
+    with browser.chromium() as chromium, served(tmp_path, settings) as (_, url):
+        shown, messages = complaints(chromium, f"{url}/admin/login/")
+        assert messages == []
+        elements = "link[rel=stylesheet], script[src]"
+        has_integrity = f"""[...document.querySelectorAll("{elements}")].map(e => !!e.integrity)"""
+        assert set(shown.evaluate(has_integrity)) == {True}
+        background = "getComputedStyle(document.querySelector('#header')).backgroundColor"
+        assert shown.evaluate(background) == "rgb(65, 118, 144)"
