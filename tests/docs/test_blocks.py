@@ -83,6 +83,7 @@ RUN = {
     "howto/tests.md": "tests/docs/test_howto.py",
     "index.md": "tests/docs/test_howto.py",
     "move/whitenoise.md": "tests/docs/test_move.py",
+    "shared-assets.md": "tests/docs/test_howto.py",
     "start/tutorial.md": "tests/docs/test_tutorial.py",
     "staticbuilds.md": "tests/management/test_docs.py",
 }

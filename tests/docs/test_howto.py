@@ -215,6 +215,15 @@ def test_a_rollback_takes_no_static_file(aws) -> None:
     assert re.search(r"^2f1c9ab +published.* current ", after, re.MULTILINE)
 
 
+def test_the_page_on_shared_assets_lists_what_is_not_shared(reader) -> None:
+    set_options(reader, 'OPTIONS = {"shared_assets": True}\n')
+    reader.write("static/js/loader.js", "load(document.currentScript.src);")
+    reader.setting(BUILD_VERSION="v1")
+    reader.output("python manage.py collectstatic --noinput")
+    ((_, _, listed),) = reader.follow("shared-assets.md")
+    assert "document.currentScript" in listed
+
+
 def test_one_build_is_published_to_two_stages(aws) -> None:
     set_options(aws, titled("howto/stages.md", "settings.py"))
     aws.setting(BUILD_VERSION="2f1c9ab", STAGE="staging")
