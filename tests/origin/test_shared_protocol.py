@@ -307,10 +307,20 @@ def test_a_process_may_be_overtaken_at_each_request(machines, world, slow, other
 
 @pytest.mark.deep
 def test_a_publisher_and_a_pruner_may_overtake_each_other(machines):
-    """The publisher before its list of objects, the pruner until it has deleted some."""
-    for before in range(10):
+    """The publisher before it has planned, the pruner until it has deleted some."""
+    for before in range(4, 10):
         for meanwhile in range(10, LONG):
             check(machines, World("superseded"), crossed(FIRST, before, PRUNER, meanwhile))
+    for before in range(5, 8):
+        for meanwhile in range(14, LONG, 2):
+            for again in range(1, 6):
+                schedule = [
+                    Turn(FIRST, before),
+                    Turn(PRUNER, meanwhile),
+                    Turn(FIRST, again),
+                    Turn(PRUNER, ALL),
+                ]
+                check(machines, World("superseded"), schedule)
 
 
 @pytest.mark.deep

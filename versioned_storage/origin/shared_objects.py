@@ -169,8 +169,8 @@ def _read_sweep(origin: S3Origin) -> tuple[Sweep, str] | None:
 class SweepLease:
     """A sweep that this process holds; `acquire` makes it.
 
-    Publishers act on an expired sweep without a write to it, so it is never renewed when that may
-    have happened.
+    Publishers act on an expired sweep without a write to it, so it is not renewed after half of its
+    life, and a renewal counts from when it was sent: nothing is deleted if S3 received it too late.
     """
 
     origin: S3Origin
@@ -203,13 +203,12 @@ class SweepLease:
 
         No request is made, so this is called before each request that deletes.
         """
-        age = max(now - then for now, then in zip(clocks(), self.renewed, strict=True))
-        if age > EXPIRES_AFTER.total_seconds() / 2:
+        if self._age() > EXPIRES_AFTER.total_seconds() / 2:
             raise SweepLost(self.origin.url(SWEEP))
 
     def renew_if_due(self) -> None:
         """Call `renew` once a minute."""
-        if max(now - then for now, then in zip(clocks(), self.renewed, strict=True)) > RENEW_EVERY:
+        if self._age() > RENEW_EVERY:
             self.renew()
 
     def delete(self, candidates: Mapping[str, str]) -> None:
@@ -229,11 +228,13 @@ class SweepLease:
         started = clocks()
         renewed = replace(self.sweep, since=self.origin.now(), **changes)
         etag = _write(self.origin, renewed, self.etag)
-        # A renewal that took long may have come after the lease expired.
-        self.check()
         if etag is None:
             raise SweepLost(self.origin.url(SWEEP))
         self.sweep, self.etag, self.renewed = renewed, etag, started
+
+    def _age(self) -> float:
+        """Seconds since the last renewal was sent."""
+        return max(now - then for now, then in zip(clocks(), self.renewed, strict=True))
 
 
 def _write(origin: S3Origin, sweep: Sweep, replacing: str | None) -> str | None:
