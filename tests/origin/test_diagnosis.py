@@ -1,5 +1,5 @@
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from uuid import uuid4
 
 import pytest
@@ -9,6 +9,7 @@ from tests.s3 import SECRET_KEY, Answer, front, nobody, options, refusal
 from versioned_storage.origin import record
 from versioned_storage.origin.diagnosis import Doctor, Level
 from versioned_storage.origin.s3 import S3Origin
+from versioned_storage.origin.shared_objects import SWEEP, Stage, Sweep
 
 OK, WARNING, FAILURE, UNKNOWN = Level.OK, Level.WARNING, Level.FAILURE, Level.UNKNOWN
 
@@ -129,6 +130,31 @@ def test_a_clock_that_s3_refuses_is_told_to_be_set(bucket):
         findings = examined(behind(s3, bucket))
     assert levels(findings) == {"bucket": FAILURE}
     assert "Set the clock of this machine" in findings["bucket"].found
+
+
+def test_a_prune_of_shared_assets_is_told_and_one_that_died(bucket):
+    def finding(**swept):
+        sweep = Sweep("host, process 7", **swept)
+        bucket.put(SWEEP, sweep.to_json())
+        findings = {item.check: item for item in Doctor(origin, "_shared").examine()}
+        return findings["shared assets"]
+
+    origin = site_origin(bucket.options())
+    now = datetime.now(timezone.utc)
+    assert finding(since=now, stage=Stage.RELEASED).found == "no prune of them is running"
+    assert finding(since=now, stage=Stage.DELETING).found.startswith("pruned by host, process 7")
+    dead = finding(since=now - timedelta(hours=1), stage=Stage.DELETING)
+    assert dead.level is WARNING
+    assert "staticbuilds prune" in dead.remedy
+    bucket.put(SWEEP, b"{}")
+    findings = {item.check: item for item in Doctor(origin, "_shared").examine()}
+    assert findings["shared assets"].level is FAILURE
+
+
+def test_whether_a_store_honours_the_conditions_of_a_copy_is_told(bucket):
+    found = examined(site_origin(bucket.options()))["copy static/"].found
+    # Neither of the two stores does, and AWS does.
+    assert found == "allowed; its conditions are ignored"
 
 
 def test_who_may_not_write_learns_what_to_grant(bucket):

@@ -17,6 +17,7 @@ from ..errors import Fault, VersionedStorageError
 from . import record
 from .s3 import S3Origin
 from .s3_errors import DENIED, PERMISSIONS, NotDeleted, OriginError
+from .shared_objects import Stage, read_sweep
 
 #: S3 refuses a request whose time differs by more than this from its own.
 REFUSED_SKEW = timedelta(minutes=15)
@@ -80,9 +81,13 @@ class CheckFailed(Exception):
 
 @dataclass(frozen=True)
 class Doctor:
-    """Examines the bucket of one site. Nothing that S3 answers is raised: it becomes a finding."""
+    """Examines the bucket of one site. Nothing that S3 answers is raised: it becomes a finding.
+
+    ``shared_prefix`` is where the site keeps shared assets, empty if it has none.
+    """
 
     origin: S3Origin
+    shared_prefix: str = ""
 
     def examine(self) -> Iterator[Finding]:
         """Yield a finding for each check; only scratch keys are written."""
@@ -93,6 +98,8 @@ class Doctor:
         yield self._clock()
         yield from self._permissions(record.PREFIX)
         yield from self._permissions(self.origin.prefix)
+        if self.shared_prefix:
+            yield self._try("shared assets", self._sweep, denied=_TO_READ)
         yield from _privacy(self.origin)
 
     def _bucket(self) -> Finding:
@@ -204,7 +211,21 @@ class Doctor:
             found = f"{self.origin.url(path)} was not copied, though it has the ETag {etag!r}"
             remedy = "Set the option base_build to False: then nothing is copied."
             raise CheckFailed(found, "a copy", remedy)
-        return "allowed"
+        if not self.origin.conditional:
+            return "allowed"
+        again = self.origin.copy(path, copy, etag=etag, sha256=sha256)
+        return f"allowed; its conditions are {'ignored' if again else 'honoured'}"
+
+    def _sweep(self) -> str:
+        """Return who deletes shared assets; a publish has to be able to read that."""
+        sweep = read_sweep(self.origin)
+        if sweep is None or sweep.stage is Stage.RELEASED:
+            return "no prune of them is running"
+        since = f"{sweep.since:%Y-%m-%d %H:%M:%S} UTC"
+        if sweep.is_live(self.origin.now()):
+            return f"pruned by {sweep.owner}, whose lease was renewed at {since}"
+        found = f"the prune of {sweep.owner} died after {since}"
+        raise CheckFailed(found, "a prune that ends", _TO_END_PRUNE, Level.WARNING)
 
     def _conditions(self, path: str) -> str:
         if not self.origin.conditional:
@@ -242,6 +263,7 @@ _OTHER_STORE = (
     "Without conditional writes two deploys at once can mix two builds. Use a store that has them, "
     "or set the option conditional_writes to False and publish from one process at a time."
 )
+_TO_END_PRUNE = "Run 'python manage.py staticbuilds prune': it deletes what is left of that."
 _TO_LIST = (
     Level.WARNING,
     f"Grant {PERMISSIONS['ListObjectsV2']} on the bucket: publish resumes and copies with it.",

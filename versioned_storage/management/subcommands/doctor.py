@@ -102,7 +102,8 @@ def _findings(site: Site, edge_url: str | None) -> Iterator[Finding]:
     else:
         origin = S3Origin.from_options(site.options, site.static_url, timeout=TIMEOUT)
         reached = True
-        for finding in Doctor(origin).examine():
+        shared_prefix = site.options.shared_prefix if site.options.shares_assets else ""
+        for finding in Doctor(origin, shared_prefix).examine():
             yield finding
             reached = reached and (finding.check, finding.level) != ("bucket", Level.FAILURE)
         if reached:
