@@ -171,7 +171,7 @@ class TooMuchToParse(SourceError):
 
 
 class UnreadableSource(SourceError):
-    """A source file cannot be opened; usually it is a dangling symbolic link."""
+    """A source file cannot be opened, usually for lack of permission."""
 
     def __init__(self, name: str, error: OSError) -> None:
         self.error = error
