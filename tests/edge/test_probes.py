@@ -1,7 +1,9 @@
 """Which requests show whether the edge serves a build."""
 
 import gzip
+import re
 from dataclasses import replace
+from urllib.parse import quote, urljoin
 
 import pytest
 
@@ -36,6 +38,26 @@ def test_a_name_is_asked_for_in_each_way_that_references_spell_it(edge, build):
         "/static/b1/data/a%20%2B%20b%20%C3%A9.json",
         "/static/b1/data/a%20+%20b%20%C3%A9.json",
     } <= paths
+
+
+def test_what_style_sheets_and_modules_contain_is_asked_for(tmp_path):
+    names = ["a + b.png", "c,d;e=f.png", "(x)!.png", "it's.png", "é.png", "g&h@i.png", "100%.png"]
+    style = "".join(f'i {{ background: url("../img/{quote(name)}") }}\n' for name in names)
+    files = {
+        **{f"img/{name}": b"\x89PNG" for name in names},
+        "css/app.css": style,
+        "js/a + b.js": "export {}",
+        "js/app.js": 'import "./a%20+%20b.js";',
+    }
+    odd = collected(tmp_path, "b1", files, options={"js_modules": True})
+    with serving(Edge(odd.root)) as edge:
+        verified(edge, odd)
+    requested = {request.path for request in edge.requests}
+    for name in ("css/app.css", "js/app.js"):
+        text = (odd.root / "b1" / odd.manifest.paths[name]).read_text()
+        references = re.findall(r'"(\.[^"]+)"', text)
+        assert references
+        assert {urljoin(odd.path(name), reference) for reference in references} <= requested
 
 
 def test_sampling_takes_one_of_each_kind_first(build):
