@@ -101,6 +101,8 @@ def follow(manifest, root):
         ('d.getElementsByTagName( "SCRIPT" )', 'getElementsByTagName( "SCRIPT"'),
         ('d.querySelector("script[src*=app]")', 'querySelector("script'),
         ("d.querySelectorAll(`head > script`)", "querySelectorAll(`head > script"),
+        ("n('script[src*=\"app\"]').attr('src')", "script[src"),
+        ("$('script').last().attr('src')", "$('script"),
     ],
 )
 def test_a_script_that_asks_where_it_was_loaded_from_is_bound(script, culprit):
@@ -116,6 +118,7 @@ def test_a_script_that_asks_where_it_was_loaded_from_is_bound(script, culprit):
         "d.getElementsByTagName('scripture')",
         "d.querySelector('.script') || d.querySelector('[data-script]')",
         "d.querySelector('#script-list')",
+        "d.createElement('script')",
         "self.fetch('x'); self.document",
         "window.onmessage = f; other.postMessage(1)",
         "addEventListener('message', f); frame.postMessage(1)",

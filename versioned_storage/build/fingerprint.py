@@ -193,9 +193,10 @@ class _Run:
         targets = [target.name for document in group for _, target in document.references]
         targets += sorted(frozenset().union(*(document.by_variables for document in group)))
         self._portability.decide(names, targets)
-        if group[0].prehashed:
-            for document in group:
-                yield self._finish_unchanged(document.prehashed or group[0].prehashed)
+        # References of such files lead to no other ones, so a group has only these or none.
+        prehashed = [document.prehashed for document in group if document.prehashed]
+        if prehashed:
+            yield from map(self._finish_unchanged, prehashed)
             return
         if len(group) == 1 and group[0].name not in group[0].depends_on():
             yield self._finish(group[0], self._rewritten(group[0], self._hashed_names))

@@ -245,6 +245,10 @@ _SCRIPT_RULES = _rules(
             r"""(?<![\w.#\[-])(?i:script)(?![\w-])"""
         ),
     ),
+    # As jQuery selects, also under a minified name.
+    (Reason.LOCATION, "script[src", r"script\[src"),
+    (Reason.LOCATION, '$("script', r'\$\("script(?![\w-])'),
+    (Reason.LOCATION, "$('script", r"\$\('script(?![\w-])"),
     (Reason.WORKER, "onmessage", rf"onmessage{_OF_A_WORKER}\s*=(?!=)"),
     (Reason.WORKER, "onconnect", rf"onconnect{_OF_A_WORKER}\s*=(?!=)"),
     (
