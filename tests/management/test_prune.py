@@ -48,6 +48,25 @@ def left(bucket):
     return {key.split("/")[1] for key in bucket.listed() if key.startswith("static/")}
 
 
+def test_shared_objects_that_no_build_lists_are_deleted(shop, bucket):
+    origin = S3Origin(bucket.options())
+    for build, color, days in (("b1", "red", 90), ("b2", "blue", 60), ("b3", "blue", 1)):
+        files = {"app.css": f"body {{ color: {color} }}\n" * 20}
+        with shop(build, files, shared_assets=True) as project:
+            project.collect()
+            age(origin, build, days)
+            options = ("--keep", "1", "--older-than", "0m")
+            if build == "b3":
+                would = staticbuilds("prune", *options, "--dry-run").output.splitlines()[-1]
+                answer = staticbuilds("prune", *options, "--noinput", "--json")
+    assert would.startswith("Would delete 2 builds, 3 shared objects (")
+    data = json.loads(answer.output)
+    assert data["shared"]["objects"] == 3
+    assert data["shared"]["busy"] is False
+    shared = [key for key in bucket.listed() if key.startswith("static/_shared/")]
+    assert len(shared) == 3
+
+
 def test_what_no_page_refers_to_is_deleted(builds, bucket):
     answer = staticbuilds("prune", "--keep", "1", "--noinput")
     assert left(bucket) == {"b2", "b3"}

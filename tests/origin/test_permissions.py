@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.builds import PREFIX, collected, site_origin, state
+from tests.origin.shared_builds import SHARED, shared_build
 from tests.radosgw import arn
 from tests.s3 import ACCESS_KEY, Bucket
 from versioned_storage.build.directory import BuildDirectory
@@ -188,6 +189,18 @@ def test_a_pruner_prunes_and_cannot_write_a_build(bucket, user, built, next_):
     assert bucket.listed() == next_.keys() | {"builds/b1.json", "builds/b2.json"}
     with pytest.raises(PublishFailed, match="AccessDenied"):
         publish(origin, built)
+
+
+def test_publisher_and_pruner_may_do_what_shared_assets_need(bucket, user, tmp_path):
+    other = {**SHARED, "css/app.css": "body { color: blue }\n" * 40}
+    origin = user.may(bucket, PUBLISH)
+    for build, shared in (("b1", SHARED), ("b2", other)):
+        shared_build(tmp_path, build, shared).publish(origin)
+    assert Verifier(origin).verify("b2").ok
+    pruner = Pruner(user.may(bucket, on_ceph(PRUNE)), "_shared")
+    plan = pruner.plan(keep=1, older_than=timedelta(0))
+    list(pruner.execute(plan))
+    assert pruner.sweep(plan).objects == 3
 
 
 def test_a_pruner_that_may_not_delete_says_so_and_the_build_is_marked(bucket, user, built, next_):

@@ -237,3 +237,24 @@ def test_a_copy_has_the_etag_that_a_look_at_it_finds(bucket, tmp_path):
     assert copied.etag == origin.find("b.css").etag
     assert copied.sha256 in (sha256, None)
     assert bucket.get("b.css")["Body"] == b"a{}"
+
+
+def test_a_store_that_refuses_conditions_of_copies_copies_without(bucket, tmp_path):
+    """It is found out once, and then every copy is asked for without them."""
+    (tmp_path / "a.css").write_bytes(b"a{}")
+    sha256 = hashlib.sha256(b"a{}").hexdigest()
+
+    def refuses(request):
+        if "if-none-match" in {name.lower() for name in request.headers} and (
+            "x-amz-copy-source" in {name.lower() for name in request.headers}
+        ):
+            return refusal(501, "NotImplemented", "A header you provided implies functionality")
+        return None
+
+    with front(bucket.endpoint, refuses) as s3:
+        origin = S3Origin(bucket.options(endpoint_url=s3.url))
+        etag = put_file(origin, "a.css", tmp_path / "a.css")
+        for name in ("b.css", "c.css"):
+            assert origin.copy("a.css", name, etag=etag, sha256=sha256)
+    assert len(s3.asked("PUT")) == 1 + 2 + 1
+    assert bucket.get("c.css")["Body"] == b"a{}"

@@ -26,12 +26,12 @@ from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.record import State
 from versioned_storage.origin.s3 import S3Origin
 
-SEEDS = range(int(os.environ.get("TEST_SEEDS", "1")))
-# With many seeds they take minutes.
-pytestmark = [pytest.mark.deep] if "TEST_SEEDS" in os.environ else []
+# Each takes as long as some leases.
+SEEDS = range(max(1, int(os.environ.get("TEST_SEEDS", "1")) // 5))
+pytestmark = pytest.mark.deep
 
 #: Of a lease, in seconds. A late request is under way for one, which is less than half of that.
-LIFE = 4.0
+LIFE = 6.0
 BLUE = {**SHARED, "css/app.css": "body { color: blue }\n" * 40}
 
 

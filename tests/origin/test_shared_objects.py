@@ -1,21 +1,33 @@
 """Assets that builds have in common, on S3."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from tests.builds import site_origin
 from tests.origin.shared_builds import CSS, SHARED, shared_build
-from tests.s3 import front
-from versioned_storage.origin import record
+from tests.s3 import front, refusal
+from versioned_storage.build.manifest import Manifest
+from versioned_storage.origin import lease, pruning, publisher, record, shared_objects
 from versioned_storage.origin.plan import Action
 from versioned_storage.origin.pruning import Pruner, SweptObjects
+from versioned_storage.origin.record import State
 from versioned_storage.origin.repair import Repairer
-from versioned_storage.origin.shared_objects import SWEEP, SharedObjectDiffers
+from versioned_storage.origin.s3_errors import OriginError
+from versioned_storage.origin.shared_objects import (
+    SWEEP,
+    SharedObjectDiffers,
+    SweepLease,
+    SweepLost,
+    UnreadableSweep,
+)
 from versioned_storage.origin.transfer import PublishFailed
 from versioned_storage.origin.verification import Verifier
 
+NOW = datetime.now(timezone.utc)
 CHANGED = {**SHARED, "css/app.css": "body { color: blue }\n" * 40}
 
 
@@ -190,3 +202,153 @@ def test_a_prune_goes_on_when_the_option_is_off_again(bucket, origin, tmp_path):
     list(pruner.execute(plan))
     assert pruner.would_sweep(plan).objects == 3
     assert pruner.sweep(plan).objects == 3
+
+
+def test_the_way_out_of_a_poisoned_cache_is_another_prefix(bucket, origin, tmp_path):
+    shared_build(tmp_path, "b1").publish(origin)
+    second = shared_build(tmp_path, "b2")
+    assets = {
+        name: replace(asset, shared_prefix="_shared2" if asset.is_shared else "")
+        for name, asset in second.manifest.assets.items()
+    }
+    manifest = replace(second.manifest, shared_prefix="_shared2", content="2", assets=assets)
+    replace(second, manifest=manifest).publish(origin)
+    assert len(keys(bucket, "static/_shared/")) == len(keys(bucket, "static/_shared2/")) == 4
+    assert prune(origin).objects == 4
+    assert keys(bucket, "static/_shared/") == set()
+    assert Verifier(origin, deep=True).verify("b2").ok
+
+
+def test_what_an_abandoned_publish_left_is_deleted(bucket, origin, tmp_path):
+    shared_build(tmp_path, "b1").publish(origin)
+    manifest = shared_build(tmp_path, "b2", CHANGED).manifest
+    lease.acquire(origin, manifest, None)
+    path = f"static/{manifest.asset('css/app.css').path}"
+    bucket.put(path, b"of a publish that is abandoned")
+    assert prune(origin) == SweptObjects()
+    lease.abandon(origin, "b2")
+    assert prune(origin).objects == 1
+    assert path not in bucket.listed()
+
+
+def test_in_a_bucket_with_versions_a_prune_deletes_those_that_it_has_seen(moto_bucket, tmp_path):
+    """No delete markers, which would hide what a publish writes meanwhile."""
+    origin = site_origin(moto_bucket.options())
+    versioning = {"Status": "Enabled"}
+    moto_bucket.client.put_bucket_versioning(
+        Bucket=moto_bucket.name, VersioningConfiguration=versioning
+    )
+    shared_build(tmp_path, "b1").publish(origin)
+    shared_build(tmp_path, "b2", CHANGED, types={".css": "text/css"}).publish(origin)
+    # So that there is a version of the picture that is not the current one.
+    picture = f"static/{shared_build(tmp_path, 'b1').manifest.asset('img/logo.png').path}"
+    moto_bucket.put(picture, moto_bucket.get(picture)["Body"])
+    assert prune(origin).objects == 3
+    answer = moto_bucket.client.list_object_versions(
+        Bucket=moto_bucket.name, Prefix="static/_shared/"
+    )
+    assert "DeleteMarkers" not in answer
+    assert {item["Key"] for item in answer["Versions"]} == keys(moto_bucket, "static/_shared/")
+
+
+def test_a_store_without_versions_is_pruned_by_its_listing(moto_bucket, tmp_path):
+    shared_build(tmp_path, "b1").publish(site_origin(moto_bucket.options()))
+    shared_build(tmp_path, "b2", CHANGED).publish(site_origin(moto_bucket.options()))
+
+    def answer(request):
+        if "versions" in request.query:
+            return refusal(501, "NotImplemented", "There are no versions here")
+        return None
+
+    with front(moto_bucket.endpoint, answer) as s3:
+        assert prune(site_origin(moto_bucket.options(endpoint_url=s3.url))).objects == 3
+
+
+def test_a_publish_waits_for_what_a_running_prune_may_delete_and_for_nothing_else(
+    bucket, origin, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(publisher, "_PAUSE", 0.02)
+    build = shared_build(tmp_path, "b1")
+    candidate = f"static/{build.manifest.asset('img/logo.png').path}"
+    swept = SweepLease.acquire(origin)
+    swept.delete({candidate: "2026-01-01T00:00:00+00:00"})
+    with ThreadPoolExecutor(1) as pool:
+        publishing = pool.submit(build.publish, site_origin(bucket.options()))
+        expected = {f"static/{file.path}" for file in build.manifest.files()} - {candidate}
+        while keys(bucket) != expected or "Waiting for the prune of" not in caplog.text:
+            assert not publishing.done()
+        swept.release({})
+        assert publishing.result().objects[Action.UPLOAD] == 7
+    assert f"Waiting for the prune of {swept.sweep.owner}" in caplog.text
+    assert "which may delete 1 object that this build needs" in caplog.text
+
+
+def test_a_publish_that_may_not_read_who_prunes_fails(bucket, tmp_path):
+    build = shared_build(tmp_path, "b1")
+
+    def answer(request):
+        if request.path.endswith("/builds/_sweep"):
+            return refusal(403, "AccessDenied", "Access Denied")
+        return None
+
+    with front(bucket.endpoint, answer) as s3, pytest.raises(OriginError) as denied:
+        build.publish(site_origin(bucket.options(endpoint_url=s3.url)))
+    assert "s3:ListBucket" in str(denied.value)
+    assert keys(bucket) == set()
+
+
+def test_only_one_prune_at_a_time_deletes_shared_objects(bucket, origin, tmp_path):
+    shared_build(tmp_path, "b1").publish(origin)
+    shared_build(tmp_path, "b2", CHANGED).publish(origin)
+    running = SweepLease.acquire(origin)
+    swept = prune(origin)
+    assert swept.objects == 0
+    assert swept.busy.owner == running.sweep.owner
+    assert len(keys(bucket, "static/_shared/")) == 7
+    running.release({})
+    assert prune(origin).objects == 3
+
+
+def test_a_sweep_that_is_none_stops_publish_and_prune(bucket, origin, tmp_path):
+    shared_build(tmp_path, "b1").publish(origin)
+    bucket.put(SWEEP, b"[]")
+    with pytest.raises(UnreadableSweep):
+        shared_build(tmp_path, "b2").publish(origin)
+    with pytest.raises(UnreadableSweep):
+        prune(origin)
+
+
+def test_a_prune_that_did_not_run_for_half_the_life_of_its_lease_deletes_nothing(
+    bucket, origin, tmp_path, monkeypatch
+):
+    shared_build(tmp_path, "b1").publish(origin)
+    shared_build(tmp_path, "b2", CHANGED).publish(origin)
+    readings = [0.0]
+    monkeypatch.setattr(shared_objects, "clocks", lambda: tuple(readings))
+    monkeypatch.setattr(
+        shared_objects, "relied_on", lambda *_: readings.__setitem__(0, 451.0) or set()
+    )
+    monkeypatch.setattr(pruning, "relied_on", shared_objects.relied_on)
+    with pytest.raises(SweepLost):
+        prune(origin)
+    assert len(keys(bucket, "static/_shared/")) == 7
+
+
+def test_a_build_with_globs_of_originals_is_not_for_older_versions_of_the_package():
+    """They read True or False there, and would say that the record is broken."""
+    published = record.Record("b1", State.PUBLISHING, "red", NOW).published
+    assert (
+        json.loads(published(Manifest({}, keep_originals=("a/*",)), NOW).to_json())["format"] == 2
+    )
+    assert json.loads(published(Manifest({}), NOW).to_json())["format"] == 1
+
+
+def test_a_record_tells_what_a_build_has_of_its_own(origin, tmp_path):
+    build = shared_build(tmp_path, "b1")
+    build.publish(origin)
+    [head] = record.heads(origin)
+    totals = head.record.totals
+    assert head.record.shared_prefix == "_shared"
+    assert (totals.objects, totals.own_objects, totals.shared_objects) == (7, 3, 4)
+    own = sum(file.size for file in build.manifest.files() if not file.is_shared)
+    assert (totals.own_size, totals.size - totals.shared_size) == (own, own)

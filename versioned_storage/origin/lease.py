@@ -190,14 +190,14 @@ class Lease:
                 self.etag, self.renewed = etag, started
                 return True
             stored = record.read(self.origin, self.record.build)
-            if not self._is_shared(stored):
+            if not self._is_same_publish(stored):
                 break
             if stored.record.is_published:
                 return False
             self.etag = stored.etag
         raise self._lost()
 
-    def _is_shared(self, stored: StoredRecord | None) -> TypeGuard[StoredRecord]:
+    def _is_same_publish(self, stored: StoredRecord | None) -> TypeGuard[StoredRecord]:
         """Return True if the record is of the same publish: each of its publishers may commit.
 
         A publish that was started after a prune is another one: objects that this process saw may
