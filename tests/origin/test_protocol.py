@@ -226,7 +226,7 @@ class Origin:
 
     conditional = True
     prefix, connections = "static/", 1
-    requests = 0
+    requests = reads = 0
 
     def __init__(self, process: Process) -> None:
         self.process, self.bucket = process, process.bucket
