@@ -160,6 +160,7 @@ def test_a_script_of_a_worker_is_bound(script, culprit):
         ("[...import.meta.x]", "import.meta"),
         ("new URL(name, import.meta.url)", "import.meta"),
         ("import/* x */(name)", "import/* x */(name)"),
+        ("import/*'x',*/(name)", "import/*'x',*/(name)"),
         ("System.register([], f)", "System.register("),
         ("(a, b {; import { x } from './y.js'", "import { x } from './y.js'"),
     ],
@@ -710,6 +711,30 @@ def test_an_asset_is_bound_if_and_only_if_it_leads_to_one_with_a_cause(site):
         if posixpath.basename(asset.name) not in LEAVES:
             assert asset.is_shared is targets[asset.name].isdisjoint(bound)
             assert asset.bound is None or posixpath.basename(asset.bound.asset) in LEAVES
+
+
+# Packages
+
+
+@pytest.mark.parametrize(
+    ("package", "least"),
+    [
+        ("django.contrib.admin", 1.0),
+        ("rest_framework", 1.0),
+        ("tinymce", 0.85),
+        ("wagtail.admin", 0.8),
+    ],
+)
+def test_most_bytes_of_the_scripts_of_a_package_are_shared(tmp_path, package, least):
+    directory = Path(pytest.importorskip(package).__file__).parent / "static"
+    manifest, _ = shared(
+        tmp_path, options={"ignore_missing": ["*:*"]}, STATICFILES_DIRS=[str(directory)]
+    )
+
+    scripts = [asset for asset in manifest.assets.values() if asset.name.endswith(".js")]
+    shared_bytes = sum(asset.size for asset in scripts if asset.is_shared)
+    assert shared_bytes >= least * sum(asset.size for asset in scripts)
+    assert {asset.bound.reason for asset in scripts if asset.bound} <= {Reason.LOCATION.value}
 
 
 # What is printed
