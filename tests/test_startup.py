@@ -229,7 +229,7 @@ def test_without_the_app_a_missing_manifest_is_always_an_error(tmp_path: Path) -
     ("values", "environment", "reason"),
     [
         ({"cdn_domain": "cdn.example.net"}, {}, "BUILD_VERSION is not set"),
-        ({}, {"BUILD_VERSION": "b2"}, "there is no manifest for them"),
+        ({}, {"BUILD_VERSION": "b2"}, "about to serve pages, and there is no manifest"),
         ({"cdn_domain": "cdn.example.net"}, {"BUILD_VERSION": "b2"}, "there is no manifest"),
     ],
     ids=["no build version", "no build", "no build behind a CDN"],
@@ -264,7 +264,7 @@ def test_it_does_not_start_when_the_build_is_not_published(
     moto_bucket.client.put_object(Bucket=moto_bucket.name, Key="builds/b1.json", Body=record)
     ran = Project(tmp_path, options(**values)).run("serve.py", BUILD_VERSION="b1")
     assert ran.returncode == 1
-    assert "there is no manifest for them" in ran.stderr
+    assert "about to serve pages, and there is no manifest" in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_a_profile_that_is_not_there_is_named(echo):
 
 
 def test_an_endpoint_with_a_password_in_it_is_refused_without_a_word_of_it():
-    with pytest.raises(UnusableOrigin, match="keys belong into access_key") as refused:
+    with pytest.raises(UnusableOrigin, match="put keys into access_key") as refused:
         S3Origin(options("https://me:hush@s3.example.com", "bucket"))
     assert "hush" not in str(refused.value)
 
