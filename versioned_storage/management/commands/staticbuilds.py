@@ -26,6 +26,7 @@ SUBCOMMANDS: Mapping[str, str] = {
     "show": "Show what is in a build: totals by type and encoding, and the largest assets.",
     "diff": "Compare two builds: assets added, removed and changed, and what visitors have to "
     "download.",
+    "report": "Draw a build as one page of HTML, to look for what is large.",
     "publish": "Publish a build from STATIC_ROOT, for sites that set publish=False or build on "
     "another machine.",
     "pull": "Write a published build's manifest to STATIC_ROOT, for an image that runs without "
