@@ -298,6 +298,26 @@ def test_a_style_sheet_that_uses_a_custom_property_with_a_url_of_a_bound_asset_i
     follow(manifest, root)
 
 
+def test_a_prehashed_style_sheet_binds_those_that_use_its_custom_properties(tmp_path):
+    files = {
+        "dist/vars-1a2b.css": ":root{--icon:url(./x-3c4d.png);--plain:url(../y.png)}",
+        "dist/use-5e6f.css": "a{b:var(--icon)}",
+        "dist/x-3c4d.png": LOGO,
+        "css/use.css": "a{b:var(--plain)}",
+        "y.png": LOGO,
+    }
+    options = {"prehashed": PREHASHED}
+    manifest, _ = shared(tmp_path, files, options=options)
+    assert causes(manifest)["css/use.css"] == "dist/vars-1a2b.css: prehashed"
+
+    manifest, _ = shared(tmp_path, version="b2", shared_assets=["dist/*"], options=options)
+    bound = "dist/vars-1a2b.css: ../y.png"
+    assert causes(manifest) == {
+        **dict.fromkeys(["css/use.css", "dist/use-5e6f.css", "dist/vars-1a2b.css"], bound),
+        **dict.fromkeys(["dist/x-3c4d.png", "y.png"]),
+    }
+
+
 def test_a_missing_source_map_does_not_bind(tmp_path):
     files = {"a.css": "/*# sourceMappingURL=a.map */", "a.js": "//# sourceMappingURL=a.map"}
 

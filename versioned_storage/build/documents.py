@@ -179,16 +179,21 @@ class DocumentReader:
         other assets stay too; if not, the asset is bound.
         """
         name, text = source.name, _decoded(source.data or b"") or ""
-        references = []
+        references, in_variables = [], []
         for reference in self._scan(name, text):
             target = self._resolver.find(name, reference.url)
             if target is None or target.name not in self._resolver.names:
                 continue
+            # In another style sheet too its URLs lead somewhere only if they do so here.
+            in_variables.append((reference, replace(target, name=name)))
             if target.rooted or not is_prehashed(target.name):
                 self._portability.bind(name, Reason.URL, reference.url)
             else:
                 references.append((reference, target))
-        return Document(name, text, references, source.digest(), source) if references else None
+        variables = self._portability.read_variables(name, text, in_variables)
+        if not references and not variables:
+            return None
+        return Document(name, text, references, source.digest(), source, variables)
 
     def _scan(self, name: str, text: str) -> list[Reference]:
         try:

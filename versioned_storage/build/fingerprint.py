@@ -193,16 +193,17 @@ class _Run:
         targets = [target.name for document in group for _, target in document.references]
         targets += sorted(frozenset().union(*(document.by_variables for document in group)))
         self._portability.decide(names, targets)
-        # References of such files lead to no other ones, so a group has only these or none.
-        prehashed = [document.prehashed for document in group if document.prehashed]
-        if prehashed:
-            yield from map(self._finish_unchanged, prehashed)
+        for document in group:
+            if document.prehashed:
+                yield self._finish_unchanged(document.prehashed)
+        group = [document for document in group if not document.prehashed]
+        if not group:
             return
         if len(group) == 1 and group[0].name not in group[0].depends_on():
             yield self._finish(group[0], self._rewritten(group[0], self._hashed_names))
             return
         hashed_names = self._hashed_names_of_cycle(group)
-        unhashed = [name for name in names if not self._has_hash(name, hashed_names[name])]
+        unhashed = [name for name in hashed_names if not self._has_hash(name, hashed_names[name])]
         if unhashed:
             # All are bound for that, and then their references are spelled in another way.
             self._portability.bind(unhashed[0], Reason.UNHASHED, unhashed[0])

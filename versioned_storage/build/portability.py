@@ -53,10 +53,12 @@ class Portability:
 
     def reads(self, name: str) -> bool:
         """Return True if the decision depends on the text of a file of this name."""
-        if not self._recipe.shared_prefix or self._recipe.excluded_by(name):
+        if not self._recipe.shared_prefix:
             return False
-        if self._recipe.prehashed(name) or self._recipe.vouches_for(name):
-            return self._recipe.vouches_for(name) and self._scanners.read(name)
+        if self._recipe.prehashed(name):
+            # Other style sheets may use custom properties of one that is bound.
+            is_judged = self._recipe.vouches_for(name) or _extension(name) == "css"
+            return is_judged and self._scanners.read(name)
         return self._rules_of(name) is not None
 
     def read(self, name: str, text: str | None, references: Sequence[Reference] = ()) -> None:
@@ -110,7 +112,7 @@ class Portability:
         if not self._recipe.shared_prefix:
             return
         names = list(names)
-        causes = [self.bound.get(name) or self._own_cause(name) for name in names]
+        causes = [self._own_cause(name) or self.bound.get(name) for name in names]
         causes += map(self.bound.get, targets)
         cause = next(filter(None, causes), None)
         if cause is None:
