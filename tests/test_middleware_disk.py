@@ -178,7 +178,8 @@ def test_special_files_beside_the_builds_answer_404(tmp_path: Path, autorefresh:
 def test_a_file_that_became_a_pipe_since_the_start_answers_404(tmp_path: Path) -> None:
     write(tmp_path / "public", {"empty.txt": ""})
     public = str(tmp_path / "public")
-    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE, WHITENOISE_ROOT=public):
+    with site(tmp_path, FILES, MIDDLEWARE=MIDDLEWARE, WHITENOISE_ROOT=public) as shop:
+        shop.root.mkdir()
         middleware = VersionedWhiteNoiseMiddleware(lambda _: HttpResponse(status=404))
         (tmp_path / "public/empty.txt").unlink()
         os.mkfifo(tmp_path / "public/empty.txt")
