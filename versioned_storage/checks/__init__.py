@@ -15,7 +15,7 @@ from . import (
     middleware_order,
     option_checks,
     origin_pull,
-    pages,
+    page_checks,
     shared_assets,
 )
 
@@ -39,8 +39,8 @@ def register() -> None:
         option_checks.check_static_root,
         option_checks.check_sources,
         option_checks.check_compressor,
-        pages.check_names,
-        pages.check_written_urls,
+        page_checks.check_names,
+        page_checks.check_written_urls,
         build_checks.check_debug,
         build_checks.check_build,
         shared_assets.check_is_served,
@@ -50,8 +50,8 @@ def register() -> None:
         checks.register(check, TAG, deploy=True)
     for check in (
         csp.check_policies,
-        pages.check_integrity_policy,
-        pages.check_same_origin,
+        page_checks.check_integrity_policy,
+        page_checks.check_same_origin,
         origin_pull.check_ssl_redirect,
         origin_pull.check_allowed_hosts,
     ):

@@ -10,7 +10,7 @@ import pytest
 from django.test import override_settings
 
 from tests.helpers import site, write
-from versioned_storage.checks.pages import (
+from versioned_storage.checks.page_checks import (
     check_integrity_policy,
     check_names,
     check_same_origin,
