@@ -49,11 +49,12 @@ def blocks(page: str) -> list[Block]:
 
 
 def normalised(text: str) -> str:
-    """Output without what no two runs have in common: digests, sizes, counts, times, ports."""
+    """Output without digests, sizes, counts, times, ports and costs, which differ in each run."""
     text = re.sub(r"\b(?=\w*\d)[0-9a-f]{12}\b", "HASH", text)
     text = re.sub(r"http://127\.0\.0\.1:\d+", "http://HOST", text)
     text = re.sub(r"\b\d[\d.,]*\d* [kMG]?B\b", "SIZE", text)
     text = re.sub(r"\b\d[\d,.]* (?=s\b|[a-z])", "N ", text)
+    text = re.sub(r"\$\d+\.\d+", "$N", text)
     text = re.sub(r" in \S*/(?=staticfiles/)", " in .../", text)
     return re.sub(r"[ \t]+", " ", text).strip()
 
