@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import yaml
@@ -37,7 +37,9 @@ def _function(loader: Any, suffix: str, node: Any) -> Any:
 _Loader.add_multi_constructor("!", _function)
 
 
-def load(text: str) -> dict[str, Any]:
+@cache
+def load(text: str) -> Mapping[str, Any]:
+    """The template in ``text``, read once: nobody may change it."""
     template: dict[str, Any] = yaml.load(text, _Loader)
     return template
 

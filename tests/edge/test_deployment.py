@@ -34,10 +34,11 @@ def client(service: str) -> Any:
 
 @pytest.mark.deep
 def test_the_bucket_and_the_role_are_deployed() -> None:
-    document = load(template(Constants(), {}))
-    document["Resources"] = {name: document["Resources"][name] for name in DEPLOYED}
-    document["Outputs"] = {
-        name: document["Outputs"][name] for name in ("BucketName", "DeployRoleArn")
+    whole = load(template(Constants(), {}))
+    document = {
+        **whole,
+        "Resources": {name: whole["Resources"][name] for name in DEPLOYED},
+        "Outputs": {name: whole["Outputs"][name] for name in ("BucketName", "DeployRoleArn")},
     }
     with mock_aws():
         client("cloudformation").create_stack(

@@ -37,7 +37,7 @@ def stack(mode="own", origin="s3", **parameters):
     needed = {}
     if mode == "existing":
         needed["ExistingDistributionArn"] = EXISTING
-    if mode == "site" or origin != "s3":
+    elif mode == "site" or origin != "s3":
         needed["AppDomain"] = "app.example.com"
     return Stack(TEXT, Mode=mode, Origin=origin, **{**needed, **parameters})
 
