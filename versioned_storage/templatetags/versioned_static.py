@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -138,15 +139,11 @@ def import_map(*entries: Any, **attributes: Any) -> SafeString:
             globs.append(entry)
         else:
             for key, values in parts.items():
-                merged[key].update(values)
+                merged.setdefault(key, {}).update(values)
     urls = set(merged["imports"].values()).union(*map(dict.values, merged["scopes"].values()))
     manifest, integrity = current_manifest(), integrity_by_url()
     if manifest is not None and globs:
-        urls.update(
-            static(asset.name)
-            for asset in manifest.assets.values()
-            if matches_globs(asset.name, globs) and destination(asset.content_type) == "script"
-        )
+        urls.update(_module_urls(tuple(globs), static(""), manifest.content))
     merged["integrity"].update((url, integrity[url]) for url in sorted(urls) if url in integrity)
     text = json.dumps({key: values for key, values in merged.items() if values})
     return format_html(
@@ -177,6 +174,17 @@ def static_preload_headers(*names: str) -> str:
         shown = (f'; {key}="{value}"' for key, value in parameters.items() if value)
         links.append(f"<{static(name)}>{''.join(shown)}")
     return ", ".join(links)
+
+
+@lru_cache(maxsize=64)
+def _module_urls(globs: Sequence[str], base_url: str, content: str) -> Sequence[str]:
+    """Return the URLs of the scripts that globs name; the rest says of which build."""
+    manifest = current_manifest()
+    return [
+        static(asset.name)
+        for asset in (manifest.assets.values() if manifest is not None else ())
+        if matches_globs(asset.name, globs) and destination(asset.content_type) == "script"
+    ]
 
 
 def _import_map_parts(entry: Any) -> dict[str, dict[str, Any]] | None:
