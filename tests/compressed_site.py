@@ -1,6 +1,7 @@
 """A site with django-compressor: renders a page and asks the middleware for what it links to.
 
-Run as a program with a directory to work in; prints what happened as JSON.
+Run as a program with a directory to work in and the option shared_assets as JSON; prints what
+happened as JSON.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ settings.configure(
     BUILD_VERSION="b1",
     STORAGES={
         "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
-        "staticfiles": {"BACKEND": "versioned_storage.storage.VersionedStaticFilesStorage"},
+        "staticfiles": {
+            "BACKEND": "versioned_storage.storage.VersionedStaticFilesStorage",
+            "OPTIONS": {"shared_assets": json.loads(sys.argv[2])},
+        },
     },
 )
 django.setup()

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -23,11 +24,32 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_page_of_a_build_gets_the_file_that_compressor_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("shared_assets", "image"),
+    [(False, "/static/b1/css/dot."), (["!css/*.css"], "/static/_shared/css/dot.")],
+)
+def test_a_page_of_a_build_gets_the_file_that_compressor_made(
+    tmp_path: Path, shared_assets: Any, image: str
+) -> None:
+    outcome = json.loads(compressed(tmp_path, shared_assets).stdout)
+    assert outcome["url"].startswith("/static/CACHE/css/")
+    assert (outcome["status"], outcome["image"], outcome["stale"]) == (200, 200, 404)
+    assert image in outcome["style sheet"]
+
+
+def test_compressor_finds_no_file_behind_a_shared_url(tmp_path: Path) -> None:
+    """As docs/shared-assets.md and W024 say."""
+    completed = compressed(tmp_path, True)
+    assert completed.returncode
+    assert "UncompressableFileError: '_shared/css/a." in completed.stderr
+
+
+def compressed(tmp_path: Path, shared_assets: Any) -> subprocess.CompletedProcess[str]:
+    """Run the site with this option."""
     pytest.importorskip("compressor", reason="needs django-compressor")
     program = Path(__file__).with_name("compressed_site.py")
-    completed = subprocess.run(
-        [sys.executable, "-W", "ignore", program, tmp_path],
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", program, tmp_path, json.dumps(shared_assets)],
         capture_output=True,
         text=True,
         check=False,
@@ -35,11 +57,6 @@ def test_a_page_of_a_build_gets_the_file_that_compressor_made(tmp_path: Path) ->
         cwd=Path(__file__).parents[1],
         env={"PYTHONPATH": str(Path(__file__).parents[1])},
     )
-    assert completed.returncode == 0, completed.stderr
-    outcome = json.loads(completed.stdout)
-    assert outcome["url"].startswith("/static/CACHE/css/")
-    assert (outcome["status"], outcome["image"], outcome["stale"]) == (200, 200, 404)
-    assert "/static/b1/css/dot." in outcome["style sheet"]
 
 
 def test_only_the_directory_of_compressor_is_served_beside_a_build(
