@@ -23,6 +23,7 @@ from versioned_storage.origin.shared_objects import (
     SweepLease,
     SweepLost,
     UnreadableSweep,
+    written_at,
 )
 from versioned_storage.origin.transfer import PublishFailed
 from versioned_storage.origin.verification import Verifier
@@ -249,6 +250,13 @@ def test_in_a_bucket_with_versions_a_prune_deletes_those_that_it_has_seen(moto_b
     )
     assert "DeleteMarkers" not in answer
     assert {item["Key"] for item in answer["Versions"]} == keys(moto_bucket, "static/_shared/")
+
+
+def test_an_object_has_the_same_time_in_both_listings(bucket, origin):
+    bucket.put("static/_shared/a.css", b"a{}")
+    [listed], [version] = origin.list("static/"), origin.list_versions("static/")
+    assert written_at(listed) == written_at(version)
+    assert (version.version, version.is_current) == (None, True)
 
 
 def test_a_store_without_versions_is_pruned_by_its_listing(moto_bucket, tmp_path):

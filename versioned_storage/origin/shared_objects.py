@@ -137,8 +137,11 @@ class Sweep:
 
 
 def written_at(item: ListedObject) -> str:
-    """Return the time of an object as candidates have it; another one after each write."""
-    return item.modified.isoformat()
+    """Return the time of an object as candidates have it, in whole seconds.
+
+    Not every listing has more, and whoever writes an object again has waited for a lease to expire.
+    """
+    return item.modified.replace(microsecond=0).isoformat()
 
 
 def read_sweep(origin: S3Origin) -> Sweep | None:
