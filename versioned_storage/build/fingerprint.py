@@ -207,10 +207,11 @@ class _Run:
         if unhashed:
             # All are bound for that, and then their references are spelled in another way.
             self._portability.bind(unhashed[0], Reason.UNHASHED, unhashed[0])
-            self._portability.decide(names)
+            self._portability.decide(hashed_names)
             hashed_names = self._hashed_names_of_cycle(group)
+        all_names = self._hashed_names | hashed_names
         for document in group:
-            data = self._rewritten(document, self._hashed_names | hashed_names)
+            data = self._rewritten(document, all_names)
             yield self._finish(document, data, hashed_names[document.name])
 
     def _hashed_names_of_cycle(self, group: list[Document]) -> dict[str, str]:
