@@ -115,6 +115,19 @@ def test_a_cdn_that_does_not_have_what_is_published_is_a_failure(shop, edge):
     assert finding_of(answer, "CDN, a file")["level"] == "failure"
 
 
+def test_a_shared_file_is_requested_too(shop, edge):
+    with shop("b1", {**FILES, "data.json": "{}"}, cdn_domain=edge.url, shared_assets=True) as here:
+        here.collect()
+        assets = here.storage.manifest.assets.values()
+        edge.moved = {asset.path: f"b1/{asset.hashed_name}" for asset in assets if asset.is_shared}
+        answer = staticbuilds("doctor", "--json")
+        edge.moved = {}
+        without = staticbuilds("doctor", "--json")
+    assert levels(answer)["CDN, a file"] == levels(answer)["CDN, a shared file"] == "ok"
+    assert levels(without)["CDN, a file"] == "ok"
+    assert levels(without)["CDN, a shared file"] == "failure"
+
+
 def test_a_site_without_a_bucket_has_its_cdn_examined(tmp_path, edge):
     with site(tmp_path, FILES, options={"cdn_domain": edge.url}, BUILD_VERSION="b1"):
         answer = staticbuilds("doctor", "--json")

@@ -18,6 +18,7 @@ from tests.edge.edges import Edge, Reply, serving
 from tests.helpers import site
 from tests.s3 import Bucket, moto, nobody, options
 from tests.servers import running
+from tests.shared import mark_shared
 from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.edge.client import EdgeClient
 from versioned_storage.management.subcommands import verify as subcommand
@@ -93,6 +94,28 @@ def test_a_few_assets_of_the_oldest_build_are_asked_for(shop, edge):
     verify("--edge")
     older = {request.path for request in edge.requests if request.path.startswith("/static/b0/")}
     assert len(older) == 5
+
+
+def test_shared_assets_of_the_oldest_build_that_are_gone_are_asked_for(shop, edge, tmp_path):
+    """Pages of that build still name them; what both builds share is among those of the new one."""
+    older, newer = (mark_shared(tmp_path / "static_root" / build) for build in ("b0", "b1"))
+    paths = {
+        asset.path: f"{manifest.build}/{asset.hashed_name}"
+        for manifest in (older, newer)
+        for asset in manifest.assets.values()
+    }
+    edge.moved = paths
+    output, code = verify("--edge")
+    assert code == 0, output
+    current = {asset.path for asset in newer.assets.values()}
+    gone = {asset.path for asset in older.assets.values()} - current
+    requested = {request.path.removeprefix("/static/") for request in edge.requests}
+    assert gone
+    assert gone <= requested
+    edge.moved = {path: paths[path] for path in current}
+    output, code = verify("--edge")
+    assert code == 1
+    assert all(path in output for path in gone)
 
 
 def test_records_and_manifests_are_asked_for(shop, edge):
