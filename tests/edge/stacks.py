@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from typing import Any
 
@@ -123,22 +123,30 @@ class Stack:
             return [item for item in map(self._value, value) if item is not _NOTHING]
         if not isinstance(value, dict):
             return value
-        if len(value) == 1:
-            ((name, argument),) = value.items()
-            if name == "Ref":
-                return self._reference(argument)
-            if name == "Fn::If":
-                branch = argument[1 if self._is_true({"Condition": argument[0]}) else 2]
-                return self._value(branch)
-            if name == "Fn::Join":
-                items = self._value(argument[1])
-                if all(isinstance(item, str) for item in items):
-                    return argument[0].join(items)
-                return {name: [argument[0], items]}
-            if name == "Fn::Sub":
-                return self._substituted(argument)
+        ((name, argument),) = value.items() if len(value) == 1 else [("", None)]
+        if name in self._functions:
+            return self._functions[name](argument)
         evaluated = {key: self._value(item) for key, item in value.items()}
         return {key: item for key, item in evaluated.items() if item is not _NOTHING}
+
+    @cached_property
+    def _functions(self) -> Mapping[str, Callable[[Any], Any]]:
+        return {
+            "Ref": self._reference,
+            "Fn::If": lambda item: self._value(
+                item[1 if self._is_true({"Condition": item[0]}) else 2]
+            ),
+            "Fn::Join": self._joined,
+            "Fn::Select": lambda item: self._value(item[1])[int(item[0])],
+            "Fn::Split": lambda item: self._value(item[1]).split(item[0]),
+            "Fn::Sub": self._substituted,
+        }
+
+    def _joined(self, argument: Any) -> Any:
+        separator, items = argument[0], self._value(argument[1])
+        if all(isinstance(item, str) for item in items):
+            return separator.join(items)
+        return {"Fn::Join": [separator, items]}
 
     def _reference(self, name: str) -> Any:
         if name == "AWS::NoValue":

@@ -769,12 +769,12 @@ def test_the_options_have_no_cdn_domain_where_urls_are_of_the_site(mode):
 
 
 def test_the_options_of_a_distribution_for_static_files_have_its_domain():
-    assert options(stack(Location="/prod")) == {
+    assert options(stack(Location="/prod/eu")) == {
         "cdn_domain": "${Cdn}",
         "origin": {
             "bucket_name": "${StaticBucket}",
             "region_name": PSEUDO["AWS::Region"],
-            "location": "/prod",
+            "location": "prod/eu",
         },
     }
     own = stack("own", "pull", Domain="static.example.com", CertificateArn=CERTIFICATE)
