@@ -127,7 +127,7 @@ KNOWN = (
     "base_build, build_version, cdn_domain, conditional_writes, connections, encodings, "
     "ignore_missing, integrity_policy, integrity_policy_report_only, js_modules, keep_originals, "
     "manifest_strict, origin, prehashed, preload_manifest, publish, response_headers, "
-    "shared_assets, shared_prefix, skip_compress_extensions, strict_source_maps"
+    "shared_assets, shared_prefix, skip_compress_extensions, strict_source_maps, transforms"
 )
 
 

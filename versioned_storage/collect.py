@@ -21,6 +21,7 @@ from .build.recipe import Recipe
 from .build.references.scanning import Scanners
 from .build.resolver import Resolver
 from .build.source_files import PassingFile, Sources
+from .build.transforms import transformed
 from .errors import OtherContent, SourceError
 from .progress import log_summary, logger
 from .static_root import check_outside_sources, check_sources_are_files, read_manifest
@@ -177,6 +178,13 @@ class Collector:
         base = self._base[0] if self._base else self._find_base()
         self._base = None
         directory = storage.build_directory()
+        copied = digests
+        # In the neutral layout an original stays as its source is, so there are no others.
+        if storage.build_version is not None and storage.options.transforms:
+            collected, sources = sources, transformed(sources, storage.options.transforms)
+            copied = {
+                name: digest for name, digest in digests.items() if sources[name] == collected[name]
+            }
         if not dry_run:
             # The neutral layout is not locked, and other runs may write to builds in it.
             seconds = 0 if storage.build_version is not None else _ABANDONED_AFTER
@@ -200,7 +208,7 @@ class Collector:
             name_hook=storage.hashed_name,
             scanners=Scanners(storage.patterns),
             resolver=self._resolver(sources),
-            digests=digests,
+            digests=copied,
             ignore_missing=storage.options.ignore_missing,
             strict_source_maps=storage.options.strict_source_maps,
         )

@@ -58,6 +58,7 @@ class Options:
     ``ignore_missing``         ``"file-glob:reference-glob"`` of references that may lead nowhere
     ``prehashed``              a regular expression or a callable: names that have a hash already,
                                whose files pass through unchanged
+    ``transforms``             ``(glob, function)`` pairs: functions of the site that change sources
     ``publish``                collectstatic publishes the build
     ``base_build``             the published build whose unchanged objects are copied: True is the
                                current one, False none, else a build version
@@ -87,6 +88,7 @@ class Options:
     strict_source_maps: bool = False
     ignore_missing: tuple[str, ...] = ()
     prehashed: Callable[[str], bool] = lambda _: False
+    transforms: tuple[tuple[str, str | Callable[[str, bytes], bytes]], ...] = ()
     publish: bool = True
     base_build: bool | str = True
     preload_manifest: bool | None = None

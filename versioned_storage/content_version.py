@@ -17,6 +17,7 @@ from .build.assemble import SHARED_RULES
 from .build.directory import chunks_of
 from .build.manifest import FORMAT
 from .build.source_files import Sources, open_source
+from .build.transforms import transformed
 from .constants import ENCODINGS
 from .static_root import check_sources_are_files
 from .storage import VersionedStaticFilesStorage
@@ -58,6 +59,7 @@ def derive_build_version(sources: Sources, storage: VersionedStaticFilesStorage)
     # collectstatic leaves such a source out.
     left_out = storage.manifest_name if storage.manifest_storage is storage else None
     sources = {name: source for name, source in sources.items() if name != left_out}
+    sources = transformed(sources, storage.options.transforms)
     digests = {name: _sha256(name, *sources[name]) for name in sources}
     text = json.dumps([FORMAT, _shape(sources, storage), digests], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]

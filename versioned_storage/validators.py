@@ -157,6 +157,21 @@ def _check_prehashed(value: object, setting: str) -> Callable[[str], bool]:
     raise InvalidOption(setting, described, allowed, r"r'^assets/.+-[\w-]{8}\.\w+$'")
 
 
+def _check_transforms(value: object, setting: str) -> tuple[tuple[str, Any], ...]:
+    pairs: Any = value if isinstance(value, (list, tuple)) else [None]
+    for pair in pairs:
+        if not (
+            isinstance(pair, (list, tuple))
+            and len(pair) == 2
+            and isinstance(pair[0], str)
+            and (callable(pair[1]) or (isinstance(pair[1], str) and "." in pair[1]))
+        ):
+            allowed = "a list of globs of names, each with a function or its dotted path"
+            example = "[('css/*.css', 'shop.static_files.minified')]"
+            raise InvalidOption(setting, repr(value), allowed, example)
+    return tuple((glob, function) for glob, function in pairs)
+
+
 def _check_base_build(value: object, setting: str) -> bool | str:
     return value if isinstance(value, bool) else _check_build_version(value, setting)
 
@@ -245,6 +260,7 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "strict_source_maps": _check_bool,
     "ignore_missing": _check_ignore_missing,
     "prehashed": _check_prehashed,
+    "transforms": _check_transforms,
     "publish": _check_bool,
     "base_build": _check_base_build,
     "preload_manifest": _check_bool,

@@ -1,0 +1,120 @@
+"""The option `transforms`: functions of the site change sources before they are fingerprinted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers import site, tree
+from versioned_storage.build.transforms import TransformFailed
+from versioned_storage.content_version import derive_build_version, find_sources
+from versioned_storage.validators import InvalidOption
+
+FILES = {
+    "css/app.css": "body  {  background: url(../img/a.svg)  }",
+    "css/vendor.css": "p  {  }",
+    "img/a.svg": "<svg/>",
+    "big.txt": "ab  " * 100_000,
+}
+
+
+def squeezed(name: str, data: bytes) -> bytes:
+    """A minifier."""
+    return data.replace(b"  ", b" ")
+
+
+def signed(name: str, data: bytes) -> bytes:
+    return data + f"/* {name} */".encode()
+
+
+def text(name: str, data: bytes) -> Any:
+    return data.decode()
+
+
+def failing(name: str, data: bytes) -> bytes:
+    raise ValueError("no such colour")
+
+
+PATH = f"{__name__}.squeezed"
+TRANSFORMS = [("css/*.css", PATH), ("css/app.css", signed), ("*.txt", squeezed)]
+
+
+def built(tmp_path: Path, transforms: Any, build: str | None = "b1", **options: Any) -> Any:
+    """The text of each asset of a build."""
+    options = {"transforms": transforms, **options}
+    with site(tmp_path, FILES, options=options, BUILD_VERSION=build) as shop:
+        shop.collect()
+        directory = Path(shop.storage.location)
+        return {
+            name: (directory / hashed_name).read_text()
+            for name, hashed_name in shop.storage.hashed_files.items()
+        }, tree(directory)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_functions_are_applied_in_order_to_what_their_globs_name(
+    tmp_path: Path, shared: bool
+) -> None:
+    assets, files = built(tmp_path, TRANSFORMS, shared_assets=shared)
+    assert assets["css/vendor.css"] == "p { }"
+    assert assets["css/app.css"].startswith("body { background: url(")
+    assert "/img/a." in assets["css/app.css"]
+    assert assets["css/app.css"].endswith("}/* css/app.css */")
+    assert assets["big.txt"] == "ab " * 100_000
+    assert assets["img/a.svg"] == FILES["img/a.svg"]
+    # Under its original name an asset has the same bytes.
+    assert files["css/vendor.css"] == b"p { }"
+
+
+def test_a_name_has_the_hash_of_what_became_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    _, files = built(tmp_path / "plain", [])
+    (tmp_path / "other").mkdir()
+    _, other_files = built(tmp_path / "other", [("css/vendor.css", PATH)])
+    changed = {name for name in files if name not in other_files and ".css" in name}
+    assert {name.rpartition("/")[2].partition(".")[0] for name in changed} == {"vendor"}
+
+
+def test_collecting_the_same_again_changes_nothing(tmp_path: Path) -> None:
+    options = {"transforms": TRANSFORMS}
+    with site(tmp_path, FILES, options=options, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        before = tree(shop.root)
+        shop.collect()
+        assert tree(shop.root) == before
+
+
+def test_the_derived_build_version_is_that_of_what_becomes_of_the_files(tmp_path: Path) -> None:
+    versions = set()
+    for transforms in ([], [("css/*", squeezed)], [("css/*", squeezed), ("css/*", signed)]):
+        with site(tmp_path, FILES, options={"transforms": transforms}) as shop:
+            versions.add(derive_build_version(find_sources(), shop.storage))
+    assert len(versions) == 3
+
+
+def test_without_a_build_version_sources_stay_as_they_are(tmp_path: Path) -> None:
+    assets, _ = built(tmp_path, TRANSFORMS, build=None)
+    assert assets["css/vendor.css"] == FILES["css/vendor.css"]
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [(failing, r"ValueError\('no such colour'\)"), (text, "it returned str")],
+)
+def test_a_function_that_fails_is_named_with_its_file(
+    tmp_path: Path, function: Any, reason: str
+) -> None:
+    with pytest.raises(TransformFailed, match=rf"{function.__name__}.* css/app\.css: {reason}\."):
+        built(tmp_path, [("css/app.css", function)])
+
+
+@pytest.mark.parametrize(
+    "value", ["css/*", [("css/*",)], [("css/*", "squeezed")], [("css/*", 1)], 1]
+)
+def test_each_entry_is_a_glob_and_a_function(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(
+        InvalidOption, match=r"takes a list of globs of names, each with a function"
+    ):
+        built(tmp_path, value)
