@@ -62,6 +62,8 @@ def namespace() -> dict[str, Any]:
     """What stands above an excerpt in the file that it is from."""
     names: dict[str, Any] = {
         "BASE_DIR": Path("/srv/site"),
+        "BUILD_VERSION": "2f1c9ab",
+        "DEBUG": False,
         "INSTALLED_APPS": [],
         "MIDDLEWARE": ["django.middleware.security.SecurityMiddleware"],
         "TEMPLATES": [{}],
