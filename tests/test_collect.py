@@ -642,6 +642,25 @@ def test_a_build_that_cannot_be_cleared_is_still_complete():
     ) in process.stderr
 
 
+# The build whose files are reused
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b'{"version": "9.0"}', None])
+def test_nothing_is_reused_of_a_build_whose_manifest_cannot_be_read(tmp_path, caplog, content):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as shop:
+        shop.collect()
+        manifest = shop.root / "b1" / "staticfiles.json"
+    manifest.unlink()
+    if content is None:
+        os.mkfifo(manifest)  # reading it would wait
+    else:
+        manifest.write_bytes(content)
+    with site(tmp_path, FILES, BUILD_VERSION="b2") as shop:
+        shop.collect()
+        assert shop.storage.manifest is not None
+    assert f"Nothing of {manifest.parent} is reused: " in caplog.text
+
+
 # What a complete build refuses
 
 

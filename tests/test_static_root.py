@@ -12,7 +12,6 @@ from django.test import override_settings
 from tests.helpers import site, write
 from versioned_storage.static_root import (
     StaticRootAmongSources,
-    base_build,
     check_outside_sources,
     complete_builds,
 )
@@ -86,7 +85,6 @@ def test_what_an_application_brings_along_is_no_build(root):
 def test_a_manifest_that_cannot_be_read_may_be_a_builds(root, content):
     (root / "b1" / NAME).write_bytes(content)
     assert complete_builds(str(root), NAME) == ["b1", "b2"]
-    assert base_build(str(root), NAME, apart_from="b2") is None
 
 
 def test_without_a_static_root_there_are_no_builds(tmp_path):
@@ -98,4 +96,3 @@ def test_a_pipe_in_the_place_of_a_manifest_may_be_a_builds_and_blocks_nobody(roo
     (root / "b2" / NAME).unlink()
     os.mkfifo(root / "b2" / NAME)
     assert complete_builds(str(root), NAME) == ["b1", "b2"]
-    assert base_build(str(root), NAME, apart_from="b1") is None
