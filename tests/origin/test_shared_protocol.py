@@ -311,16 +311,19 @@ def test_a_publisher_and_a_pruner_may_overtake_each_other(machines):
     for before in range(4, 10):
         for meanwhile in range(10, LONG):
             check(machines, World("superseded"), crossed(FIRST, before, PRUNER, meanwhile))
-    for before in range(5, 8):
-        for meanwhile in range(14, LONG, 2):
-            for again in range(1, 6):
+    # Here a record that it has read before vouches for what the pruner deletes.
+    world = World("published", second=("b2", "blue", 1))
+    for before in range(4, 7):
+        for meanwhile in range(14, 30):
+            for again in (3, 4, 5):
                 schedule = [
                     Turn(FIRST, before),
+                    Turn(SECOND, ALL),
                     Turn(PRUNER, meanwhile),
                     Turn(FIRST, again),
                     Turn(PRUNER, ALL),
                 ]
-                check(machines, World("superseded"), schedule)
+                check(machines, world, schedule)
 
 
 @pytest.mark.deep
