@@ -309,13 +309,13 @@ def test_a_process_may_be_overtaken_at_each_request(machines, world, slow, other
 def test_a_publisher_and_a_pruner_may_overtake_each_other(machines):
     """The publisher before it has planned, the pruner until it has deleted some."""
     for before in range(4, 10):
-        for meanwhile in range(10, LONG):
+        for meanwhile in range(10, 26, 2):
             check(machines, World("superseded"), crossed(FIRST, before, PRUNER, meanwhile))
     # Here a record that it has read before vouches for what the pruner deletes.
     world = World("published", second=("b2", "blue", 1))
-    for before in range(4, 7):
-        for meanwhile in range(14, 30):
-            for again in (3, 4, 5):
+    for before in (4, 5):
+        for meanwhile in range(14, 28):
+            for again in (3, 4):
                 schedule = [
                     Turn(FIRST, before),
                     Turn(SECOND, ALL),
