@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from tests.docs.reader import DOCS
 from tests.edge.stacks import Stack, load
@@ -104,6 +103,9 @@ UNUSED = re.compile(
 
 
 def test_whoever_deploys_the_stack_may_do_all_that_cloudformation_does() -> None:
+    # Importing it takes every worker of a test run most of a second.
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
     allowed = [
         action for entry in documented("Deploying the stack") for action in listed(entry["Action"])
     ]

@@ -5,7 +5,6 @@ import re
 from itertools import product
 
 import pytest
-from cfnlint.api import lint
 
 from tests.edge.stacks import PSEUDO, Stack, load
 from versioned_storage.edge.functions import (
@@ -97,6 +96,9 @@ def statements(stack, policy="StaticBucketPolicy"):
 
 def faults(text):
     """What cfn-lint says, with every rule on, of all combinations of conditions that it sees."""
+    # Importing it takes every worker of a test run most of a second.
+    from cfnlint.api import lint
+
     return [str(match) for match in lint(text)]
 
 
