@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo serve edge test test-all test-rest lint types matrix docs docs-serve dist clean
+.PHONY: help demo serve edge test test-all test-rest bench lint types matrix docs docs-serve dist clean
 
 help:
 	@echo "make demo      build, publish and fetch the example project, and say what happened"
@@ -11,6 +11,7 @@ help:
 	@echo "make edge      an S3 server and a CDN on this machine, for a site of your own"
 	@echo "make test      run the test suite"
 	@echo "make test-all  run all of it: the deep tests, and those of radosgw, nginx, njs, node and chromium"
+	@echo "make bench     compare with the peers: SIZE=small ROUNDS=3 ROWS=\"builds deploys\""
 	@echo "make lint      ruff, mypy and the import rules"
 	@echo "make docs      build the documentation into site/; a broken link fails"
 	@echo "make docs-serve  show the documentation and follow changes"
@@ -44,6 +45,17 @@ test-all: $(VENV)/.installed-test
 # What make test leaves out; with make test the same as make test-all.
 test-rest: $(VENV)/.installed-test
 	@TEST_ALL=1 $(RUN) -m pytest -n auto --dist loadfile -m "deep or system"
+
+# The peers stay out of .venv: an environment and a corpus outside of the tree.
+BENCH ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/django-versioned-storage-bench
+SIZE ?= small
+ROUNDS ?= 3
+
+bench:
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
+	@$(BENCH)/bin/python -m benchmarks --cache $(BENCH)/corpus --size $(SIZE) --rounds $(ROUNDS) \
+	    --json $(BENCH)/$(SIZE).json $(ROWS)
 
 lint: $(VENV)/.installed-lint
 	@$(RUN) -m ruff check .

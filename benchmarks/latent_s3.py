@@ -76,6 +76,10 @@ class Store:
             return self.list({name: values[0] for name, values in asked.items()})
         if method in ("GET", "HEAD") and key:
             return self.get(method, key, headers)
+        if method == "DELETE" and key:
+            counts["DeleteObject"] += 1
+            self.remove(key)
+            return Answer(204)
         counts["other"] += 1
         return refusal(501, "NotImplemented")
 
@@ -147,9 +151,12 @@ class Store:
     def delete(self, body: bytes) -> Answer:
         counts["DeleteObjects"] += 1
         for key in map(unescape, re.findall("<Key>([^<]*)</Key>", body.decode())):
-            if self.objects.pop(key, None) is not None:
-                del self.keys[bisect_left(self.keys, key)]
+            self.remove(key)
         return xml("<DeleteResult></DeleteResult>")
+
+    def remove(self, key: str) -> None:
+        if self.objects.pop(key, None) is not None:
+            del self.keys[bisect_left(self.keys, key)]
 
 
 class Connection(asyncio.Protocol):

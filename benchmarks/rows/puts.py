@@ -1,39 +1,27 @@
-"""Ways to put many small objects into S3, side by side at a fixed latency.
+"""Ways to put many small objects into S3: those that were decided between.
 
-    python benchmarks/puts.py [--objects 6818] [--ms 25] [--connect-ms 50] [--tls] [CANDIDATE ...]
-
-Each candidate is a process of its own that puts the same files to the same server, which answers
-every request after --ms and the first of a connection --connect-ms later (benchmarks/latent_s3.py,
-a process too). Printed: seconds, CPU milliseconds of the candidate for each object, the ratio of
-its seconds to boto3's, connections made, and how busy the server was, so that it can be seen
-whether it was the bottleneck. A candidate whose library is not installed is left out.
+Each candidate is a process that puts the same files, over TLS, to a server that answers every
+request after the latency of the run and the first of a connection later still. Its CPU time
+includes the start of Python and the import of its libraries, a few tenths of a second.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
-import os
 import random
-import resource
-import shutil
 import socket
-import ssl
-import subprocess
 import sys
-import tempfile
 import threading
-import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote, urlsplit
-from urllib.request import urlopen
 
-HERE = Path(__file__).parent
-BUCKET, REGION, ACCESS, SECRET = "bench", "eu-west-1", "AKIDOFBENCH", "the-secret-of-a-benchmark"
+from benchmarks.harness import Bench, Table, Taken
+from benchmarks.server import ACCESS, BUCKET, REGION, SECRET, Server
+
+OBJECTS = {"small": 1_000, "medium": 6_818, "large": 20_000}
 HEADERS = {
     "CacheControl": "max-age=315360000, public, immutable",
     "ContentType": "text/javascript; charset=utf-8",
@@ -222,130 +210,62 @@ def ours_by_boto3(url, ca, files, threads):
     ours(url, ca, files, threads, engine="boto3")
 
 
-def s5cmd(url, ca, files, threads):
-    environment = {
-        **os.environ,
-        "AWS_ACCESS_KEY_ID": ACCESS,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_REGION": REGION,
-    }
-    program = shutil.which("s5cmd") or str(Path(sys.executable).with_name("s5cmd"))
-    command = [program, "--endpoint-url", url, "--numworkers", str(threads), "--log", "error"]
-    if ca:
-        command.append("--no-verify-ssl")
-    source = str(files[0].parent) + "/"
-    subprocess.run(
-        [*command, "cp", source, f"s3://{BUCKET}/static/b1/"], env=environment, check=True
-    )
-
-
-#: name -> (what runs it, connections)
+#: What runs it, and over how many connections.
 CANDIDATES: dict[str, tuple[Callable[..., None], int]] = {
-    "boto3-64": (boto3_put, 64),
-    "ours-64": (ours, 64),
-    "ours-128": (ours, 128),
-    "ours-without-awscrt-64": (ours_by_boto3, 64),
-    "botocore-signer+its-session-64": (botocore_signer_and_session, 64),
-    "botocore-signer+its-session-128": (botocore_signer_and_session, 128),
-    "awscrt-s3-64": (awscrt_s3_client, 64),
-    "awscrt-s3-128": (awscrt_s3_client, 128),
-    "s5cmd-64": (s5cmd, 64),
-    "s5cmd-256": (s5cmd, 256),
+    "boto3's put_object, 64": (boto3_put, 64),
+    "botocore's signer and session, 64": (botocore_signer_and_session, 64),
+    "ours, 64": (ours, 64),
+    "ours, 128": (ours, 128),
+    "ours without awscrt, 64": (ours_by_boto3, 64),
+    "awscrt's S3 client, 64": (awscrt_s3_client, 64),
 }
+
+
+def measure(bench: Bench) -> Iterator[Table]:
+    files = bench.scratch / "files"
+    make_files(files, OBJECTS[bench.size])
+    with Server.start(bench, tls=True) as server:
+
+        def put(name: str) -> Taken:
+            server.empty()
+            command = [sys.executable, "-m", __name__, name, server.url, server.ca, str(files)]
+            return per_object(server.run(command))
+
+        def s5cmd(workers: int) -> Taken:
+            server.empty()
+            return per_object(server.s5cmd(workers, "cp", files))
+
+        def per_object(taken: Taken) -> Taken:
+            return {
+                "s": taken["s"],
+                "CPU ms an object": taken["CPU s"] / OBJECTS[bench.size] * 1000,
+                "MB": taken["MB"],
+                "requests": taken["requests"],
+            }
+
+        yield bench.compare(
+            f"{OBJECTS[bench.size]:,} objects",
+            {
+                **{name: lambda _, name=name: put(name) for name in CANDIDATES},
+                **{
+                    f"s5cmd, {workers} workers": lambda _, workers=workers: s5cmd(workers)
+                    for workers in (64, 256)
+                },
+            },
+            reference="ours, 64",
+        )
 
 
 def make_files(directory: Path, objects: int) -> None:
     """Sizes as a site's are after compression: most a few kB, some hundreds of them."""
+    directory.mkdir()
     sizes = random.Random(4)
     for number in range(objects):
         size = min(int(sizes.lognormvariate(7.8, 1.5)), 4_000_000)
         (directory / f"{number:05}.js").write_bytes(sizes.randbytes(size))
 
 
-def run_one(name: str, url: str, ca: str | None, directory: Path) -> None:
-    run, threads = CANDIDATES[name]
-    files = sorted(directory.iterdir(), key=lambda file: -file.stat().st_size)
-    began = time.monotonic()
-    run(url, ca, files, threads)
-    seconds = time.monotonic() - began
-    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    cpu = sum(one.ru_utime + one.ru_stime for one in usage)
-    peak = max(one.ru_maxrss for one in usage) / 1000
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak}))
-
-
-def certificate(directory: Path) -> tuple[str, str, str]:
-    import trustme
-
-    authority = trustme.CA()
-    server = authority.issue_cert("127.0.0.1", "localhost")
-    authority.cert_pem.write_to_path(directory / "ca.pem")
-    server.private_key_and_cert_chain_pem.write_to_path(directory / "server.pem")
-    pem = str(directory / "server.pem")
-    return str(directory / "ca.pem"), pem, pem
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("candidates", nargs="*", choices=[[], *CANDIDATES])
-    parser.add_argument("--objects", type=int, default=6818)
-    parser.add_argument("--ms", type=float, default=25)
-    parser.add_argument("--connect-ms", type=float, default=50)
-    parser.add_argument("--tls", action="store_true")
-    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.one:
-        name, url, ca, directory = arguments.one
-        run_one(name, url, ca or None, Path(directory))
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        files = Path(scratch, "files")
-        files.mkdir()
-        make_files(files, arguments.objects)
-        ca, serve = "", [sys.executable, str(HERE / "latent_s3.py")]
-        serve += ["--ms", str(arguments.ms), "--connect-ms", str(arguments.connect_ms)]
-        if arguments.tls:
-            ca, *pair = certificate(Path(scratch))
-            serve += ["--tls", *pair]
-        server = subprocess.Popen(serve, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        try:
-            port = server.stdout.readline().strip()
-            compare(f"{'https' if ca else 'http'}://127.0.0.1:{port}", ca, files, arguments)
-        finally:
-            server.communicate()
-
-
-def compare(url: str, ca: str, files: Path, arguments: argparse.Namespace) -> None:
-    context = ssl.create_default_context(cafile=ca) if ca else None
-
-    def counts() -> dict[str, float]:
-        with urlopen(f"{url}/counts", context=context) as answer:
-            return json.load(answer)
-
-    print(f"{'candidate':32}{'s':>7}{'CPU ms':>8}{'x boto3':>9}{'connections':>13}{'server':>8}")
-    slowest = None
-    for name in arguments.candidates or CANDIDATES:
-        before = counts()["cpu"]
-        ran = subprocess.run(
-            [sys.executable, __file__, "--one", name, url, ca, str(files)],
-            capture_output=True,
-            text=True,
-        )
-        found = counts()
-        if ran.returncode:
-            print(f"{name:32}{(ran.stderr.strip().splitlines() or ['failed'])[-1]}")
-            continue
-        took = json.loads(ran.stdout.splitlines()[-1])
-        slowest = slowest or took["seconds"]
-        assert found.get("requests", 0) >= arguments.objects, found
-        busy = (found["cpu"] - before) / took["seconds"]
-        print(
-            f"{name:32}{took['seconds']:7.2f}{took['cpu'] / arguments.objects * 1000:8.2f}"
-            f"{slowest / took['seconds']:9.1f}{found['connections'] - 1:13}{busy:8.0%}"
-            f"  {took['peak']:.0f} MB",
-            flush=True,
-        )
-
-
 if __name__ == "__main__":
-    main()
+    name, url, ca, directory = sys.argv[1:]
+    put_all, threads = CANDIDATES[name]
+    put_all(url, ca, sorted(Path(directory).iterdir(), key=lambda f: -f.stat().st_size), threads)

@@ -1,0 +1,1 @@
+"""What this package and its peers take, measured in turns; `make bench` runs it."""

@@ -1,0 +1,1 @@
+"""One module for each row; its function `measure` yields tables."""
