@@ -174,7 +174,8 @@ class Portability:
 
 
 _VARIABLE = re.compile(r"(--[\w-]+)\s*(?::|/\*)")
-_USED_VARIABLE = re.compile(r"var\(\s*(--[\w-]+)", re.IGNORECASE)
+# The first argument of any function: var() in any case of letters.
+_USED_VARIABLE = re.compile(r"\(\s*(--[\w-]+)")
 _Causes = Iterator[tuple[Reason, str]]
 _Rules = Callable[[str, str, Sequence[Reference]], Iterator[tuple[Reason, str]]]
 
