@@ -9,7 +9,7 @@ import pytest
 
 from tests.builds import site_origin
 from tests.origin.shared_builds import CSS, SHARED, shared_build
-from tests.s3 import front, refusal
+from tests.s3 import HANGS_UP, front, refusal
 from versioned_storage.build.manifest import Manifest
 from versioned_storage.origin import lease, pruning, publisher, record, shared_objects
 from versioned_storage.origin.plan import Action
@@ -135,6 +135,26 @@ def test_other_headers_are_mended_and_noted_by_verify(bucket, origin, tmp_path, 
     shared_build(tmp_path, "b3").publish(origin)
     assert bucket.get(path)["ContentType"] == CSS
     assert {by for _, by in Verifier(origin).verify("b2").mended} == {"b3"}
+
+
+def test_headers_that_a_publish_changed_which_died_are_mended_too(bucket, origin, tmp_path):
+    """The record of the current build vouches for nothing that was written later."""
+    shared_build(tmp_path, "b1").publish(origin)
+    stored = record.read(origin, "b1")
+    hour_ago = replace(stored.record, since=stored.record.since - timedelta(hours=1))
+    record.write(origin, hour_ago, stored.etag)
+
+    def commits(request):
+        return HANGS_UP if b'"state": "published"' in request.body else None
+
+    other = shared_build(tmp_path, "b2", types={".css": "text/css"})
+    with front(bucket.endpoint, commits) as s3, pytest.raises(OriginError):
+        other.publish(site_origin(bucket.options(endpoint_url=s3.url)))
+    build = shared_build(tmp_path, "b3")
+    path = f"static/{build.manifest.asset('css/app.css').path}"
+    assert bucket.get(path)["ContentType"] == "text/css"
+    build.publish(origin)
+    assert bucket.get(path)["ContentType"] == CSS
 
 
 def test_headers_that_nobody_changed_for_a_build_are_a_fault(bucket, origin, tmp_path):

@@ -21,7 +21,7 @@ from . import lease, record
 from .lease import Lease
 from .objects import ListedObject, StoredObject
 from .plan import Action, PublishPlan, copy_sources, plan, reusable
-from .record import StoredRecord, UnreadableRecord
+from .record import Record, StoredRecord, UnreadableRecord
 from .s3 import S3Origin
 from .s3_errors import OriginError
 from .shared_objects import SharedObjects, read_sweep
@@ -75,10 +75,15 @@ class Preflight:
     """
 
     stored: StoredRecord | None
-    base: Manifest | None
+    base_record: Record | None
     base_objects: Future[dict[str, ListedObject]]
     requests: int
     reads: int
+
+    @property
+    def base(self) -> Manifest | None:
+        """Return the manifest of the build to copy from."""
+        return self.base_record.manifest if self.base_record is not None else None
 
     @property
     def is_published(self) -> bool:
@@ -193,9 +198,10 @@ class Publisher:
             # A published build has all of its objects: no other build is needed.
             nothing: Future[dict[str, ListedObject]] = Future()
             nothing.set_result({})
-            return Preflight(stored, stored.record.manifest, nothing, requests, reads)
+            return Preflight(stored, stored.record, nothing, requests, reads)
         base = self._base(apart_from=build)
-        return Preflight(stored, base, in_background(partial(self._list, base)), requests, reads)
+        listing = in_background(partial(self._list, base))
+        return Preflight(stored, base, listing, requests, reads)
 
     def _publish(
         self,
@@ -252,8 +258,9 @@ class Publisher:
     def _copying_from(self, base: str | None) -> dict[str, Any]:
         """Return the fields of a preflight that name the build to copy from."""
         stored = record.read(self.origin, base) if base is not None else None
-        manifest = stored.record.manifest if stored and stored.record.is_published else None
-        return {"base": manifest, "base_objects": in_background(partial(self._list, manifest))}
+        published = stored.record if stored and stored.record.is_published else None
+        listing = in_background(partial(self._list, published))
+        return {"base_record": published, "base_objects": listing}
 
     def _wait_for_prune(
         self, waiting: Iterable[BuildFile], build_lease: Lease, stop: Event
@@ -316,24 +323,25 @@ class Publisher:
         files = [file for file in candidates if file.is_shared]
         if not files:
             return None
-        current = preflight.base if self.base is True else self._current(str(manifest.build))
+        is_current = self.base is True
+        current = preflight.base_record if is_current else self._current(str(manifest.build))
         return SharedObjects.read(self.origin, files, current)
 
-    def _base(self, *, apart_from: str) -> Manifest | None:
+    def _base(self, *, apart_from: str) -> Record | None:
         if isinstance(self.base, str):
             stored = record.read(self.origin, self.base)
             if stored is None or not stored.record.is_published:
                 raise BaseNotPublished(self.base, self.origin.url(record.path(self.base)))
-            return stored.record.manifest
+            return stored.record
         return self._current(apart_from) if self.base else None
 
-    def _current(self, apart_from: str) -> Manifest | None:
+    def _current(self, apart_from: str) -> Record | None:
         try:
             for head in record.newest_first(self.origin):
                 build = head.record.build
                 if head.record.is_published and build != apart_from:
                     stored = record.read(self.origin, build)
-                    return stored.record.manifest if stored else None
+                    return stored.record if stored else None
         except (OriginError, UnreadableRecord) as error:
             # The base build only saves work, so a failure does not matter.
             logger.warning("No earlier build is copied from: %s", error)
@@ -351,7 +359,7 @@ class Publisher:
             }
         return {}
 
-    def _list(self, base: Manifest | None) -> dict[str, ListedObject]:
+    def _list(self, base: Record | None) -> dict[str, ListedObject]:
         """Return the objects of the base build, by path."""
         if base is None:
             return {}

@@ -13,22 +13,25 @@ import os
 import socket
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from ..build.manifest import BuildFile, Manifest
+from ..build.manifest import BuildFile
 from ..errors import VersionedStorageError
 from . import record
 from .lease import EXPIRES_AFTER, RENEW_EVERY, clocks
 from .objects import ListedObject, StoredObject
+from .record import Record
 from .s3 import S3Origin
 from .threads import map_in_threads
 
 #: Not the name of a record, so versions of the package without shared assets pass over it.
 SWEEP = f"{record.PREFIX}_sweep"
+# The clock of a listing and that of a record differ by less.
+_SKEW = timedelta(seconds=5)
 #: The metadata that names the build whose publish changed the headers of a shared object.
 HEADERS_OF = "headers-of"
 
@@ -287,11 +290,11 @@ class SharedObjects:
 
     @classmethod
     def read(
-        cls, origin: S3Origin, files: Iterable[BuildFile], published: Manifest | None
+        cls, origin: S3Origin, files: Iterable[BuildFile], published: Record | None
     ) -> SharedObjects:
         """Read the sweep, then list the objects, then ask for those that no record vouches for.
 
-        ``files`` are the shared files of the build, ``published`` is the manifest of a published
+        ``files`` are the shared files of the build, ``published`` is the record of a published
         build. Raises `OriginError`, also for a lack of permission, and `UnreadableSweep`.
         """
         needed = {origin.prefix + file.path: file for file in files}
@@ -309,13 +312,15 @@ class SharedObjects:
             for path, item in listed.items()
             if path not in contested and sweep is not None and sweep.may_have_deleted(item)
         }
-        recorded = published.shared_files() if published is not None else ()
-        kept = {origin.prefix + file.path: file for file in recorded}
-        vouched = {
-            path: _as_recorded(listed[path], kept[path])
-            for path in listed.keys() & kept.keys() - doubtful - contested
-            if _is_as_recorded(listed[path], kept[path], needed[path])
-        }
+        kept, vouched = {}, {}
+        if published is not None and published.manifest is not None:
+            recorded = published.manifest.shared_files()
+            kept = {origin.prefix + file.path: file for file in recorded}
+        for path in listed.keys() & kept.keys() - doubtful - contested:
+            # An object that was written later can have other headers, which no listing shows.
+            is_older = published is not None and listed[path].modified < published.since + _SKEW
+            if is_older and _is_as_recorded(listed[path], kept[path], needed[path]):
+                vouched[path] = _as_recorded(listed[path], kept[path])
         unknown = sorted(listed.keys() - vouched.keys() - contested)
         heads = zip(unknown, map_in_threads(origin.find, unknown, origin.connections), strict=True)
         return cls(
