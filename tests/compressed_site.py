@@ -39,11 +39,10 @@ settings.configure(
     BUILD_VERSION="b1",
     STORAGES={
         "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
-        "staticfiles": {
-            "BACKEND": "versioned_storage.storage.VersionedStaticFilesStorage",
-            "OPTIONS": {"shared_assets": json.loads(sys.argv[2])},
-        },
+        "staticfiles": {"BACKEND": "versioned_storage.storage.VersionedStaticFilesStorage"},
     },
+    # Settings that are not in a module lose the OPTIONS of STORAGES in Django 4.2.
+    VERSIONED_STORAGE={"shared_assets": json.loads(sys.argv[2])},
 )
 django.setup()
 call_command("collectstatic", interactive=False, verbosity=0)
