@@ -97,8 +97,9 @@ STRICT = {
 }
 
 
-@pytest.mark.parametrize("shared", [False, ["*"]])
-@pytest.mark.parametrize("origin", ["bucket", "application"])
+@pytest.mark.parametrize(
+    ("origin", "shared"), [("bucket", False), ("bucket", ["*"]), ("application", ["*"])]
+)
 @pytest.mark.parametrize("bundler", [*BUNDLERS, "vite, strict"])
 def test_a_page_loads_its_lazy_chunk_and_their_style_sheets(
     bundler: str,
