@@ -5,7 +5,7 @@ import pytest
 from tests.edge.test_deployed import code
 from versioned_storage.edge.client import EdgeClient
 from versioned_storage.edge.probes import BROWSER, build_probes, edge_probes, sample
-from versioned_storage.edge.report import verify_edge
+from versioned_storage.edge.probing import verify_edge
 
 
 def verified(edge, world):

@@ -13,7 +13,7 @@ from tests.edge.verified import only, verified
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.edge.client import EdgeClient
 from versioned_storage.edge.probes import BROWSER, earlier_build_probes, sample
-from versioned_storage.edge.report import verify_edge
+from versioned_storage.edge.probing import verify_edge
 
 CSV = b"a,b\n" * 50
 BUNDLE = "index-BWz4x_9Q.js"

@@ -14,7 +14,7 @@ from versioned_storage.edge.probes import (
     paths_by_integrity,
     sample,
 )
-from versioned_storage.edge.report import EdgeReport, verify_edge
+from versioned_storage.edge.probing import EdgeReport, verify_edge
 
 
 class Clock:

@@ -25,7 +25,7 @@ from ...edge import probes
 from ...edge.client import EdgeClient
 from ...edge.pages import PageProbe
 from ...edge.probes import Probe
-from ...edge.report import EdgeReport, verify_edge
+from ...edge.probing import EdgeReport, verify_edge
 from ...errors import ConfigurationError
 from ...origin import record
 from ...origin.repair import Repairer

@@ -8,7 +8,7 @@ import pytest
 from tests.edge.edges import Reply
 from tests.edge.verified import verified
 from versioned_storage.edge.probes import ProbeResult
-from versioned_storage.edge.report import EdgeReport
+from versioned_storage.edge.probing import EdgeReport
 from versioned_storage.errors import Fault
 
 
