@@ -56,7 +56,8 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     skip(filter(None, [defect("npm", "--version")]), "npm")
     directory = tmp_path_factory.mktemp("npm") / "bundlers"
     shutil.copytree(SOURCES, directory)
-    install = ("npm", "install", "--no-audit", "--no-fund", "--no-package-lock")
+    install = ("npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
+    install += ("--fetch-retries=0", "--fetch-timeout=20000")
     commands = [install, *(("npx", "--no-install", *build.split()) for build in BUILDS)]
     for command in commands:
         completed = subprocess.run(
