@@ -651,10 +651,16 @@ def test_the_old_setting_takes_its_options_from_versioned_storage(tmp_path):
 
 
 def test_options_come_from_versioned_storage_where_the_storage_is_given_none(tmp_path):
-    more = {"cdn_domain": CDN, "build_version": "b7", "encodings": ["gzip"]}
+    more = {
+        "cdn_domain": CDN,
+        "build_version": "b7",
+        "encodings": ["gzip"],
+        "shared_assets": True,
+    }
     with site(tmp_path, FILES, VERSIONED_STORAGE=more) as it:
         it.collect()
         assert it.storage.base_url == f"https://{CDN}/static/b7/"
+        assert it.storage.url("img/logo.svg").startswith(f"https://{CDN}/static/_shared/img/logo.")
         assert not list(it.root.rglob("*.br"))
         assert list(it.root.rglob("*.gz"))
 
