@@ -22,7 +22,7 @@ from tests.helpers import write
 WITHOUT_ENCODINGS = OURS.with_options(encodings=[])
 COLLECT = ("collectstatic", "--noinput", "-v0")
 COUNT_CALLS = """
-import json, runpy, sys
+import json, os, runpy, sys
 from collections import Counter
 calls = Counter()
 prefix = sys.argv.pop(1)
@@ -31,6 +31,7 @@ def count(event, arguments):
     if event in ("open", "os.rename", "os.link", "os.remove"):
         if isinstance(arguments[0], str) and arguments[0].startswith(prefix):
             calls[event] += 1
+            calls["create"] += event == "open" and bool(arguments[2] & os.O_CREAT)
 
 sys.addaudithook(count)
 sys.argv = sys.argv[1:]
@@ -68,6 +69,7 @@ def test_an_unchanged_file_of_the_next_build_is_linked_and_read_a_few_times(tmp_
     # An image has two names, a style sheet with its encodings six.
     assert calls["os.link"] <= files * 2 + files * 6
     # Of what changed: the file, its two encodings; and the manifest.
+    assert calls["create"] <= 4
     assert calls["os.rename"] <= 4
     assert calls["open"] <= files * 3 + files * 8 + 20
 
