@@ -15,6 +15,7 @@ from tests.management.command import staticbuilds
 from versioned_storage.management.subcommands.prune import NotConfirmed, TooManyBuilds
 from versioned_storage.origin import record
 from versioned_storage.origin.s3 import S3Origin
+from versioned_storage.origin.shared_objects import SweepLease
 
 FILES = {"app.css": "body { color: red }\n" * 20}
 
@@ -134,6 +135,18 @@ def test_a_build_that_another_process_prunes_is_named(builds, bucket):
     assert (
         f"Skipped: b1 is being pruned since {now:%Y-%m-%d %H:%M:%S} UTC. If that process has "
         "ended, a prune resumes it from 15 minutes later on\n"
+    ) in output
+
+
+def test_a_running_prune_of_shared_assets_is_named_with_the_end_of_its_lease(shop, bucket):
+    with shop("b1", FILES, shared_assets=True) as project:
+        project.collect()
+        running = SweepLease.acquire(S3Origin(bucket.options())).sweep
+        output = staticbuilds("prune", "--noinput").output
+    assert (
+        f"Skipped: shared assets are being pruned by {running.owner} since "
+        f"{running.since:%Y-%m-%d %H:%M:%S} UTC. If that process has ended, a prune deletes them "
+        "from 15 minutes later on\n"
     ) in output
 
 

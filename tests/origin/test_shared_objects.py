@@ -13,13 +13,14 @@ from tests.s3 import HANGS_UP, front, refusal
 from versioned_storage.build.manifest import Manifest
 from versioned_storage.origin import lease, pruning, publisher, record, shared_objects
 from versioned_storage.origin.plan import Action
-from versioned_storage.origin.pruning import Pruner, SweptObjects
-from versioned_storage.origin.record import State
+from versioned_storage.origin.pruning import PrunePlan, Pruner, SweptObjects
+from versioned_storage.origin.record import State, UnreadableRecord
 from versioned_storage.origin.repair import Repairer
 from versioned_storage.origin.s3_errors import OriginError
 from versioned_storage.origin.shared_objects import (
     SWEEP,
     SharedObjectDiffers,
+    Stage,
     SweepLease,
     SweepLost,
     UnreadableSweep,
@@ -360,6 +361,34 @@ def test_a_prune_that_did_not_run_for_half_the_life_of_its_lease_deletes_nothing
     with pytest.raises(SweepLost):
         prune(origin)
     assert len(keys(bucket, "static/_shared/")) == 7
+
+
+def test_a_prune_that_fails_before_it_deletes_makes_nobody_wait(bucket, origin, tmp_path):
+    """What a prune that died before it may still delete is remembered."""
+    shared_build(tmp_path, "b1").publish(origin)
+    shared_build(tmp_path, "b2", CHANGED).publish(origin)
+    earlier = {"static/_shared/old.css": "2026-01-01T00:00:00+00:00"}
+    SweepLease.acquire(origin).release(earlier)
+    bucket.put("builds/b3.json", b"{}\n")
+    with pytest.raises(UnreadableRecord):
+        Pruner(origin, "_shared").sweep(PrunePlan((), (), {}, ("_shared",), timedelta(0)))
+    swept = shared_objects.read_sweep(origin)
+    assert swept.stage is Stage.RELEASED
+    assert swept.candidates == earlier
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_a_prune_that_is_interrupted_before_it_deletes_makes_nobody_wait(
+    bucket, origin, tmp_path, monkeypatch, error
+):
+    def interrupted(*_):
+        raise error
+
+    shared_build(tmp_path, "b1").publish(origin)
+    monkeypatch.setattr(pruning, "relied_on", interrupted)
+    with pytest.raises(error):
+        prune(origin)
+    assert shared_objects.read_sweep(origin).stage is Stage.RELEASED
 
 
 def test_a_build_with_globs_of_originals_is_not_for_older_versions_of_the_package():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from ..errors import VersionedStorageError
 from ..progress import track
 from . import lease, record, retention
 from .lease import Lease
@@ -144,11 +146,17 @@ class Pruner:
         sweep_lease = SweepLease.acquire(self.origin)
         if isinstance(sweep_lease, Sweep):
             return SweptObjects(busy=sweep_lease)
-        listed = []
-        for item in self._shared_objects(plan):
-            sweep_lease.renew_if_due()
-            listed.append(item)
-        unlisted = self._unlisted(listed, plan)
+        try:
+            listed = []
+            for item in self._shared_objects(plan):
+                sweep_lease.renew_if_due()
+                listed.append(item)
+            unlisted = self._unlisted(listed, plan)
+        except BaseException:
+            # Nothing was deleted, so no publish need wait until the lease expires.
+            with suppress(VersionedStorageError):
+                sweep_lease.release(sweep_lease.sweep.candidates)
+            raise
         # Of these a process that died may have sent a deletion which arrives later on.
         doubtful = {
             item.path: written_at(item)

@@ -98,7 +98,8 @@ class PruneResult:
         if self.shared is not None and (sweep := self.shared.busy) is not None:
             skipped.append(
                 f"Skipped: shared assets are being pruned by {sweep.owner} since "
-                f"{sweep.since:%Y-%m-%d %H:%M:%S} UTC"
+                f"{sweep.since:%Y-%m-%d %H:%M:%S} UTC. If that process has ended, a prune deletes "
+                f"them from {minutes} minutes later on"
             )
         skipped = [terminal.style.WARNING(terminal.wrapped(line)) for line in skipped]
         return "\n".join([*lines, *skipped, self._summary()])
