@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError
 from django.test import override_settings
@@ -772,6 +773,27 @@ def test_a_source_is_what_the_build_has_however_near_it_is_to_the_latest_one(
             assert path.read_bytes() == changed
         for path in (shop.root / "b1").glob("a*.png"):
             assert path.read_bytes() == content
+
+
+class Once(io.BytesIO):
+    """What a storage streams from elsewhere."""
+
+    def seekable(self):
+        return False
+
+    def seek(self, *arguments):
+        raise io.UnsupportedOperation("seek")
+
+
+@pytest.mark.parametrize("rest", [b"a", b"b"], ids=["the same", "changed"])
+def test_a_file_that_can_be_read_only_once_is_saved_whole(tmp_path, rest):
+    start = b"a" * (CHUNK + 4_000)
+    with site(tmp_path, {"a.png": start + b"a" * 2 * CHUNK}, BUILD_VERSION="b1") as shop:
+        shop.collect()
+    with site(tmp_path, BUILD_VERSION="b2") as shop:
+        content = start + rest * 2 * CHUNK
+        shop.storage.save("a.png", File(Once(content)))
+        assert (shop.root / "b2" / "a.png").read_bytes() == content
 
 
 def test_a_damaged_encoding_of_another_build_is_made_anew(tmp_path):

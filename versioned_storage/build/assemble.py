@@ -54,11 +54,11 @@ class Base:
     def give(self, name: str, content: PassingFile, directory: BuildDirectory) -> bool:
         """Put the base's file of that name into a build if it has the bytes of ``content``."""
         asset = self.manifest.asset(name)
-        if asset is None:
+        if asset is None or not content.can_be_read_again():
             return False
         if not self.directory.holds(asset.hashed_name, asset.size, content.chunks()):
             return False
-        # A shorter content is the begin of the file.
+        # One that ends early has the bytes that the file begins with.
         if content.digest is None or content.digest.integrity != asset.integrity:
             return False
         directory.adopt(self.directory, asset.hashed_name, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from collections import deque
@@ -258,8 +259,17 @@ class PassingFile(_File):
         #: The digest once all is read; None for text, which has no bytes yet.
         self.digest: Digest | None = None
 
+    def can_be_read_again(self) -> bool:
+        """Return True if `chunks` starts from the beginning each time."""
+        try:
+            self._content.seek(0)
+        except (AttributeError, io.UnsupportedOperation):
+            # Django's `File.chunks` passes over both.
+            return False
+        return True
+
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
-        """Yield the chunks, once."""
+        """Yield the chunks, from the beginning where the file can seek."""
         digester: Digester | None = Digester()
         for chunk in self._content.chunks(CHUNK):
             if not isinstance(chunk, bytes):
