@@ -270,6 +270,8 @@ def test_what_is_missing_is_named_before_anything_is_created(parameters, expecte
         ("WebAclArn", ACL.replace("global", "regional")),
         ("ExistingDistributionArn", "E2EXAMPLE1234"),
         ("GitHubRepository", "site"),
+        ("GitHubRepository", "example/*"),
+        ("GitHubRepository", "example@*/site@456789"),
     ],
 )
 def test_a_parameter_that_cannot_be_is_refused(name, value):
@@ -447,6 +449,14 @@ def test_a_branch_of_a_repository_publishes_with_a_role_of_its_own():
         assert granted[sid]["Resource"] == in_bucket[sid]["Resource"]
     assert granted["Encrypt"]["Resource"] == KEY
     assert stack().named("AWS::IAM::Role") == set()
+
+
+def test_a_repository_can_have_the_numbers_that_github_gives_to_new_ones():
+    numbered = "octocat@123456/my-repo@456789"
+    made = stack(GitHubRepository=numbered, GitHubProviderArn=PROVIDER)
+    (trust,) = made.properties("DeployRole")["AssumeRolePolicyDocument"]["Statement"]
+    subject = trust["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
+    assert subject == "repo:octocat@123456/my-repo@456789:ref:refs/heads/main"
 
 
 # The distribution
