@@ -33,6 +33,10 @@ def printed(*arguments):
     return said.getvalue()
 
 
+def guide():
+    return (Path(__file__).parents[2] / "docs" / "cloudfront.md").read_text(encoding="utf-8")
+
+
 def template(tmp_path, *arguments, options=None, **settings):
     """What the command prints for a site with these options."""
     with site(tmp_path, options={"origin": ORIGIN, **(options or {})}, **settings):
@@ -139,20 +143,33 @@ def test_the_guide_names_every_argument_and_no_other():
     parser = ArgumentParser(add_help=False)
     cloudformation.add_arguments(parser)
     arguments = {"--json", *(action.option_strings[0] for action in parser._actions)}
-    guide = (Path(__file__).parents[2] / "docs" / "cloudfront.md").read_text(encoding="utf-8")
-    ours = re.findall(r"staticbuilds cloudformation (?:[^\n]*\\\n)*[^\n]*", guide)
+    ours = re.findall(r"staticbuilds cloudformation (?:[^\n]*\\\n)*[^\n]*", guide())
     assert set(re.findall(r"--[a-z-]+", " ".join(ours))) <= arguments
     assert "--monitoring" in " ".join(ours)
 
 
+def test_the_guide_and_the_template_tell_which_values_a_stack_keeps(tmp_path):
+    from_settings = {"Mode", "Origin", "Domain", "BucketName", "Location"}
+    table = guide().partition("| what changes | name |\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([A-Z][a-z]\w+)`", table)) - {"AppDomain"} == from_settings
+    shipped = load(source())["Parameters"]
+    options = {"origin": {**ORIGIN, "location": "p"}, "cdn_domain": "s.example.com"}
+    made = stack(tmp_path, options, BUILD_VERSION="b1").template["Parameters"]
+    # The origin is S3 in both.
+    assert {name for name in made if made[name] != shipped[name]} == from_settings - {"Origin"}
+    comment = source().partition("Metadata:")[0]
+    assert all(name in comment for name in from_settings)
+    assert "a stack that exists keeps the values" in comment
+    assert "`Domain=static.example.com CertificateArn=ARN`" in guide()
+
+
 def test_the_guide_names_every_parameter_and_no_other():
-    guide = (Path(__file__).parents[2] / "docs" / "cloudfront.md").read_text(encoding="utf-8")
     parameters = load(source())["Parameters"].keys()
-    table = guide.partition("## Parameters\n")[2].partition("\n## ")[0]
+    table = guide().partition("## Parameters\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"`([A-Z]\w+)`", "".join(re.findall(r"^\| `[^|]+", table, re.M)))) == (
         set(parameters)
     )
-    given = set(re.findall(r"\b([A-Z][A-Za-z]+)=[\w\"]", guide)) - {"Items"}
+    given = set(re.findall(r"\b([A-Z][A-Za-z]+)=[\w\"]", guide())) - {"Items"}
     monitoring_parameters = load(monitoring())["Parameters"].keys()
     assert given <= {*parameters, *monitoring_parameters, "ParameterKey", "ParameterValue", "Name"}
 

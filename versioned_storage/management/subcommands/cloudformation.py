@@ -1,9 +1,10 @@
 """Print the CloudFormation template of the CDN, made from these settings.
 
 It is edge/template.yaml with the code of the functions and the defaults that the settings know; all
-else is for --parameter-overrides of 'aws cloudformation deploy'. The functions request the
-encodings that the settings and all kept builds have: print and deploy it again after a change of
-STATIC_URL, encodings, skip_compress_extensions or response_headers.
+else is for --parameter-overrides of 'aws cloudformation deploy', and so are these where a stack
+exists, which keeps the values that it has. The functions request the encodings that the settings
+and all kept builds have: print and deploy it again after a change of STATIC_URL, encodings,
+skip_compress_extensions or response_headers.
 """
 
 from __future__ import annotations
