@@ -130,3 +130,12 @@ def test_whoever_deploys_the_stack_may_do_all_that_cloudformation_does() -> None
         if not any(fnmatchcase(permission.lower(), action.lower()) for action in allowed)
     }
     assert sorted(missing) == []
+
+
+def test_whoever_uploads_to_an_encrypted_bucket_needs_what_whoever_publishes_there_needs() -> None:
+    """Uploads are encrypted with KmsKeyArn too, which a bucket policy cannot grant the use of."""
+    table = PAGE.partition("## What some settings need more")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if "kms:GenerateDataKey" in line]
+    assert [who for _, who, _ in rows] == ["publishing, pruning", "`MediaWriters`"]
+    assert "`KmsKeyArn`" in rows[1][0]
+    assert rows[0][2] == rows[1][2]

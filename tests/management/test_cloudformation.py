@@ -163,6 +163,19 @@ def test_the_guide_and_the_template_tell_which_values_a_stack_keeps(tmp_path):
     assert "`Domain=static.example.com CertificateArn=ARN`" in guide()
 
 
+@pytest.mark.parametrize("tool", ["Terraform", "CDK"])
+def test_the_guide_adds_all_of_the_origin_and_of_the_behavior_to_a_distribution(tool):
+    section = guide().partition("## A distribution that you have\n")[2].partition("\n## ")[0]
+    code = section.partition(f'=== "{tool}"')[2].partition("\n===")[0]
+    outputs = load(source())["Outputs"]
+    origin = json.loads(outputs["OriginToAdd"]["Value"]["Fn::Sub"])
+    behavior = json.loads(outputs["BehaviorToAdd"]["Value"]["Fn::Sub"][0])
+    # Terraform makes the empty access identity itself, and calls the Id origin_id.
+    for key in {*origin, *behavior} - {"Id", "S3OriginConfig"}:
+        name = re.sub(r"(?<!^)(?=[A-Z])", "_", key).lower()
+        assert re.search(rf"\b{name.removesuffix('s')}", code), key
+
+
 def test_the_guide_names_every_parameter_and_no_other():
     parameters = load(source())["Parameters"].keys()
     table = guide().partition("## Parameters\n")[2].partition("\n## ")[0]
