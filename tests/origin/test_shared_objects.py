@@ -1,9 +1,12 @@
 """Assets that builds have in common, on S3."""
 
 import json
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from threading import Event
 
 import pytest
 
@@ -142,8 +145,8 @@ def test_headers_that_a_publish_changed_which_died_are_mended_too(bucket, origin
     """The record of the current build vouches for nothing that was written later."""
     shared_build(tmp_path, "b1").publish(origin)
     stored = record.read(origin, "b1")
-    hour_ago = replace(stored.record, since=stored.record.since - timedelta(hours=1))
-    record.write(origin, hour_ago, stored.etag)
+    hour_ago = stored.record.committed - timedelta(hours=1)
+    record.write(origin, replace(stored.record, since=hour_ago, committed=hour_ago), stored.etag)
 
     def commits(request):
         return HANGS_UP if b'"state": "published"' in request.body else None
@@ -156,6 +159,22 @@ def test_headers_that_a_publish_changed_which_died_are_mended_too(bucket, origin
     assert bucket.get(path)["ContentType"] == "text/css"
     build.publish(origin)
     assert bucket.get(path)["ContentType"] == CSS
+
+
+def test_after_a_rollback_headers_of_the_build_between_are_mended(bucket, origin, tmp_path):
+    """The build that is current again did not write them: its record does not vouch for them."""
+    first = shared_build(tmp_path, "b1")
+    first.publish(origin)
+    stored = record.read(origin, "b1")
+    hour_ago = stored.record.committed - timedelta(hours=1)
+    record.write(origin, replace(stored.record, since=hour_ago, committed=hour_ago), stored.etag)
+    shared_build(tmp_path, "b2", types={".css": "text/css"}).publish(origin)
+    assert first.publish(origin).objects == {}
+    build = shared_build(tmp_path, "b3")
+    build.publish(origin)
+    path = f"static/{build.manifest.asset('css/app.css').path}"
+    assert bucket.get(path)["ContentType"] == CSS
+    assert {by for _, by in Verifier(origin).verify("b2").mended} == {"b3"}
 
 
 def test_headers_that_nobody_changed_for_a_build_are_a_fault(bucket, origin, tmp_path):
@@ -389,6 +408,18 @@ def test_a_prune_that_is_interrupted_before_it_deletes_makes_nobody_wait(
     with pytest.raises(error):
         prune(origin)
     assert shared_objects.read_sweep(origin).stage is Stage.RELEASED
+
+
+def test_an_interrupted_prune_does_not_wait_long_to_release_its_lease(
+    bucket, origin, tmp_path, monkeypatch
+):
+    shared_build(tmp_path, "b1").publish(origin)
+    monkeypatch.setattr(pruning, "relied_on", lambda *_: sys.exit(143))
+    monkeypatch.setattr(SweepLease, "release", lambda *_: Event().wait(30))
+    started = time.monotonic()
+    with pytest.raises(SystemExit):
+        prune(origin)
+    assert time.monotonic() - started < 10
 
 
 def test_a_build_with_globs_of_originals_is_not_for_older_versions_of_the_package():

@@ -45,7 +45,7 @@ from tests.origin.test_protocol import (
 )
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Asset, Manifest
-from versioned_storage.origin import lease, publisher, record, shared_objects, transfer
+from versioned_storage.origin import lease, pruning, publisher, record, shared_objects, transfer
 from versioned_storage.origin.pruning import Pruner
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import State
@@ -121,7 +121,8 @@ def machines(tmp_path_factory):
 def in_one_thread(monkeypatch):
     for module in (publisher, record, shared_objects):
         monkeypatch.setattr(module, "map_in_threads", inline_map)
-    monkeypatch.setattr(publisher, "in_background", inline_future)
+    for module in (publisher, pruning):
+        monkeypatch.setattr(module, "in_background", inline_future)
     monkeypatch.setattr(transfer, "Thread", InlineThread)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
-from ..errors import VersionedStorageError
 from ..progress import track
 from . import lease, record, retention
 from .lease import Lease
@@ -17,9 +17,12 @@ from .retention import Activation, Verdict
 from .s3 import S3Origin
 from .s3_errors import DENIED, NotDeleted, OriginError
 from .shared_objects import Sweep, SweepLease, relied_on, written_at
+from .threads import in_background
 
 #: A shared object that no build lists is kept this long: a publish that died may be resumed.
 SHARED_AGE = timedelta(days=1)
+# Seconds; an interrupted process does not wait for what S3 does not answer.
+_WAIT_FOR_RELEASE = 2.0
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,8 @@ class Pruner:
             unlisted = self._unlisted(listed, plan)
         except BaseException:
             # Nothing was deleted, so no publish need wait until the lease expires.
-            with suppress(VersionedStorageError):
-                sweep_lease.release(sweep_lease.sweep.candidates)
+            release = partial(sweep_lease.release, sweep_lease.sweep.candidates)
+            wait([in_background(release)], _WAIT_FOR_RELEASE)
             raise
         # Of these a process that died may have sent a deletion which arrives later on.
         doubtful = {

@@ -231,8 +231,8 @@ class Publisher:
                 transferred += transfer.run(planned)
         except PublishedMeanwhile:
             return Published(build, place)
-        leased = build_lease.record
-        build_lease.commit(leased.published(as_stored(manifest, transferred), leased.since))
+        stored = as_stored(manifest, transferred)
+        build_lease.commit(build_lease.record.published(stored, self.origin.now()))
         copied_from = preflight.base.build if preflight.base else None
         self._warn_of_damage(copied_from, [*planned.damaged, *transfer.damaged])
         if transfer.mended:

@@ -141,7 +141,8 @@ class Record:
 
     ``shared_prefix`` is where the shared objects of the build are, empty if it has none. ``shared``
     lists them, by their path below the STATIC_URL path, while the build is being published; once
-    it is published its manifest does. See `shared_paths`.
+    it is published its manifest does. See `shared_paths`. ``committed`` is when the publish of a
+    build with shared objects ended; a no-op publish renews ``since`` and writes no object.
     """
 
     build: str
@@ -157,6 +158,7 @@ class Record:
     manifest: Manifest | None = field(default=None, repr=False)
     shared_prefix: str = ""
     shared: tuple[str, ...] = field(default=(), repr=False)
+    committed: datetime | None = None
     #: New with every write, so that no two records have the same bytes, nor the same ETag.
     write_id: str = ""
 
@@ -221,6 +223,7 @@ class Record:
             skip_compress_extensions=manifest.skip_compress_extensions,
             manifest=manifest,
             shared_prefix=self.shared_prefix,
+            committed=since if self.shared_prefix else None,
         )
 
     @property
@@ -243,6 +246,7 @@ class Record:
             "skip_compress_extensions": self.skip_compress_extensions,
             "write_id": self.write_id,
             **({"shared_prefix": self.shared_prefix} if self.shared_prefix else {}),
+            **({"committed": self.committed.isoformat()} if self.committed else {}),
         }
         manifest = self.manifest.to_json() if self.manifest else "null"
         shared = f', "shared":\n{json.dumps(self.shared)}' if self.shared else ""
@@ -261,7 +265,7 @@ class Record:
             if not isinstance(format_, int) or format_ > FORMAT:
                 raise NewerRecord(name, format_)
             keys = {key: key for key in _KEYS_OF_FORMAT_0} if format_ else _KEYS_OF_FORMAT_0
-            manifest = stored["manifest"]
+            manifest, committed = stored["manifest"], stored.get("committed")
             return cls(
                 build=stored["build"],
                 state=State(stored["state"]),
@@ -275,6 +279,7 @@ class Record:
                 manifest=None if manifest is None else Manifest.from_stored(manifest, name=name),
                 shared_prefix=stored.get("shared_prefix", ""),
                 shared=tuple(stored.get("shared", ())),
+                committed=datetime.fromisoformat(committed) if committed else None,
                 write_id=stored[keys["write_id"]],
             )
         except UnreadableManifest as error:

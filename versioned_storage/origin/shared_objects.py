@@ -312,13 +312,14 @@ class SharedObjects:
             for path, item in listed.items()
             if path not in contested and sweep is not None and sweep.may_have_deleted(item)
         }
-        kept, vouched = {}, {}
+        kept, vouched, committed = {}, {}, None
         if published is not None and published.manifest is not None:
             recorded = published.manifest.shared_files()
             kept = {origin.prefix + file.path: file for file in recorded}
+            committed = published.committed
         for path in listed.keys() & kept.keys() - doubtful - contested:
             # An object that was written later can have other headers, which no listing shows.
-            is_older = published is not None and listed[path].modified < published.since + _SKEW
+            is_older = committed is not None and listed[path].modified < committed + _SKEW
             if is_older and _is_as_recorded(listed[path], kept[path], needed[path]):
                 vouched[path] = _as_recorded(listed[path], kept[path])
         unknown = sorted(listed.keys() - vouched.keys() - contested)
