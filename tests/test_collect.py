@@ -431,13 +431,14 @@ def test_other_content_is_refused_and_leaves_a_complete_build_as_it_was(tmp_path
                 it.collect()
             assert tree(it.root) == before
     assert str(caught.value) == (
-        f"Build b1 is complete in {it.root}/b1, and the collected files have other content. "
-        "Compared with the build they have\n"
+        f"Build b1 is complete in {it.root}/b1, and the collected files have other content, "
+        "or options that shape a build have changed since. Compared with the build they have\n"
         "  added (1): js/new.js\n"
         "  removed (1): js/app.js\n"
         "  changed (1): css/app.css\n"
         "A build never changes: set a new BUILD_VERSION, or run collectstatic --clear if this one "
-        "was never deployed."
+        "was never deployed. To publish it to S3 as it is, run 'python manage.py staticbuilds "
+        "publish b1'."
     )
 
 

@@ -214,13 +214,14 @@ def test_other_content_into_a_complete_build_is_an_error_that_names_what_differs
     (tmp_path / "sources" / "a.css").unlink()
     error = failure(BuildIsComplete, tmp_path, {"b.css": "b{color:red}", "new.css": "n{}"})
     assert str(error) == (
-        f"Build b1 is complete in {root}, and the collected files have other content. Compared "
-        "with the build they have\n"
+        f"Build b1 is complete in {root}, and the collected files have other content, or "
+        "options that shape a build have changed since. Compared with the build they have\n"
         "  added (1): new.css\n"
         "  removed (1): a.css\n"
         "  changed (1): b.css\n"
         "A build never changes: set a new BUILD_VERSION, or run collectstatic --clear if this one "
-        "was never deployed."
+        "was never deployed. To publish it to S3 as it is, run 'python manage.py staticbuilds "
+        "publish b1'."
     )
     assert content(root) == before
 

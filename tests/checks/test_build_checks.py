@@ -136,6 +136,7 @@ def test_a_build_that_is_neither_on_disk_nor_on_s3_names_both(
     record = f"s3://{bucket.name}/builds/b1.json"
     assert str(shop.root / "b1" / "staticfiles.json") in warning.msg
     assert f"and no {record}." in warning.msg
+    assert warning.hint == "BUILD_VERSION=b1 python manage.py collectstatic --noinput"
 
 
 def test_a_build_that_is_on_disk_and_was_never_published_is_missing(
@@ -148,6 +149,7 @@ def test_a_build_that_is_on_disk_and_was_never_published_is_missing(
         warning = only(check_build(None))
     assert ids([warning]) == ["W007"]
     assert warning.msg == (f"Build b1 is missing: there is no s3://{bucket.name}/builds/b1.json.")
+    assert warning.hint == "python manage.py staticbuilds publish b1"
 
 
 @pytest.mark.parametrize(

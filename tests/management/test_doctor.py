@@ -57,7 +57,8 @@ def test_json_has_each_check(shop):
         "check": "build",
         "level": "warning",
         "found": "b1 is not published",
-        "remedy": "Run collectstatic with this BUILD_VERSION before pages are served with it.",
+        "remedy": "Before pages are served with it, run 'python manage.py staticbuilds publish b1' "
+        "if STATIC_ROOT has it, else collectstatic with BUILD_VERSION=b1.",
     }
     assert finding_of(answer, "CDN")["level"] == "unknown"
 

@@ -97,8 +97,8 @@ def test_a_build_that_is_nowhere_is_an_error(published, shop, bucket):
             staticbuilds("pull", "b7")
     assert str(missing.value) == (
         "Build b7 is not published: there is no record of it "
-        f"(s3://{bucket.name}/builds/b7.json). Publish it: run collectstatic with "
-        "BUILD_VERSION=b7."
+        f"(s3://{bucket.name}/builds/b7.json). Publish it: run 'python manage.py "
+        "staticbuilds publish b7' if STATIC_ROOT has it, else collectstatic with BUILD_VERSION=b7."
     )
 
 

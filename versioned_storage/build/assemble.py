@@ -35,9 +35,11 @@ class BuildIsComplete(VersionedStorageError):
         self.place = place
         self.differences = differ
         super().__init__(
-            f"Build {build} is complete in {place}, and the collected files have other content. "
-            f"Compared with the build they have\n{differ}\nA build never changes: set a new "
-            "BUILD_VERSION, or run collectstatic --clear if this one was never deployed."
+            f"Build {build} is complete in {place}, and the collected files have other content, "
+            "or options that shape a build have changed since. Compared with the build they have\n"
+            f"{differ}\nA build never changes: set a new BUILD_VERSION, or run collectstatic "
+            "--clear if this one was never deployed. To publish it to S3 as it is, run 'python "
+            f"manage.py staticbuilds publish {build}'."
         )
 
 

@@ -58,10 +58,16 @@ def check_build(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage
         ]
     if not places:
         return []
+    build = storage.build_version
+    if len(places) < len(storage.manifest_places()):
+        # On the disk, where collectstatic refuses sources that have changed since.
+        hint = f"python manage.py staticbuilds publish {build}"
+    else:
+        hint = f"BUILD_VERSION={build} python manage.py collectstatic --noinput"
     return [
         checks.Warning(
-            f"Build {storage.build_version} is missing: there is no {' and no '.join(places)}.",
-            hint=f"BUILD_VERSION={storage.build_version} python manage.py collectstatic --noinput",
+            f"Build {build} is missing: there is no {' and no '.join(places)}.",
+            hint=hint,
             id="versioned_storage.W007",
         )
     ]

@@ -81,6 +81,17 @@ class State(str, Enum):
     ABANDONED = "abandoned"
 
 
+def publish_remedy(build: str) -> str:
+    """Return what publishes a build that has no record.
+
+    collectstatic refuses where the directory has the build and the sources have changed since.
+    """
+    return (
+        f"run 'python manage.py staticbuilds publish {build}' if STATIC_ROOT has it, else "
+        f"collectstatic with BUILD_VERSION={build}."
+    )
+
+
 class NotPublished(VersionedStorageError):
     """The build is not published; ``state`` is None where there is no record."""
 
@@ -90,7 +101,7 @@ class NotPublished(VersionedStorageError):
         self.state = state
         status = f"it is {state.value}" if state else "there is no record of it"
         remedy = {
-            None: f"Publish it: run collectstatic with BUILD_VERSION={build}.",
+            None: f"Publish it: {publish_remedy(build)}",
             State.PUBLISHING: "When its publish has ended, run the same command again.",
         }.get(state, "Only the same content, published again, brings it back.")
         super().__init__(f"Build {build} is not published: {status} ({url}). {remedy}")

@@ -134,7 +134,7 @@ def _build(site: Site, origin: S3Origin) -> tuple[Finding, Manifest | None]:
     if stored is not None and stored.record.is_published:
         return Finding("build", Level.OK, f"{build} is published"), stored.record.manifest
     state = stored.record.state.value if stored else "not published"
-    remedy = "Run collectstatic with this BUILD_VERSION before pages are served with it."
+    remedy = f"Before pages are served with it, {record.publish_remedy(build)}"
     fault = Fault("build", f"{build} is {state}", "published", remedy)
     return Finding.of_fault(Level.WARNING, fault), None
 
