@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,11 @@ def test_a_function_that_fails_is_named_with_its_file(
     # Django 6.1 has another CommandError around it.
     with pytest.raises(CommandError, match=rf"{function.__name__}.* css/app\.css: {reason}\."):
         built(tmp_path, [("css/app.css", function)])
+
+
+def test_a_function_without_a_name_that_fails_is_described(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"functools\.partial\(.*no such colour"):
+        built(tmp_path, [("css/app.css", partial(failing))])
 
 
 @pytest.mark.parametrize(

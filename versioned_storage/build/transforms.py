@@ -24,7 +24,9 @@ class TransformFailed(SourceError):
     def __init__(self, name: str, transform: Transform, reason: object) -> None:
         self.transform = transform
         self.reason = reason
-        path = f"{transform.__module__}.{transform.__qualname__}"
+        # A functools.partial has no name.
+        qualname = getattr(transform, "__qualname__", None)
+        path = f"{transform.__module__}.{qualname}" if qualname else repr(transform)
         super().__init__(
             [name],
             f"{path}, of the option transforms, failed for {name}: {reason}. Correct it, or leave "
