@@ -233,7 +233,17 @@ def _rules(*rules: tuple[Reason, str, str]) -> tuple[tuple[Reason, str, re.Patte
 _OF_A_WORKER = r"(?:(?<![\w$.]on.......)|(?<=self\.on.......))"
 # Each pattern begins with its literal; what has to be before it is checked after it.
 _SCRIPT_RULES = _rules(
-    (Reason.LOCATION, "currentScript", r"currentScript(?:(?<=document\.currentScript)|\.src)"),
+    (
+        Reason.LOCATION,
+        "currentScript",
+        # However the document is named; but for what is no URL, and for minified DOMPurify, which
+        # reads an attribute of its own.
+        (
+            r"currentScript(?<![\w$]currentScript)(?![\w$]|,\{DocumentFragment:"
+            r"|\s*\??\.\s*(?:(?:dataset|nonce|hasAttribute)(?![\w$])"
+            r"""|getAttribute\(\s*["'](?!(?i:src)["'])[\w-]+["']))"""
+        ),
+    ),
     (Reason.LOCATION, "document.scripts", r"document\.scripts(?![\w$])"),
     (
         Reason.LOCATION,
