@@ -182,21 +182,35 @@ class Process:
         self.waits.acquire()
 
     def step(self, doomed: str = "") -> None:
-        """Let it make its next request; ``doomed`` kills it before or after that."""
+        """Let it make its next request; ``doomed`` kills it before or after that.
+
+        With "again" the request is a deletion that is sent twice, and nobody is killed.
+        """
         self.doomed = doomed
         self.turn.release()
         self.waits.acquire()
 
     def request(
-        self, answer: Any, before_attempt: Any = lambda: None, *, deletes: bool = False
+        self,
+        answer: Any,
+        before_attempt: Any = lambda: None,
+        before_retry: Any = lambda: None,
+        *,
+        deletes: bool = False,
     ) -> Any:
         """Make a request when it is the turn; the process may have slept until then."""
         if self.killed:
             raise Killed
         self.waits.release()
         self.turn.acquire()
-        if self.doomed == "late" and not deletes:
+        if self.doomed in ("late", "again") and not deletes:
             self.doomed = ""
+        if self.doomed == "again":
+            # The response to the first attempt does not come, and the attempt is under way.
+            self.doomed = ""
+            before_attempt()
+            self.bucket.in_flight.append((self.bucket.now, answer))
+            before_retry()
         self.killed = bool(self.doomed)
         if self.doomed == "before":
             raise Killed
@@ -285,10 +299,11 @@ class Origin:
 
         return self.process.request(copy, before_attempt)
 
-    def delete_listed(self, listed, before_attempt=None):
+    def delete_listed(self, listed, before_attempt=None, before_retry=lambda: None):
         for item in listed:
             deletion = partial(self.bucket.delete, item.path, item.version)
-            self.process.request(deletion, before_attempt, deletes=item.path.startswith(SHARED))
+            shared = item.path.startswith(SHARED)
+            self.process.request(deletion, before_attempt, before_retry, deletes=shared)
             yield 1
 
     def _get(self, path, first):

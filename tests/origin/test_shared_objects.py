@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from threading import Event
 
 import pytest
+from botocore.config import Config
 
 from tests.builds import site_origin
 from tests.origin.shared_builds import CSS, SHARED, shared_build
@@ -408,6 +409,34 @@ def test_a_prune_that_is_interrupted_before_it_deletes_makes_nobody_wait(
     with pytest.raises(error):
         prune(origin)
     assert shared_objects.read_sweep(origin).stage is Stage.RELEASED
+
+
+@pytest.mark.parametrize("answer", [HANGS_UP, refusal(503, "SlowDown", "Reduce your rate")])
+def test_a_prune_that_repeats_a_deletion_lets_its_lease_expire(
+    bucket, origin, tmp_path, caplog, answer
+):
+    """The first attempt may arrive after a publish has written the object again."""
+    shared_build(tmp_path, "b1").publish(origin)
+    shared_build(tmp_path, "b2", CHANGED).publish(origin)
+    answers = [answer]
+
+    def deletes(request):
+        if "delete" in request.query and b"_shared" in request.body and answers:
+            return answers.pop()
+        return None
+
+    with front(bucket.endpoint, deletes) as s3:
+        config = bucket.options()["client_config"].merge(
+            Config(retries={"mode": "standard", "total_max_attempts": 2})
+        )
+        options = bucket.options(endpoint_url=s3.url, client_config=config)
+        assert prune(site_origin(options)).objects == 3
+    sweep = shared_objects.read_sweep(origin)
+    assert sweep.stage is Stage.DELETING
+    assert len(sweep.candidates) == 3
+    end = f"{sweep.since + lease.EXPIRES_AFTER:%Y-%m-%d %H:%M:%S} UTC"
+    assert f"keeps its lease on shared objects until {end}" in caplog.text
+    assert prune(origin).busy.owner == sweep.owner
 
 
 def test_an_interrupted_prune_does_not_wait_long_to_release_its_lease(

@@ -194,11 +194,12 @@ def run(bucket: Bucket, processes: list[Process], schedule: Iterable[Turn]) -> N
     for turn in schedule:
         happens(turn.event, bucket, processes)
         process = processes[turn.who]
-        killed = {"kill before": "before", "kill after": "after", "late": "late"}.get(turn.event)
+        killed = {"kill before": "before", "kill after": "after"}.get(turn.event, turn.event)
+        killed = killed if killed in ("before", "after", "late", "again") else ""
         for number in range(turn.requests):
             if not process.ended:
                 last = number == turn.requests - 1
-                step(bucket, process, killed if killed and last else "")
+                step(bucket, process, killed if last else "")
     for process in processes:
         while not process.ended:
             step(bucket, process)
@@ -364,6 +365,14 @@ def test_what_a_dead_prune_may_still_delete_is_known_to_those_who_come_later(mac
             check(machines, world, schedule)
 
 
+@pytest.mark.parametrize("versioned", [False, True])
+def test_a_deletion_that_was_sent_twice_may_arrive_twice(machines, versioned):
+    """The second was answered, and a publish writes the object again before the first arrives."""
+    for deleting in range(10, LONG):
+        schedule = [Turn(PRUNER, deleting, "again"), Turn(PRUNER, ALL), Turn(FIRST, ALL)]
+        check(machines, World("superseded", versioned=versioned), schedule)
+
+
 @pytest.mark.deep
 def test_the_known_limitation_begins_with_half_the_life_of_a_lease(machines):
     """Without versions a deletion does harm that arrives so long after it was sent, not earlier."""
@@ -410,7 +419,10 @@ def stage(bucket: Bucket) -> str | None:
     return said
 
 
-EVENTS = ("", "", "", "kill before", "kill after", "wait", "sleep", "late", "arrive", "abandon")
+EVENTS = (
+    *("", "", ""),
+    *("kill before", "kill after", "wait", "sleep", "late", "again", "arrive", "abandon"),
+)
 
 
 def schedules() -> st.SearchStrategy[list[Turn]]:

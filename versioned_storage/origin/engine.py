@@ -62,9 +62,15 @@ class Retries:
         self.limiter = Limiter(connections)
 
     def send(
-        self, request: Callable[[], Result], before_attempt: Callable[[], None] = lambda: None
+        self,
+        request: Callable[[], Result],
+        before_attempt: Callable[[], None] = lambda: None,
+        before_retry: Callable[[], None] = lambda: None,
     ) -> Result:
-        """Return what ``request`` returns. ``before_attempt`` may raise to end the attempts."""
+        """Return what ``request`` returns. ``before_attempt`` may raise to end the attempts.
+
+        ``before_retry`` is called before each attempt but the first.
+        """
         attempt = 0
         while True:
             attempt += 1
@@ -76,6 +82,7 @@ class Retries:
                     raise
                 seconds = max(_retry_after(error), _backoff(attempt))
             time.sleep(seconds)
+            before_retry()
 
     def _attempt(self, request: Callable[[], Result], before_attempt: Callable[[], None]) -> Result:
         with self.limiter.slot() as started:

@@ -173,7 +173,9 @@ class Pruner:
             sweep_lease.delete({**doubtful, **unlisted})
             try:
                 deletions = self.origin.delete_listed(
-                    _while_held(items, sweep_lease), before_attempt=sweep_lease.check
+                    _while_held(items, sweep_lease),
+                    before_attempt=sweep_lease.check,
+                    before_retry=sweep_lease.keep,
                 )
                 for _ in deletions:
                     pass

@@ -306,21 +306,30 @@ class S3Origin:
         return self._delete(({"Key": self.key(path)} for path in paths), before_attempt)
 
     def delete_listed(
-        self, listed: Iterable[ListedObject], before_attempt: Callable[[], None] = lambda: None
+        self,
+        listed: Iterable[ListedObject],
+        before_attempt: Callable[[], None] = lambda: None,
+        before_retry: Callable[[], None] = lambda: None,
     ) -> Iterator[int]:
         """Delete objects as they were listed: that version, or only if the ETag is still the same.
 
-        Stores that do not know the latter delete the object at that path; otherwise as `delete`.
+        Stores that do not know the latter delete the object at that path. ``before_retry`` is
+        called before a request that S3 did not answer, or only with an error, is sent again: the
+        first may still be under way. Otherwise as `delete`.
         """
-        return self._delete(map(self._identifier, listed), before_attempt)
+        return self._delete(map(self._identifier, listed), before_attempt, before_retry)
 
     def _delete(
-        self, identifiers: Iterable[dict[str, str]], before_attempt: Callable[[], None]
+        self,
+        identifiers: Iterable[dict[str, str]],
+        before_attempt: Callable[[], None],
+        before_retry: Callable[[], None] = lambda: None,
     ) -> Iterator[int]:
         remaining = iter(identifiers)
         while batch := list(islice(remaining, _DELETED_AT_ONCE)):
             call = partial(self._delete_batch, batch, before_attempt)
-            errors = self._request("DeleteObjects", self._path(batch[0]["Key"]), call)
+            path = self._path(batch[0]["Key"])
+            errors = self._request("DeleteObjects", path, call, before_retry=before_retry)
             if errors:
                 raise NotDeleted(
                     [
@@ -496,13 +505,14 @@ class S3Origin:
         path: str,
         request: Callable[[], Result],
         before_attempt: Callable[[], None] = lambda: None,
+        before_retry: Callable[[], None] = lambda: None,
     ) -> Result:
         with self._lock:
             self._sent += 1
             self._sent_reads += operation in _READS
         self._connection.check_credentials()
         with self._errors(operation, path):
-            return self._retries.send(request, before_attempt)
+            return self._retries.send(request, before_attempt, before_retry)
 
     @contextmanager
     def _errors(self, operation: str, path: str) -> Iterator[None]:

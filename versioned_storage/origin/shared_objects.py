@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from ..build.manifest import BuildFile
 from ..errors import VersionedStorageError
+from ..progress import logger
 from . import record
 from .lease import EXPIRES_AFTER, RENEW_EVERY, clocks
 from .objects import ListedObject, StoredObject
@@ -184,6 +185,7 @@ class SweepLease:
     etag: str
     #: The `clocks` before the last renewal was sent.
     renewed: tuple[float, ...]
+    _is_kept: bool = False
 
     @classmethod
     def acquire(cls, origin: S3Origin) -> SweepLease | Sweep:
@@ -221,11 +223,26 @@ class SweepLease:
         """Write what is going to be deleted, before the first deletion."""
         self.renew(stage=Stage.DELETING, candidates=candidates)
 
+    def keep(self) -> None:
+        """Let the lease expire instead of being released: a deletion is sent again.
+
+        The attempt before may be under way. It would delete what a publish has written again.
+        """
+        self._is_kept = True
+
     def release(self, doubtful: Mapping[str, str]) -> None:
         """End the lease when every deletion was answered.
 
         ``doubtful`` are the candidates of a sweep that died, of which nobody knows that.
         """
+        if self._is_kept:
+            logger.warning(
+                "A deletion was sent again, and its first attempt may be under way, so this prune "
+                "keeps its lease on shared objects until %s UTC. A publish waits for the deleted "
+                "objects that it needs.",
+                f"{self.sweep.since + EXPIRES_AFTER:%Y-%m-%d %H:%M:%S}",
+            )
+            return
         self.renew(stage=Stage.RELEASED, candidates=doubtful)
 
     def renew(self, **changes: Any) -> None:
