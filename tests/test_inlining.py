@@ -88,6 +88,42 @@ def test_what_changes_the_end_of_the_element_is_an_error(shop: Site, name: str, 
     assert inlined("js/lit.js")[0] == "script"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a { background: image-set(var(--x) 1x) }",
+        "a { background: \\75rl(img.png) }",
+        "@import url(//[bad); a {}",
+    ],
+)
+def test_what_cannot_be_read_in_a_style_sheet_stays_as_it_is(tmp_path: Path, text: str) -> None:
+    with site(tmp_path, {"css/a.css": text}, BUILD_VERSION="b1") as project:
+        project.collect()
+        assert inlined("css/a.css") == ("style", text)
+
+
+def test_the_hash_is_that_of_the_line_ends_that_a_browser_makes(tmp_path: Path) -> None:
+    """The HTML parser turns each CRLF and each CR into LF before the text is hashed."""
+    with site(tmp_path, {"js/a.js": "a()\r\nb()\rc()"}, BUILD_VERSION="b1") as project:
+        project.collect()
+        assert inlined("js/a.js") == ("script", "a()\nb()\nc()")
+        digest = hashlib.sha256(b"a()\nb()\nc()").digest()
+        assert csp_hash("js/a.js") == f"'sha256-{b64encode(digest).decode()}'"
+
+
+def test_a_byte_order_mark_does_not_get_into_the_page(tmp_path: Path) -> None:
+    with site(tmp_path, {"css/a.css": "\ufeffp {}"}, BUILD_VERSION="b1") as project:
+        project.collect()
+        assert inlined("css/a.css") == ("style", "p {}")
+
+
+def test_a_file_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
+    with site(tmp_path, {"css/a.css": b"p { content: '\xe9' }"}, BUILD_VERSION="b1") as project:
+        project.collect()
+        with pytest.raises(CannotInline, match="'css/a.css' .* it is not UTF-8"):
+            inlined("css/a.css")
+
+
 def test_only_style_sheets_and_scripts_are_inlined(shop: Site) -> None:
     with pytest.raises(CannotInline, match="neither a style sheet nor a script"):
         inlined("img/a b.svg")

@@ -292,15 +292,36 @@ def test_a_hashed_name_that_is_not_on_disk_is_not_redirected_to_itself(shop: Sit
     assert served(url)[0] == 404
 
 
+def test_a_prehashed_name_that_is_not_on_disk_is_not_redirected_to_itself(tmp_path: Path) -> None:
+    name = "assets/index-abcd1234.js"
+    options = {"prehashed": ["assets/*"]}
+    files = {name: "go()"}
+    with site(
+        tmp_path, files, options=options, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE
+    ) as shop:
+        shop.collect()
+        mark_shared(shop.root / "b1")
+        del shop.storage.hashed_files
+        url = shop.storage.url(name)
+        assert url == f"/static/_shared/{name}"
+        assert served(url)[0] == 200
+        shutil.rmtree(shop.root / "b1" / "assets")
+        assert served(url)[0] == 404
+        assert served(f"/static/{name}")[1]["Location"] == url
+
+
 def test_a_name_without_a_build_is_redirected_to_the_shared_url(shop: Site) -> None:
     status, headers, _ = served("/static/css/app.css")
     assert (status, headers["Location"]) == (302, shop.storage.url(NAME))
 
 
-def test_a_worker_is_served_at_the_original_name(shop: Site) -> None:
-    status, headers, body = served("/static/_shared/css/app.css", sec_fetch_dest="worker")
-    assert (status, body) == (200, (shop.root / "b1" / NAME).read_bytes())
-    assert "immutable" not in headers["Cache-Control"]
+@pytest.mark.parametrize("path", ["/static/css/app.css", "/static/_shared/css/app.css"])
+def test_a_worker_is_redirected_because_its_imports_would_lead_elsewhere(
+    shop: Site, path: str
+) -> None:
+    """References of a shared or a bound script lead out of its build, to ../../_shared/."""
+    status, headers, _ = served(path, sec_fetch_dest="worker")
+    assert (status, headers["Location"]) == (302, shop.storage.url(NAME))
 
 
 def test_the_site_s_hook_for_headers_is_asked(shop: Site) -> None:

@@ -24,6 +24,8 @@ _ENDS = {
     "script": re.compile(r"</script|<!--(?=.*<script)", re.IGNORECASE | re.DOTALL),
 }
 
+_LINE_ENDS = re.compile(r"\r\n?")
+
 
 class CannotInline(VersionedStorageError, ValueError):
     """The content of a static file cannot be put into a page."""
@@ -90,24 +92,36 @@ def _of_build(
 def _absolute(name: str, url: str, element: str, data: bytes) -> str:
     """Return the text of a file, with references that do not depend on where it is."""
     # What reads references makes builds; a process that inlines nothing starts without it.
-    from .build.references import rewrite
+    from .build.references import Syntax, rewrite
     from .build.references.scanning import Scanners
 
-    text = data.decode()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CannotInline(name, f"it is not UTF-8 (byte {error.start})") from error
     is_script = element == "script"
     # Only scripts may need the parser of modules.
     patterns = getattr(staticfiles_storage, "patterns", None) if is_script else None
     references = Scanners(patterns or HashedFilesMixin.patterns).references(name, text)
     text = rewrite(
         text,
-        ((part, urljoin(url, part.url)) for part in references if _is_relative(part.url)),
+        (
+            (part, urljoin(url, part.url))
+            for part in references
+            if part.syntax not in (Syntax.UNREAD, Syntax.UNPARSED) and _is_relative(part.url)
+        ),
     )
+    # As the HTML parser does it: the hash of a policy is that of the text that it made.
+    text = _LINE_ENDS.sub("\n", text)
     if end := _ENDS[element].search(text):
         raise CannotInline(name, f"it contains {end[0]!r}, which changes where a <{element}> ends")
     return text
 
 
 def _is_relative(url: str) -> bool:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     # A fragment alone is one of the page.
     return not parts.scheme and not parts.netloc and bool(parts.path)
