@@ -386,24 +386,41 @@ def test_no_path_leaves_a_build_and_none_is_a_fault(
     assert not any("\n" in value for value in response.headers.values())
 
 
-@pytest.mark.parametrize("destination", ["worker", "sharedworker", "serviceworker"])
-def test_a_worker_is_served_at_the_url_without_a_build(tmp_path: Path, destination: str) -> None:
-    """Of the current build: its URL there may be another origin's, and redirects are refused."""
+def test_a_service_worker_is_served_at_the_url_without_a_build(tmp_path: Path) -> None:
+    """Its URL in the build may be of another origin, and it takes no redirect."""
+    asked = {"sec_fetch_dest": "serviceworker"}
     files = {"js/w.js": "import './lib.js';\n" * 30, "js/lib.js": "export {}"}
     options = {"cdn_domain": "cdn.test"}
     with site(tmp_path, files, options=options, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
         shop.collect()
         content = (shop.root / "b1/js/w.js").read_bytes()
-        status, headers, body = served("/static/js/w.js", sec_fetch_dest=destination)
+        status, headers, body = served("/static/js/w.js", **asked)
         assert (status, body) == (200, content)
         assert headers["Cache-Control"] == "max-age=60, public"
         assert headers["Content-Type"] == "text/javascript; charset=utf-8"
         assert headers["Vary"] == "Sec-Fetch-Dest, Accept-Encoding"
-        encoded = served("/static/js/w.js", sec_fetch_dest=destination, accept_encoding="br")[1]
+        encoded = served("/static/js/w.js", **asked, accept_encoding="br")[1]
         assert encoded["Content-Encoding"] == "br"
-        assert served("/static/js/none.js", sec_fetch_dest=destination)[0] == 404
-        again = served("/static/js/w.js", sec_fetch_dest=destination, if_none_match=headers["ETag"])
-        assert again[0] == 304
+        assert served("/static/js/none.js", **asked)[0] == 404
+        assert served("/static/js/w.js", **asked, if_none_match=headers["ETag"])[0] == 304
+        (shop.root / "b1" / shop.storage.stored_name("js/w.js")).unlink()
+        assert served("/static/js/w.js", **asked)[0] == 404
+
+
+@pytest.mark.parametrize("destination", ["worker", "sharedworker"])
+def test_a_worker_is_redirected_to_the_build_at_the_page_s_origin(
+    tmp_path: Path, destination: str
+) -> None:
+    options = {"cdn_domain": "cdn.test"}
+    with site(
+        tmp_path, {"js/w b.js": ""}, options=options, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE
+    ) as shop:
+        shop.collect()
+        status, headers, _ = served("/static/js/w%20b.js", sec_fetch_dest=destination)
+        url = shop.storage.url("js/w b.js").removeprefix("https://cdn.test")
+        assert (status, headers["Location"]) == (302, url)
+        assert headers["Vary"] == "Sec-Fetch-Dest"
+        assert served(url)[0] == 200
 
 
 def test_other_requests_for_that_url_are_redirected_as_before(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from django.http import HttpResponse
@@ -294,11 +296,9 @@ def test_a_hashed_name_that_is_not_on_disk_is_not_redirected_to_itself(shop: Sit
 
 def test_a_prehashed_name_that_is_not_on_disk_is_not_redirected_to_itself(tmp_path: Path) -> None:
     name = "assets/index-abcd1234.js"
-    options = {"prehashed": ["assets/*"]}
+    options = {"prehashed": "^assets/"}
     files = {name: "go()"}
-    with site(
-        tmp_path, files, options=options, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE
-    ) as shop:
+    with site(tmp_path, files, options=options, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
         shop.collect()
         mark_shared(shop.root / "b1")
         del shop.storage.hashed_files
@@ -316,12 +316,37 @@ def test_a_name_without_a_build_is_redirected_to_the_shared_url(shop: Site) -> N
 
 
 @pytest.mark.parametrize("path", ["/static/css/app.css", "/static/_shared/css/app.css"])
-def test_a_worker_is_redirected_because_its_imports_would_lead_elsewhere(
+def test_a_worker_is_redirected_to_the_shared_url_at_the_page_s_origin(
     shop: Site, path: str
 ) -> None:
-    """References of a shared or a bound script lead out of its build, to ../../_shared/."""
-    status, headers, _ = served(path, sec_fetch_dest="worker")
-    assert (status, headers["Location"]) == (302, shop.storage.url(NAME))
+    url = shop.storage.url(NAME)
+    with site(
+        shop.sources.parent,
+        BUILD_VERSION="b1",
+        MIDDLEWARE=MIDDLEWARE,
+        options={"cdn_domain": "cdn.test"},
+    ):
+        assert served(path, sec_fetch_dest="worker")[1]["Location"] == url
+        assert served(path)[1]["Location"] == f"https://cdn.test{url}"
+
+
+def test_a_service_worker_is_served_at_the_original_name(shop: Site) -> None:
+    status, headers, body = served("/static/_shared/css/app.css", sec_fetch_dest="serviceworker")
+    assert (status, body) == (200, (shop.root / "b1" / NAME).read_bytes())
+    assert "immutable" not in headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("destination", ["worker", "sharedworker"])
+def test_the_references_of_a_worker_lead_to_shared_assets(tmp_path: Path, destination: str) -> None:
+    files = {"js/w.js": "import './lib.js'; postMessage('')", "js/lib.js": "export {}"}
+    options = {"shared_assets": True, "js_modules": True, "cdn_domain": "cdn.test"}
+    with site(tmp_path, files, options=options, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect()
+        url = served("/static/js/w.js", sec_fetch_dest=destination)[1]["Location"]
+        body = served(url)[2].decode()
+        (reference,) = re.findall(r'"(.*?)"', body)
+        assert reference.startswith("../../_shared/js/lib.")
+        assert served(urljoin(url, reference))[0] == 200
 
 
 def test_the_site_s_hook_for_headers_is_asked(shop: Site) -> None:

@@ -10,16 +10,18 @@ from contextlib import suppress
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from wsgiref.headers import Headers
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.encoding import filepath_to_uri
 from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.responders import IsDirectoryError, MissingFileError
 
 from . import conf
-from .build.manifest import with_charset
+from .build.manifest import Asset, with_charset
 from .constants import CACHE_CONTROL, ENCODINGS, IDENTITY, MANIFEST_NAME
 from .errors import MissingMarks, VersionedStorageError
 from .progress import logger
@@ -43,7 +45,9 @@ from .site import configured_storage
 READY_FILES = 1024
 #: Destinations of requests (https://fetch.spec.whatwg.org/#concept-request-destination) for which a
 #: browser takes no script of another origin.
-WORKERS = frozenset({"worker", "sharedworker", "serviceworker"})
+WORKERS = frozenset({"worker", "sharedworker"})
+#: Takes no redirect either.
+SERVICE_WORKER = "serviceworker"
 SEC_FETCH_DEST = "Sec-Fetch-Dest"
 
 
@@ -125,7 +129,9 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
             response = self._serve_unless_missing(self._lookup(path), request)
         if response is None and self._owns(path):
             responder = self._responder_to_miss(request, path[len(self.static_prefix) :])
-            response = self.serve(responder, request)
+            response = self._serve_unless_missing(responder, request)
+            if response is None:
+                response = self.serve(not_found(self._common_headers()), request)
         return response
 
     def _serve_unless_missing(
@@ -197,29 +203,30 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         headers = self._common_headers()
         if self._storage is None or hashed_name is None:
             return not_found(headers)
-        if request.META.get("HTTP_SEC_FETCH_DEST") in WORKERS:
-            static_file = self._current_file(self.static_prefix + name, hashed_name)
-            if static_file is not None:
-                return static_file
-        try:
-            url = self._storage.stored_url(hashed_name)
-        except MissingMarks as error:
-            # The pages report it.
-            logger.warning("No redirect for %s: %s", name, error)
+        build, static_url = self._current_build(), self._storage.static_url
+        asset = build.assets.get(hashed_name) if build else None
+        destination = request.META.get("HTTP_SEC_FETCH_DEST")
+        if build is not None and asset is not None and destination == SERVICE_WORKER:
+            return self._file_in_place(self.static_prefix + name, build, asset)
+        if asset is not None and static_url is not None and destination in WORKERS:
+            # At its own URL the references in it lead to the build, and to the shared assets.
+            below = static_url.plain().removeprefix(static_url.host)
+            url = below + filepath_to_uri(asset.path)
+        else:
+            try:
+                url = self._storage.stored_url(hashed_name)
+            except MissingMarks as error:
+                # The pages report it.
+                logger.warning("No redirect for %s: %s", name, error)
+                return not_found(headers)
+        if unquote(urlsplit(url).path).endswith(self.static_prefix + name):
+            # A shared asset that has kept its name, and whose file is gone.
             return not_found(headers)
         headers["Vary"] = SEC_FETCH_DEST
         return redirect(url, headers)
 
-    def _current_file(self, url: str, hashed_name: str) -> StaticFile | None:
-        """The file of the current build for a URL without a build, if the build is on this disk.
-
-        The script of a worker must be of the page's origin, that of a service worker behind no
-        redirect.
-        """
-        build = self._current_build()
-        asset = build.assets.get(hashed_name) if build else None
-        if build is None or asset is None:
-            return None
+    def _file_in_place(self, url: str, build: ServedBuild, asset: Asset) -> StaticFile:
+        """The file of an asset at a URL without a build."""
         headers = self._headers(build.path(asset), url)
         headers["Vary"] = ", ".join(filter(None, (headers["Vary"], SEC_FETCH_DEST)))
         return build.static_file(asset, headers)

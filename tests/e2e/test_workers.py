@@ -66,14 +66,19 @@ DRAWN = """async url => {
 urlpatterns = [path("page/", lambda _: HttpResponse(PAGE))]
 
 
-def test_each_kind_of_worker_starts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared_assets", [False, True])
+def test_each_kind_of_worker_starts(tmp_path: Path, shared_assets: bool) -> None:
     settings: dict[str, Any] = {
         "BUILD_VERSION": "b1",
         "MIDDLEWARE": MIDDLEWARE,
         "ROOT_URLCONF": __name__,
         "ALLOWED_HOSTS": ["*"],
     }
-    options = {"cdn_domain": "http://127.0.0.1:9", "js_modules": True}
+    options = {
+        "cdn_domain": "http://127.0.0.1:9",
+        "js_modules": True,
+        "shared_assets": shared_assets,
+    }
     with browser.chromium() as chromium, site(tmp_path, FILES, options=options, **settings) as shop:
         shop.collect()
         with wsgi_server(get_wsgi_application()) as url:
