@@ -120,7 +120,7 @@ def test_a_byte_order_mark_does_not_get_into_the_page(tmp_path: Path) -> None:
 def test_a_file_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
     with site(tmp_path, {"css/a.css": b"p { content: '\xe9' }"}, BUILD_VERSION="b1") as project:
         project.collect()
-        with pytest.raises(CannotInline, match="'css/a.css' .* it is not UTF-8"):
+        with pytest.raises(CannotInline, match="it is not UTF-8"):
             inlined("css/a.css")
 
 
