@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.test import RequestFactory, override_settings
+from django.utils.html import escape
 
 from tests.helpers import Site, site
 from versioned_storage.errors import MissingManifest
@@ -63,13 +64,40 @@ def test_an_attribute_of_the_page_stays(shop: Site) -> None:
     assert page(f'<script crossorigin src="{url}">').count("crossorigin") == 1
 
 
+def test_an_unquoted_url_gets_both_without_quotes(shop: Site) -> None:
+    url = shop.storage.url("js/app.js")
+    assert page(f"<script src={url}?v=1 defer></script><script src={url}></script>") == (
+        f"<script src={url}?v=1 integrity={integrity(shop, 'js/app.js')} crossorigin=anonymous "
+        f"defer></script><script src={url} integrity={integrity(shop, 'js/app.js')} "
+        "crossorigin=anonymous></script>"
+    )
+
+
+def test_a_url_that_a_template_escaped_is_that_of_the_file(tmp_path: Path) -> None:
+    name = "js/it's & more.js"
+    with site(tmp_path, {name: "1"}, options=OPTIONS, BUILD_VERSION="b1") as project:
+        project.collect()
+        url = escape(project.storage.url(name))
+        assert "&#x27;" in url
+        assert f' integrity="{integrity(project, name)}"' in page(f'<script src="{url}">')
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    ['data-integrity="x"', "data-crossorigin", 'title="no integrity = no crossorigin "'],
+)
+def test_an_attribute_that_only_looks_like_ours_does_not_hinder(shop: Site, attribute: str) -> None:
+    url = shop.storage.url("js/app.js")
+    element = page(f'<script {attribute} src="{url}?x=integrity=1"></script>')
+    assert f' integrity="{integrity(shop, "js/app.js")}" crossorigin="anonymous">' in element
+
+
 @pytest.mark.parametrize(
     "element",
     [
         '<script src="https://js.example/v3"></script>',
         '<script src="{url}x"></script>',
         "<script>let url = '{url}'</script>",
-        "<script src={url}></script>",
         '<a href="{url}">',
         '<script data-note=">" data-src="{url}"></script>',
         '<link rel="icon" href="{icon}">',
@@ -93,6 +121,18 @@ def test_the_length_of_a_page_is_right(shop: Site) -> None:
     response["Content-Length"] = str(len(response.content))
     response = answer(response)
     assert response["Content-Length"] == str(len(response.content))
+
+
+def test_a_response_without_anything_to_change_keeps_its_length(shop: Site) -> None:
+    """To HEAD a view may say how long its page is, and send none of it."""
+    response = answer(HttpResponse(headers={"Content-Length": "123"}))
+    assert response["Content-Length"] == "123"
+
+
+def test_a_part_of_a_page_stays(shop: Site) -> None:
+    text = f'<script src="{shop.storage.url("js/app.js")}"></script>'
+    part = {"Content-Range": f"bytes 0-{len(text) - 1}/9999"}
+    assert answer(HttpResponse(text, status=206, headers=part)).content == text.encode()
 
 
 def test_only_whole_pages_are_changed(shop: Site) -> None:

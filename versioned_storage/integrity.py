@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import NamedTuple
 
 from django.contrib.staticfiles.storage import staticfiles_storage
@@ -21,7 +23,10 @@ _DESTINATIONS = {"text/css": "style", "text/javascript": "script"}
 
 # Linear in the length of any page; one with "<" or ">" in an attribute may keep no integrity.
 _ELEMENT = re.compile(rb"<(?:script|link)\s[^<>]{1,2000}>", re.IGNORECASE)
-_URL = re.compile(rb"\s(?:src|href)\s*=\s*([\"'])([^\"'?#]*).*?\1", re.IGNORECASE)
+_URL = re.compile(rb"\s(?:src|href)\s*=\s*(?:([\"'])(.*?)\1|([^\s\"'<>`]+))", re.IGNORECASE)
+_QUOTED = re.compile(rb"=\s*(?:\"[^\"]*\"|'[^']*')")
+_INTEGRITY = re.compile(rb"\sintegrity\s*=", re.IGNORECASE)
+_CROSSORIGIN = re.compile(rb"\scrossorigin(?![\w-])", re.IGNORECASE)
 
 
 class IntegrityMiddleware(MiddlewareMixin):
@@ -41,6 +46,8 @@ class IntegrityMiddleware(MiddlewareMixin):
         is_page = headers.get("Content-Type", "").startswith("text/html")
         if not isinstance(response, HttpResponse) or not is_page or "Content-Encoding" in headers:
             return response
+        if response.status_code == HTTPStatus.PARTIAL_CONTENT:
+            return response
         try:
             integrity = integrity_by_url()
         except (OSError, VersionedStorageError) as error:
@@ -50,9 +57,10 @@ class IntegrityMiddleware(MiddlewareMixin):
         if not integrity:
             return response
         content = _ELEMENT.sub(lambda match: _with_integrity(match[0], integrity), response.content)
-        response.content = content
-        if "Content-Length" in headers:
-            headers["Content-Length"] = str(len(content))
+        if content != response.content:
+            response.content = content
+            if "Content-Length" in headers:
+                headers["Content-Length"] = str(len(content))
         for name, value in self.policies(request).items():
             headers.setdefault(name, value)
         return response
@@ -105,12 +113,16 @@ _last = [_Integrity(None, "", {})]
 
 def _with_integrity(element: bytes, integrity: Mapping[str, str]) -> bytes:
     url = _URL.search(element)
-    value = integrity.get(url[2].decode(errors="replace")) if url else None
-    if url is None or value is None or b"integrity=" in element.lower():
+    if url is None:
+        return element
+    written = html.unescape((url[2] or url[3] or b"").decode(errors="replace"))
+    value = integrity.get(written.partition("#")[0].partition("?")[0])
+    names = _QUOTED.sub(b"= ", element)
+    if value is None or _INTEGRITY.search(names):
         return element
     # The quotes of the URL, because the element may stand in a string of a script.
-    quote = url[1]
+    quote = url[1] or b""
     attributes = b" integrity=%b%b%b" % (quote, value.encode(), quote)
-    if b"crossorigin" not in element.lower():
+    if not _CROSSORIGIN.search(names):
         attributes += b" crossorigin=%banonymous%b" % (quote, quote)
     return element[: url.end()] + attributes + element[url.end() :]
