@@ -261,11 +261,11 @@ def test_collectstatic_with_an_unknown_option_lists_the_known_ones(tmp_path):
 
     process = project.manage("collectstatic", "--noinput", BUILD_VERSION="b1")
 
-    assert (
-        "the unknown option 'cdn_domian'. The options are: allow_overwrite, base_build, "
-        if django.VERSION >= (5, 1)
-        else "the unknown option 'cdn_domian'. The options are: base_build, base_url, "
-    ) in refused(process)
+    known = (
+        "allow_overwrite, base_build, " if django.VERSION >= (5, 1) else "base_build, base_url, "
+    )
+    found = f"the unknown option 'cdn_domian'. Did you mean 'cdn_domain'? The options are: {known}"
+    assert found in refused(process)
     assert project.collected == []
 
 

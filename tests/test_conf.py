@@ -136,7 +136,7 @@ def test_an_unknown_option_of_the_storage_lists_the_known_ones():
         Options.load({"cdn_domian": "cdn.test"})
     assert str(caught.value) == (
         'STORAGES["staticfiles"]["OPTIONS"] has the unknown option '
-        f"'cdn_domian'. The options are: {KNOWN}."
+        f"'cdn_domian'. Did you mean 'cdn_domain'? The options are: {KNOWN}."
     )
     assert caught.value.name == "cdn_domian"
 
@@ -148,8 +148,21 @@ def test_an_unknown_option_of_the_setting_lists_the_known_ones():
     ):
         Options.load()
     assert str(caught.value) == (
-        f"VERSIONED_STORAGE has the unknown option 'encoding'. The options are: {KNOWN}."
+        "VERSIONED_STORAGE has the unknown option 'encoding'. Did you mean 'encodings'? "
+        f"The options are: {KNOWN}."
     )
+
+
+def test_an_unknown_option_that_no_option_is_near_to_only_lists_them():
+    with pytest.raises(UnknownOption, match=r"option 'xyz'\. The options are: "):
+        Options.load({"xyz": 1})
+
+
+@pytest.mark.parametrize("name", ["bucket_name", "region_name", "endpoint_url", "secret_key"])
+def test_an_option_of_the_origin_beside_it_is_told_where_it_belongs(name):
+    with pytest.raises(UnknownOption) as caught:
+        Options.load({name: "eu-west-1"})
+    assert f" It belongs into the option origin: 'origin': {{'{name}': ...}}. " in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [{"nonsense": 1}, {"connections": 0}])

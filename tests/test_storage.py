@@ -80,7 +80,7 @@ def test_an_unknown_option_lists_the_known_ones_of_django_too(tmp_path):
         _ = it.storage
     assert str(caught.value).startswith(
         'STORAGES["staticfiles"]["OPTIONS"] has the unknown option '
-        "'cdn_domian'. The options are: "
+        "'cdn_domian'. Did you mean 'cdn_domain'? The options are: "
     )
     assert {"cdn_domain", "location", "manifest_storage"} <= set(caught.value.options)
 
@@ -355,6 +355,21 @@ def test_a_missing_entry_names_what_is_near(tmp_path):
         "the file is new, run 'python manage.py collectstatic' with a new BUILD_VERSION."
     )
     assert isinstance(caught.value, ValueError)
+
+
+def test_a_missing_entry_of_a_page_is_logged_once_for_each_name(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("versioned_storage.storage._LOGGED_NAMES", 2)
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        for name in ("img/logos.svg", "b.css", "img/logos.svg", "c.css"):
+            with pytest.raises(MissingEntry):
+                it.storage.url(name)
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert [line.partition(" failed")[0] for line in lines] == [
+        "{% static 'img/logos.svg' %}",
+        "{% static 'b.css' %}",
+    ]
+    assert "Did you mean 'img/logo.svg'?" in lines[0]
 
 
 def test_a_hashed_name_says_whose_it_is(tmp_path):

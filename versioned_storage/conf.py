@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 
 from django.apps import apps
@@ -22,6 +23,8 @@ from .validators import CHECKS, InvalidOption
 
 SETTING = "VERSIONED_STORAGE"
 STORAGE_OPTIONS = 'STORAGES["staticfiles"]["OPTIONS"]'
+# Those of django-storages' S3Storage that people write beside ``origin``.
+_OF_ORIGIN = {"bucket_name", "region_name", "endpoint_url", "access_key", "secret_key"}
 
 
 class UnknownOption(ConfigurationError):
@@ -31,8 +34,15 @@ class UnknownOption(ConfigurationError):
         self.setting = setting
         self.name = name
         self.options = tuple(sorted(options))
+        near = get_close_matches(name, self.options, n=1)
+        if name in _OF_ORIGIN:
+            hint = f" It belongs into the option origin: 'origin': {{'{name}': ...}}."
+        else:
+            hint = f" Did you mean {near[0]!r}?" if near else ""
         listed = ", ".join(self.options)
-        super().__init__(f"{setting} has the unknown option {name!r}. The options are: {listed}.")
+        super().__init__(
+            f"{setting} has the unknown option {name!r}.{hint} The options are: {listed}."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     # A process that serves pages does not load what makes builds.
     from .collect import Collector
 
+# The names without an entry that a process logs.
+_LOGGED_NAMES = 100
+
 _DJANGO_ARGUMENTS = inspect.signature(FileSystemStorage.__init__).parameters.keys() - {"self"}
 
 
@@ -102,6 +105,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             directory, self.static_url.plain() if self.static_url else None, *args, **kwargs
         )
         self.manifest_storage = manifest_storage or self
+        self._logged_names: set[str] = set()
         startup.warn_if_not_installed()
 
     @cached_property
@@ -155,9 +159,9 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         """Return the URL of a file: of its hashed name in the build, or the plain one.
 
         Raises ImproperlyConfigured where a build version is needed and missing, ValueError for a
-        file that the manifest does not have, unless ``manifest_strict`` is off. An error that
-        affects every page is logged once pages are served, because Django's own LOGGING shows no
-        error of a page.
+        file that the manifest does not have, unless ``manifest_strict`` is off. Once pages are
+        served an error is logged, because Django's own LOGGING shows no error of a page; a missing
+        entry once for each name.
         """
         name = name or ""
         if self.gives_plain_urls and not force:
@@ -168,9 +172,22 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             url = self._url_before_serving(name, error)
             if url is not None:
                 return url
-            if startup.may_serve_pages() and not isinstance(error, MissingEntry):
+            if startup.may_serve_pages() and self._is_news(error):
                 logger.error("{%% static %r %%} failed: %s", name, " ".join(str(error).split()))
             raise
+
+    def _is_news(self, error: Exception) -> bool:
+        """Return False for a missing entry that was logged before.
+
+        A template that has a typo would fill the log. Names may come from visitors, so only some
+        are remembered and logged.
+        """
+        if not isinstance(error, MissingEntry):
+            return True
+        if error.name in self._logged_names or len(self._logged_names) >= _LOGGED_NAMES:
+            return False
+        self._logged_names.add(error.name)
+        return True
 
     def stored_url(self, hashed_name: str) -> str:
         """The URL of a hashed name: below the build, or that of a shared asset.

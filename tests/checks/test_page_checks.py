@@ -152,7 +152,8 @@ def test_a_name_that_does_not_exist_is_named_without_a_build(tmp_path: Path, tag
     with site(tmp_path, EXISTING, DEBUG=True, **settings):
         message = only(check_names(None))
     assert message.id == "versioned_storage.W017"
-    assert f"{tmp_path / 'templates' / 'page.html'}:2 " in message.msg
+    place = f"{tmp_path / 'templates' / 'page.html'}:2 {tag.removeprefix(OURS)}"
+    assert place in message.msg
 
 
 @pytest.mark.parametrize(
