@@ -23,6 +23,7 @@ from versioned_storage.build.manifest import UnreadableManifest
 from versioned_storage.edge.client import EdgeClient
 from versioned_storage.management.subcommands import verify as subcommand
 from versioned_storage.management.subcommands.verify import NoEdge, NothingToVerify
+from versioned_storage.origin.record import NotPublished
 from versioned_storage.site import UnknownBuild
 
 OTHER = {**FILES, "css/app.css": "body { color: red }\n" * 20}
@@ -277,6 +278,14 @@ def test_the_manifests_are_those_of_s3_where_none_is_on_disk(published, edge):
         == 5
     )
     assert verify("b0", "--edge")[1] == 0
+
+
+def test_a_build_that_is_only_on_the_disk_is_an_error_before_any_request(published, edge):
+    with site(published.sources.parent, FILES, BUILD_VERSION="b2") as unpublished:
+        unpublished.collect()
+    with pytest.raises(NotPublished, match="staticbuilds publish b2"):
+        verify("b2", "--edge")
+    assert edge.requests == []
 
 
 def test_records_are_asked_for_below_the_location_too(published, edge):

@@ -178,9 +178,14 @@ class EdgeTarget:
         return self.site.find(self.build).manifest
 
     def probes(self, sample: int | None) -> Iterator[Probe]:
-        """Yield the probes of all assets, or of ``sample`` of them, and a few of an older build."""
+        """Yield the probes of all assets, or of ``sample`` of them, and a few of an older build.
+
+        Raises `NotPublished`.
+        """
+        manifests = [self.manifest]
         earlier = _earlier_build(self.site, self.build)
-        manifests = [self.manifest] if earlier is None else [earlier, self.manifest]
+        if earlier is not None:
+            manifests.insert(0, earlier)
         paths = probes.paths_by_integrity(*manifests)
         assets = probes.sample(self.manifest, sample)
         yield from probes.build_probes(self.manifest, self.static_url, assets=assets, paths=paths)
@@ -203,7 +208,10 @@ class EdgeTarget:
 
 
 def _earlier_build(site: Site, build: str) -> Manifest | None:
-    """Return the oldest other published build; without an origin, that in STATIC_ROOT."""
+    """Return the oldest other published build; without an origin, that in STATIC_ROOT.
+
+    Raises `NotPublished` if the origin does not have ``build``: each of its files would be a fault.
+    """
     if site.options.origin is not None:
         try:
             return _oldest_published(site, build)
@@ -217,7 +225,11 @@ def _earlier_build(site: Site, build: str) -> Manifest | None:
 
 
 def _oldest_published(site: Site, build: str) -> Manifest | None:
-    heads = [head.record for head in record.heads(site.origin)]
-    earlier = [head for head in heads if head.is_published and head.build != build]
+    heads = {head.record.build: head.record for head in record.heads(site.origin)}
+    head = heads.get(build)
+    if head is None or not head.is_published:
+        url = site.origin.url(record.path(build))
+        raise record.NotPublished(build, url, head.state if head else None)
+    earlier = [head for head in heads.values() if head.is_published and head.build != build]
     oldest = min(earlier, key=lambda head: head.since, default=None)
     return site.find(oldest.build).manifest if oldest is not None else None
