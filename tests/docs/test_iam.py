@@ -102,6 +102,21 @@ UNUSED = re.compile(
 )
 
 
+def test_whoever_imports_a_bucket_needs_to_read_every_setting_of_it() -> None:
+    """What CloudFormation reads of a bucket, of properties too that the template does not have."""
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", "AWS::S3::Bucket").schema
+    allowed = [
+        action for entry in documented("Deploying the stack") for action in listed(entry["Action"])
+    ]
+    more = "s3:Get*Configuration"
+    guide = (DOCS / "cloudfront.md").read_text(encoding="utf-8")
+    assert f"needs `{more}` on the bucket" in guide
+    for permission in schema["handlers"]["read"]["permissions"]:
+        assert any(fnmatchcase(permission, action) for action in [*allowed, more]), permission
+
+
 def test_whoever_deploys_the_stack_may_do_all_that_cloudformation_does() -> None:
     # Importing it takes every worker of a test run most of a second.
     from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER

@@ -1,8 +1,11 @@
 import json
 import re
+import shlex
 import shutil
+import subprocess
 from argparse import ArgumentParser
 from io import StringIO
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,12 @@ from versioned_storage.management.subcommands.cloudformation import UnfitDomain
 from versioned_storage.static_url import InvalidStaticURL
 
 ORIGIN = {"bucket_name": "my-site-static", "region_name": "eu-west-1"}
+
+
+@pytest.fixture(scope="module")
+def s3_server():
+    with moto() as url:
+        yield url
 
 
 def printed(*arguments):
@@ -187,6 +196,69 @@ def test_the_guide_names_every_parameter_and_no_other():
     assert given <= {*parameters, *monitoring_parameters, "ParameterKey", "ParameterValue", "Name"}
 
 
+# A bucket that exists
+
+
+def import_commands():
+    """What the guide runs to import a bucket, each as the words that a shell makes of it."""
+    section = guide().partition("## A bucket that exists\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"(?:^    .+\n)+", section, re.MULTILINE)
+    words = shlex.split("\n".join(blocks).replace("\\\n", " ").replace("\n    aws", " ; aws"))
+    return [list(group) for end, group in groupby(words, lambda word: word == ";") if not end]
+
+
+@pytest.mark.skipif(shutil.which("sed") is None, reason="needs sed")
+def test_the_guide_writes_out_the_name_of_a_bucket_to_import(tmp_path):
+    """CloudFormation imports no bucket whose name is a reference to a parameter."""
+    before = template(tmp_path)
+    (tmp_path / "cdn.yaml").write_text(before, encoding="utf-8")
+    script = guide().partition("    sed -e")[2].partition("\n\n")[0]
+    subprocess.run(["sh", "-c", f"sed -e{script}"], cwd=tmp_path, check=True)
+    made = load((tmp_path / "import.yaml").read_text(encoding="utf-8"))["Resources"]
+    bucket = made["StaticBucket"]
+    assert bucket["Properties"]["BucketName"] == "example-com-static"
+    assert bucket["DeletionPolicy"] == "Retain"
+    bucket["Properties"]["BucketName"] = {"Ref": "BucketName"}
+    bucket["DeletionPolicy"] = "RetainExceptOnCreate"
+    assert made == load(before)["Resources"]
+
+
+def test_the_guide_imports_only_after_a_look_and_where_no_policy_is_in_the_way():
+    assert [command[2] for command in import_commands() if command[0] == "aws"] == [
+        *("get-bucket-policy", "delete-bucket-policy"),
+        *("create-change-set", "wait", "describe-change-set", "execute-change-set", "wait"),
+        *("put-public-access-block", "put-bucket-ownership-controls"),
+        *("put-bucket-encryption", "put-bucket-lifecycle-configuration"),
+        "detect-stack-resource-drift",
+    ]
+
+
+def test_the_guide_gives_an_imported_bucket_the_settings_of_the_template(tmp_path, s3_server):
+    """CloudFormation applies none of them."""
+    settings = {}
+    with Bucket.at(s3_server) as bucket:
+        for _, service, command, _, _, option, value in import_commands()[-5:-1]:
+            assert service == "s3api"
+            name = option.removeprefix("--").title().replace("-", "")
+            settings[name] = json.loads(value)
+            put = getattr(bucket.client, command.replace("-", "_"))
+            put(Bucket=bucket.name, **{name: settings[name]})
+    made = stack(tmp_path).properties("StaticBucket")
+    for name in ("PublicAccessBlockConfiguration", "OwnershipControls"):
+        assert settings.pop(name) == made[name]
+    (encryption,) = settings.pop("ServerSideEncryptionConfiguration")["Rules"]
+    key = "ServerSideEncryptionByDefault"
+    expected = {key: encryption["ApplyServerSideEncryptionByDefault"]}
+    assert made["BucketEncryption"] == {"ServerSideEncryptionConfiguration": [expected]}
+    # S3 has other names than CloudFormation for two things.
+    rules = settings.pop("LifecycleConfiguration")["Rules"]
+    for rule in rules:
+        assert rule.pop("Filter") == {}
+        rule |= {"Id": rule.pop("ID"), **rule.pop("Expiration", {})}
+    assert rules == made["LifecycleConfiguration"]["Rules"]
+    assert settings == {}
+
+
 # The builds that are kept
 
 
@@ -208,12 +280,6 @@ def test_the_functions_ask_for_what_the_builds_on_disk_have_too(tmp_path, capsys
     expected = "While build b1 is kept, the functions do not request br and encoded .svg files"
     assert expected in said
     assert said.endswith("The functions request what the settings and 2 builds have in common\n")
-
-
-@pytest.fixture(scope="module")
-def s3_server():
-    with moto() as url:
-        yield url
 
 
 @pytest.mark.parametrize("vendors", [{"version": "1.1", "paths": {}}, {"other": "format"}])
