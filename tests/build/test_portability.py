@@ -125,6 +125,7 @@ def test_a_script_that_asks_where_it_was_loaded_from_is_bound(script, culprit):
         "document.currentScript?.dataset.url; document.currentScript . nonce",
         "document.currentScript?.hasAttribute('async')",
         "let{document:n}=t;const s=n,r=s.currentScript,{DocumentFragment:a,Node:b}=t",
+        "let n=t.document;const s=n,r=s.currentScript;t.DocumentFragment;const a=t.Node",
         "$currentScript; currentScripts",
         "document.scriptsLoaded",
         "d.getElementsByTagName('scripture')",

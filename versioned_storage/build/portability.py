@@ -239,7 +239,7 @@ _SCRIPT_RULES = _rules(
         # However the document is named; but for what is no URL, and for minified DOMPurify, which
         # reads an attribute of its own.
         (
-            r"currentScript(?<![\w$]currentScript)(?![\w$]|,\{DocumentFragment:"
+            r"currentScript(?<![\w$]currentScript)(?![\w$]|(?:,\{|;\w\.)DocumentFragment[:;]"
             r"|\s*\??\.\s*(?:(?:dataset|nonce|hasAttribute)(?![\w$])"
             r"""|getAttribute\(\s*["'](?!(?i:src)["'])[\w-]+["']))"""
         ),
