@@ -311,6 +311,24 @@ def test_a_style_sheet_that_uses_a_custom_property_with_a_url_of_a_bound_asset_i
     follow(manifest, root)
 
 
+def test_a_custom_property_leads_where_one_in_its_value_leads(tmp_path):
+    files = {
+        "a.css": ":root{--img:url(x.svg);--plain:url(y.png)}",
+        "c.css": ".x{--b: var(--img)} .y{--a:red var( --b, var(--c))}",
+        "d.css": ".d{background:var(--a)}",
+        "e.css": ":root{--f:var(--g);--g:var(--f);color:var(--plain)}",
+        "x.svg": "<svg><script/></svg>",
+        "y.png": LOGO,
+    }
+    manifest, _ = shared(tmp_path, files)
+
+    bound = "x.svg: <script"
+    assert causes(manifest) == {
+        **dict.fromkeys(["a.css", "c.css", "d.css", "x.svg"], bound),
+        **dict.fromkeys(["e.css", "y.png"]),
+    }
+
+
 def test_a_prehashed_style_sheet_binds_those_that_use_its_custom_properties(tmp_path):
     files = {
         "dist/vars-1a2b.css": ":root{--icon:url(./x-3c4d.png);--plain:url(../y.png)}",

@@ -48,7 +48,9 @@ class Portability:
         self._resolver = resolver
         self._causes: dict[str, Bound] = {}
         self._shared: set[str] = set()
+        # The assets and the other custom properties in the values of a custom property.
         self._targets: dict[str, set[str]] = defaultdict(set)
+        self._used_by: dict[str, set[str]] = defaultdict(set)
         self.bound: dict[str, Bound] = {}
 
     def reads(self, name: str) -> bool:
@@ -86,16 +88,37 @@ class Portability:
         """
         if not self._recipe.shared_prefix or _extension(name) != "css" or "--" not in text:
             return frozenset()
+        # The last custom property before it in the rule, though another one may be between.
+        declared = [(match.start(), match[1]) for match in _DECLARED.finditer(text)]
+        starts = [start for start, _ in declared]
+
+        def variable_at(position: int) -> str | None:
+            index = bisect_left(starts, position)
+            return declared[index - 1][1] if index else None
+
         for reference, target in references:
-            # The last custom property before it in the rule, though another one may be between.
-            start = max(0, *(text.rfind(brace, 0, reference.start) for brace in "{}"))
-            for variable in _VARIABLE.findall(text, start, reference.start)[-1:]:
+            if variable := variable_at(reference.start):
                 self._targets[variable].add(target.name)
-        return frozenset(_USED_VARIABLE.findall(text))
+        variables = set()
+        for use in _USED_VARIABLE.finditer(text):
+            variables.add(use[1])
+            if variable := variable_at(use.start()):
+                self._used_by[variable].add(use[1])
+        return frozenset(variables)
 
     def targets_of(self, variables: Iterable[str]) -> frozenset[str]:
-        """Return the assets to which those custom properties lead in any style sheet."""
-        return frozenset().union(*(self._targets.get(variable, ()) for variable in variables))
+        """Return the assets to which those custom properties lead in any style sheet.
+
+        Where the value of one uses another one, it leads where that one leads.
+        """
+        waiting = list(variables)
+        reached: set[str] = set()
+        while waiting:
+            variable = waiting.pop()
+            if variable not in reached:
+                reached.add(variable)
+                waiting += self._used_by.get(variable, ())
+        return frozenset().union(*(self._targets.get(variable, ()) for variable in reached))
 
     def add_cause(self, name: str, reason: Reason, culprit: str) -> None:
         """Note what binds an asset, unless the site vouches for it; the first cause counts."""
@@ -173,7 +196,7 @@ class Portability:
                 yield Reason.PAGES, url
 
 
-_VARIABLE = re.compile(r"(--[\w-]+)\s*(?::|/\*)")
+_DECLARED = re.compile(r"(?<![\w-])(--[\w-]+)\s*(?::|/\*)|[{}]")
 # The first argument of any function: var() in any case of letters.
 _USED_VARIABLE = re.compile(r"\(\s*(--[\w-]+)")
 _Causes = Iterator[tuple[Reason, str]]
