@@ -132,6 +132,34 @@ def test_a_clock_that_s3_refuses_is_told_to_be_set(bucket):
     assert "Set the clock of this machine" in findings["bucket"].found
 
 
+def test_with_shared_assets_a_listing_that_is_denied_is_a_failure(bucket):
+    """A publish lists the shared objects: without the permission it fails."""
+
+    def answer(request):
+        if "list-type" in request.query and "static" in request.query:
+            return refusal(403, "AccessDenied", "No")
+        return None
+
+    with front(bucket.endpoint, answer) as s3:
+        origin = behind(s3, bucket)
+        findings = {item.check: item for item in Doctor(origin, "_shared").examine()}
+        without = examined(origin)
+    assert findings["list static/"].level is FAILURE
+    assert "Grant s3:ListBucket on the bucket" in findings["list static/"].remedy
+    assert "shared assets" in findings["list static/"].remedy
+    assert without["list static/"].level is WARNING
+
+
+def test_who_may_not_read_that_nobody_prunes_is_told_both_permissions(bucket):
+    """Without the one to list, S3 answers 403 for a key that is not there."""
+    with front(bucket.endpoint, refusing("GET", "/builds/_sweep")) as s3:
+        findings = {item.check: item for item in Doctor(behind(s3, bucket), "_shared").examine()}
+    assert findings["shared assets"].level is FAILURE
+    assert findings["shared assets"].remedy == (
+        "Grant s3:ListBucket on the bucket, and s3:GetObject below builds/."
+    )
+
+
 def test_a_prune_of_shared_assets_is_told_and_one_that_died(bucket):
     def finding(**swept):
         sweep = Sweep("host, process 7", **swept)

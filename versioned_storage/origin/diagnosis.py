@@ -99,7 +99,7 @@ class Doctor:
         yield from self._permissions(record.PREFIX)
         yield from self._permissions(self.origin.prefix)
         if self.shared_prefix:
-            yield self._try("shared assets", self._sweep, denied=_TO_READ)
+            yield self._try("shared assets", self._sweep, denied=_TO_READ_SWEEP)
         yield from _privacy(self.origin)
 
     def _bucket(self) -> Finding:
@@ -130,7 +130,9 @@ class Doctor:
         return Finding("clock", Level.OK, "this machine's and S3's agree to a minute")
 
     def _permissions(self, prefix: str) -> list[Finding]:
-        listing = self._try(f"list {prefix}", lambda: self._list(prefix), denied=_TO_LIST)
+        lists_shared = bool(self.shared_prefix) and prefix == self.origin.prefix
+        to_list = _TO_LIST_SHARED if lists_shared else _TO_LIST
+        listing = self._try(f"list {prefix}", lambda: self._list(prefix), denied=to_list)
         # Deleting a missing key needs the same permission: it is tried before anything is written.
         scratch = f"{prefix}.doctor-{uuid4().hex}"
         denied = _TO_DELETE_RECORDS if prefix == record.PREFIX else _TO_DELETE
@@ -267,6 +269,14 @@ _TO_END_PRUNE = "Run 'python manage.py staticbuilds prune': it deletes what is l
 _TO_LIST = (
     Level.WARNING,
     f"Grant {PERMISSIONS['ListObjectsV2']} on the bucket: publish resumes and copies with it.",
+)
+_TO_LIST_SHARED = (
+    Level.FAILURE,
+    f"Grant {PERMISSIONS['ListObjectsV2']} on the bucket: a publish of shared assets needs it.",
+)
+_TO_READ_SWEEP = (
+    Level.FAILURE,
+    "Grant s3:ListBucket on the bucket, and s3:GetObject below builds/.",
 )
 _TO_WRITE = (
     Level.FAILURE,
