@@ -3,6 +3,7 @@
 # The server stands around what is expected to fail: two blocks, not one.
 # ruff: noqa: SIM117
 
+from datetime import datetime, timezone
 from functools import partial
 
 import pytest
@@ -11,8 +12,9 @@ from django.core.management.base import CommandError
 
 from tests.builds import put_file
 from tests.s3 import HANGS_UP, ONCE, SECRET_KEY, Answer, front, nobody, options, refusal
+from versioned_storage.origin.objects import ListedObject
 from versioned_storage.origin.s3 import S3Origin
-from versioned_storage.origin.s3_errors import PERMISSIONS, OriginError
+from versioned_storage.origin.s3_errors import PERMISSIONS, NotDeleted, OriginError
 
 UNREACHABLE = (
     "Nothing is lost: check that the server can be reached (endpoint_url, network, proxy) and run "
@@ -102,6 +104,19 @@ def test_a_write_that_is_denied_names_the_permission():
             next(origin.list("a/"))
     assert str(put.value).endswith("Access Denied. Grant s3:PutObject on it to these credentials.")
     assert str(listed.value).endswith("Grant s3:ListBucket on it to these credentials.")
+
+
+def test_a_deletion_of_a_version_names_its_own_permission():
+    denied = (
+        b"<DeleteResult><Error><Key>a.css</Key><VersionId>v1</VersionId><Code>AccessDenied</Code>"
+        b"<Message>Access Denied</Message></Error></DeleteResult>"
+    )
+    item = ListedObject("a.css", 1, '"e"', datetime.now(timezone.utc), "v1")
+    with front(answer=lambda _: Answer(200, denied)) as s3:
+        origin = S3Origin(options(s3.url, "bucket"))
+        with pytest.raises(NotDeleted) as refused:
+            list(origin.delete_listed([item]))
+    assert "Grant s3:DeleteObjectVersion on it to these credentials. Then run" in str(refused.value)
 
 
 def test_each_operation_of_the_package_has_its_permission():

@@ -339,7 +339,8 @@ class S3Origin:
                             error.get("Message", ""),
                         )
                         for error in errors
-                    ]
+                    ],
+                    by_version=any("VersionId" in error for error in errors),
                 )
             yield len(batch)
 

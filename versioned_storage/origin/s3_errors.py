@@ -156,14 +156,17 @@ class CredentialsError(OriginError):
 class NotDeleted(VersionedStorageError):
     """S3 answered a deletion and did not delete some of the objects.
 
-    ``errors`` has the URL, S3's code and S3's message of each.
+    ``errors`` has the URL, S3's code and S3's message of each. ``by_version`` is True if versions
+    of them were to be deleted, which takes another permission.
     """
 
-    def __init__(self, errors: Sequence[tuple[str, str, str]]) -> None:
+    def __init__(self, errors: Sequence[tuple[str, str, str]], *, by_version: bool = False) -> None:
         self.errors = tuple(errors)
+        self.by_version = by_version
         listed = lines_text([f"{url}: {code}, {text}" for url, code, text in self.errors])
         denied = any(code in DENIED for _, code, _ in self.errors)
-        remedy = f"{permission_text('DeleteObjects')} Then run" if denied else "Run"
+        operation = "DeleteObjectVersion" if by_version else "DeleteObjects"
+        remedy = f"{permission_text(operation)} Then run" if denied else "Run"
         super().__init__(
             f"S3 did not delete {len(self.errors):,} objects:\n{listed}\n{remedy} the same command "
             "again: it goes on with what is left."
