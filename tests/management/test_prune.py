@@ -122,6 +122,24 @@ def test_it_asks_before_it_deletes(builds, bucket, monkeypatch, capsys, typed, g
     assert capsys.readouterr().err.rstrip().endswith("Would delete 1 build. Go ahead? [y/N]")
 
 
+def test_it_asks_before_it_deletes_shared_objects_of_no_build(shop, bucket, monkeypatch, capsys):
+    left_behind = "static/_shared/left.js"
+    with shop("b1", FILES, shared_assets=True) as project:
+        project.collect()
+        bucket.put(left_behind, b"of a publish that was abandoned")
+        monkeypatch.setattr(sys, "stdin", StringIO("no\n"))
+        with pytest.raises(NotConfirmed):
+            staticbuilds("prune", "--older-than", "0m")
+        assert left_behind in bucket.listed()
+        asked = capsys.readouterr().err.rstrip()
+        assert asked.endswith("Would delete 0 builds, 1 shared object (31 B). Go ahead? [y/N]")
+        monkeypatch.setattr(sys, "stdin", StringIO("y\n"))
+        staticbuilds("prune", "--older-than", "0m")
+        assert left_behind not in bucket.listed()
+        # And now there is nothing to ask.
+        staticbuilds("prune", "--older-than", "0m")
+
+
 def test_nothing_to_delete_asks_nothing(builds):
     assert staticbuilds("prune").output.endswith("Deleted 0 builds, 0 files\n")
 

@@ -206,7 +206,7 @@ def run(site: Site, options: Mapping[str, Any]) -> PruneResult:
     plan = pruner.plan(**rules)
     deletions = {build.build: build.reason for build in plan.candidates}
     result = PruneResult(plan.verdicts, deletions, (), True, plan.busy)
-    if options["dry_run"] or (options["interactive"] and deletions):
+    if options["dry_run"] or options["interactive"]:
         result = replace(result, shared=pruner.would_sweep(plan))
     if not _go_ahead(result, options):
         return result
@@ -240,13 +240,14 @@ def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any
 
 
 def _go_ahead(result: PruneResult, options: Mapping[str, Any]) -> bool:
-    """Return True if the builds may be deleted. Raises `TooManyBuilds`, `NotConfirmed`."""
+    """Return True if it may be deleted. Raises `TooManyBuilds`, `NotConfirmed`."""
     allowed = options["max_delete"]
     if allowed is not None and len(result.deletions) > allowed:
         raise TooManyBuilds(sorted(result.deletions), allowed)
-    if options["dry_run"] or not result.deletions:
-        return not options["dry_run"]
-    if options["interactive"]:
+    if options["dry_run"]:
+        return False
+    sweeps = result.shared is not None and result.shared.objects > 0
+    if options["interactive"] and (result.deletions or sweeps):
         # Not on stdout, where a program may read JSON.
         terminal = Terminal.of(sys.stderr, options)
         sys.stderr.write(f"{result.styled(terminal)}. Go ahead? [y/N] ")
