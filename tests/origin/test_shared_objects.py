@@ -18,6 +18,7 @@ from versioned_storage.build.manifest import Manifest
 from versioned_storage.origin import lease, pruning, publisher, record, shared_objects
 from versioned_storage.origin.plan import Action
 from versioned_storage.origin.pruning import PrunePlan, Pruner, SweptObjects
+from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.record import State, UnreadableRecord
 from versioned_storage.origin.repair import Repairer
 from versioned_storage.origin.s3_errors import OriginError
@@ -119,7 +120,39 @@ def test_other_bytes_under_the_name_of_a_shared_asset_are_never_overwritten(
     (error,) = failed.value.failures
     assert isinstance(error, SharedObjectDiffers)
     assert "'!img/logo.png'" in str(error)
+    assert keys(bucket) == {path}
     assert bucket.get(path)["Body"] == b"another picture"
+
+
+def test_a_dry_run_tells_of_other_bytes_under_the_name_of_a_shared_asset(bucket, origin, tmp_path):
+    build = shared_build(tmp_path, "b1")
+    names = ("img/logo.png", "css/app.css")
+    for name in names:
+        bucket.put(f"static/{build.manifest.asset(name).path}", b"other bytes")
+    with pytest.raises(PublishFailed) as failed:
+        Publisher(origin).plan(build.manifest, build.directory)
+    assert {error.name for error in failed.value.failures} == set(names)
+
+
+def test_damage_of_the_base_build_is_told_after_a_wait_for_a_prune_too(
+    bucket, origin, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(publisher, "_PAUSE", 0.02)
+    first = shared_build(tmp_path, "b1")
+    first.publish(origin)
+    damaged = f"static/{first.manifest.asset('js/bound.js').path}"
+    bucket.put(damaged, b"damaged")
+    build = shared_build(tmp_path, "b2")
+    swept = SweepLease.acquire(origin)
+    swept.delete({f"static/{build.manifest.asset('img/logo.png').path}": "2026-01-01"})
+    with ThreadPoolExecutor(1) as pool:
+        publishing = pool.submit(build.publish, site_origin(bucket.options()))
+        while "Waiting for the prune of" not in caplog.text:
+            assert not publishing.done()
+        swept.release({})
+        publishing.result()
+    assert "Objects of the base build b1 differ from its record" in caplog.text
+    assert damaged in caplog.text
 
 
 def test_other_headers_are_mended_and_noted_by_verify(bucket, origin, tmp_path, caplog):

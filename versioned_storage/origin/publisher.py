@@ -24,9 +24,9 @@ from .plan import Action, PublishPlan, copy_sources, plan, reusable
 from .record import Record, StoredRecord, UnreadableRecord
 from .s3 import S3Origin
 from .s3_errors import OriginError
-from .shared_objects import SharedObjects, read_sweep
+from .shared_objects import SharedObjectDiffers, SharedObjects, read_sweep
 from .threads import Interrupted, in_background, interruptible, map_in_threads
-from .transfer import PublishedMeanwhile, Stopped, Transfer, TransferredObject
+from .transfer import PublishedMeanwhile, PublishFailed, Stopped, Transfer, TransferredObject
 
 #: What AWS charges in us-east-1 and eu-west-1 for a PUT, COPY, POST or LIST, and for a GET or HEAD.
 DOLLARS_FOR_A_WRITE = 0.005 / 1000
@@ -224,6 +224,7 @@ class Publisher:
         transfer = Transfer(self.origin, manifest, directory, build_lease, stop)
         try:
             planned = self._plan(manifest, directory, preflight)
+            damaged = planned.damaged
             transferred = list(transfer.run(planned))
             while planned.waiting:
                 self._wait_for_prune(planned.waiting, build_lease, stop)
@@ -234,7 +235,7 @@ class Publisher:
         stored = as_stored(manifest, transferred)
         build_lease.commit(build_lease.record.published(stored, self.origin.now()))
         copied_from = preflight.base.build if preflight.base else None
-        self._warn_of_damage(copied_from, [*planned.damaged, *transfer.damaged])
+        self._warn_of_damage(copied_from, [*damaged, *transfer.damaged])
         if transfer.mended:
             logger.warning(
                 "Shared objects had other headers than build %s has, so they were given its own:\n"
@@ -313,6 +314,15 @@ class Publisher:
             foreign = stored.keys() - {self.origin.prefix + file.path for file in manifest.files()}
             if foreign:
                 raise NotOfThisBuild(build, [self.origin.url(path) for path in sorted(foreign)])
+        differing = [
+            SharedObjectDiffers(
+                self.origin.url(step.path), step.file.asset.name, step.stored.sha256
+            )
+            for step in planned.hashed
+            if step.file.is_shared and step.action is Action.UPLOAD and step.stored is not None
+        ]
+        if differing:
+            raise PublishFailed(build, differing, len(planned.steps))
         return planned
 
     def _shared(
