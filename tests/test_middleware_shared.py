@@ -225,6 +225,15 @@ def test_where_builds_disagree_the_process_s_own_wins_then_the_newest(
     assert "Content-Encoding" not in Process().get(url, accept_encoding="br")[1]
 
 
+def test_the_preferred_encoding_is_that_of_any_build(shop: Site) -> None:
+    """The process's own build has gzip alone, and comes first."""
+    url = shop.storage.url(NAME)
+    assert collect(shop, "b2", encodings=["gzip"]) == url
+    with site(shop.sources.parent, BUILD_VERSION="b2", MIDDLEWARE=MIDDLEWARE):
+        encoded = served(url, accept_encoding="gzip, br")[1]
+        assert encoded["Content-Encoding"] == "br"
+
+
 def test_its_time_is_that_of_the_oldest_build(shop: Site) -> None:
     """A client that has it from before the last deploy is told that it did not change."""
     url = shop.storage.url(NAME)
@@ -261,8 +270,21 @@ def test_a_miss_reads_static_root_once_a_second_at_most(
     assert reads == [100.0]
     clock.now += 1
     for number in range(5):
-        process.get(f"/static/_{number}/missing.css")
+        process.get(f"/static/_shared/again-{number}.css")
     assert reads == [100.0, 101.0]
+
+
+def test_a_miss_below_a_prefix_that_nobody_shares_under_reads_no_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with site(tmp_path, FILES, BUILD_VERSION="b1", MIDDLEWARE=MIDDLEWARE) as shop:
+        shop.collect()
+        process = Process()
+        with monkeypatch.context() as patched:
+            patched.delattr(build_index.BuildIndex, "read")
+            assert process.get("/static/_next/missing.css")[0] == 404
+        # Another process switches shared assets on.
+        assert process.get(collect(shop, "b2"))[0] == 200
 
 
 def test_a_miss_is_not_kept_by_caches(shop: Site) -> None:

@@ -67,6 +67,8 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         options = self._storage.options if self._storage else conf.Options.load()
         self._response_headers = options.response_headers
         self._prehashed = options.prehashed
+        self._shares_assets = options.shares_assets
+        self._shared_prefix = options.shared_prefix
         self._builds = BuildIndex(self._storage.manifest_name if self._storage else MANIFEST_NAME)
         self._ready: LRU[StaticFile] = LRU(READY_FILES)
         self._reported: set[str] = set()
@@ -158,9 +160,19 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
             version, _, name = self._below_static(path).partition("/")
             self._ready.remove(path)
             if may_be_shared_prefix(version):
-                self._builds.refresh_all()
+                if self._is_shared_prefix(version):
+                    self._builds.refresh_all()
             elif name:
                 self._builds.refresh(version)
+
+    def _is_shared_prefix(self, prefix: str) -> bool:
+        """Return True if a build that has arrived may have shared assets below that prefix.
+
+        In a rolling deploy that switches them on, or gives them another prefix, that is a build of
+        other options than this process has.
+        """
+        is_expected = self._shares_assets or prefix == self._shared_prefix
+        return is_expected or self._builds.has_shared_prefix(prefix)
 
     def _file_of_build(self, url: str) -> StaticFile | None:
         """The static file at a URL of a build or of a shared asset; None if no build has it."""

@@ -195,6 +195,21 @@ def test_a_manifest_that_cannot_be_read_is_said_and_not_served(
     assert "The build b1 is not served:" in caplog.text
 
 
+def test_a_manifest_that_stays_unreadable_is_said_once(
+    tmp_path: Path, index: BuildIndex, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = put(tmp_path, "b1")
+    path.write_text("{")
+    for _ in range(3):
+        index.read()
+        clock.now += 1
+        index.refresh("b1")
+    assert caplog.text.count("The build b1 is not served:") == 1
+    path.write_text("{ ")
+    index.read()
+    assert caplog.text.count("The build b1 is not served:") == 2
+
+
 def test_a_manifest_of_another_name_is_no_build(tmp_path: Path, index: BuildIndex) -> None:
     """An app may bring a file of that name along, and somebody may copy a build."""
     put(tmp_path, "b1", named="b2")

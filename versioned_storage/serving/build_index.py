@@ -29,6 +29,7 @@ REMEMBERED_NAMES = 1024
 
 Value = TypeVar("Value")
 
+_PREFERENCE = (*ENCODINGS, IDENTITY)
 _SUFFIXES = {encoding.suffix: name for name, encoding in ENCODINGS.items()}
 
 
@@ -109,6 +110,8 @@ class BuildIndex:
         self._refreshed_at: LRU[float] = LRU(REMEMBERED_NAMES)
         self._read_at = -math.inf
         self._reported: set[str] = set()
+        #: What the manifests were that could not be read, by build.
+        self._unreadable: LRU[tuple[int, ...]] = LRU(REMEMBERED_NAMES)
         self._lock = Lock()
 
     def open(self, root: str) -> None:
@@ -216,11 +219,11 @@ class BuildIndex:
             manifest = Manifest.from_json(content, name=str(path))
         except MissingFile:
             if os.path.lexists(path):
-                logger.warning("The build %s is not served: %s cannot be read", name, path)
+                self._report_unreadable(path, name, f"{path} cannot be read")
             self._forget(name)
             return
         except (OSError, UnreadableManifest) as error:
-            logger.warning("The build %s is not served: %s", name, error)
+            self._report_unreadable(path, name, str(error))
             self._forget(name)
             return
         if manifest.build != name:
@@ -238,6 +241,16 @@ class BuildIndex:
         )
         # Another dict, because other threads go through the builds.
         self._builds = {**self._builds, name: build}
+
+    def _report_unreadable(self, path: Path, name: str, reason: str) -> None:
+        """Log why a build is not served, unless its manifest is the one that was logged."""
+        try:
+            identity = _identity(path.lstat())
+        except OSError:
+            identity = ()
+        if self._unreadable.get(name) != identity:
+            self._unreadable.put(name, identity)
+            logger.warning("The build %s is not served: %s", name, reason)
 
     def _forget(self, name: str) -> None:
         self._builds = {key: build for key, build in self._builds.items() if key != name}
@@ -280,6 +293,7 @@ def _static_file(
     set_default(headers, "Last-Modified", formatdate(completed_at, usegmt=True))
     set_default(headers, "ETag", etag_of(copies[0][1]))
     files = [pair for build, asset in copies for pair in build.files(asset)]
+    files.sort(key=lambda pair: _PREFERENCE.index(pair[0]))
     return StaticFile(files, headers, forced=forced)
 
 
