@@ -163,6 +163,7 @@ def test_a_name_that_does_not_exist_is_named_without_a_build(tmp_path: Path, tag
         "{# {% static 'js/ap.js' %} #}",
         "{% comment %}{% static 'js/ap.js' %}{% endcomment %}",
         "{% script 'of another app' %}",
+        "{% static 'css/theme-'|add:name %}",
     ],
 )
 def test_a_name_that_exists_or_is_not_rendered_is_no_finding(tmp_path: Path, tag: str) -> None:

@@ -179,6 +179,23 @@ def test_the_import_map_of_django_js_asset_is_merged(shop):
     }
 
 
+def test_a_specifier_that_an_import_map_blocks_stays_blocked(shop):
+    blocked = {"imports": {"x": None}, "scopes": {"/a/": {"y": None}}}
+    theirs = f'<script type="importmap">{json.dumps(blocked)}</script>'
+    source = "{% import_map theirs ours 'app=js/app.js' %}"
+    merged = import_map(source, theirs=theirs, ours={"z": None})
+    assert merged["imports"] == {"x": None, "z": None, "app": shop.storage.url("js/app.js")}
+    assert merged["scopes"] == {"/a/": {"y": None}}
+
+
+def test_two_import_maps_with_one_scope_are_merged_in_it(shop):
+    scopes = [{"scopes": {"/a/": {name: f"/{name}.js"}}} for name in ("x", "y")]
+    maps = [f'<script type="importmap">{json.dumps(scope)}</script>' for scope in scopes]
+    assert import_map("{% import_map maps.0 maps.1 %}", maps=maps) == {
+        "scopes": {"/a/": {"x": "/x.js", "y": "/y.js"}}
+    }
+
+
 def test_an_import_map_has_a_nonce_and_ends_where_it_ends(shop):
     imports = {"</script><script>": "https://esm.example/?a&b"}
     rendered = render("{% import_map imports nonce='abc' %}", imports=imports)
@@ -229,6 +246,18 @@ def test_a_worker_has_the_url_of_the_page_s_origin(tmp_path, options, settings):
 def test_an_application_without_the_build_names_the_ways_out(shop):
     (shop.root / "b1" / shop.storage.stored_name("js/app.js")).unlink()
     with pytest.raises(NotOfThePagesOrigin, match=r"no /.*/b1/js/app\.\w+\.js to serve"):
+        render("{% static_same_origin 'js/app.js' %}")
+
+
+def test_an_application_without_static_root_names_the_ways_out(tmp_path, moto_bucket):
+    settings = {"options": {**OPTIONS, "origin": moto_bucket.options()}, "BUILD_VERSION": "b1"}
+    with site(tmp_path, FILES, **settings) as project:
+        project.collect()
+    reason = r"no js/app\.\w+\.js to serve\. Put the build"
+    with (
+        site(tmp_path, STATIC_ROOT=None, **settings),
+        pytest.raises(NotOfThePagesOrigin, match=reason),
+    ):
         render("{% static_same_origin 'js/app.js' %}")
 
 

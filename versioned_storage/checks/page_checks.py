@@ -41,7 +41,7 @@ _LITERALS = ("Worker(", "serviceWorker", "<use")
 # A name that is written out in a tag of Django or of this package.
 _NAMED = re.compile(
     r"\{%\s{0,9}(static|static_\w{1,20}|stylesheet|script|preload)\s{1,9}([\"'])([^\"'{}]{1,300})\2"
-    r"(?:[^%{}]{0,200}%\})?"
+    r"(?=\s|%\})(?:[^%{}]{0,200}%\})?"
 )
 _NOT_RENDERED = re.compile(r"\{#.*?#\}|\{%\s*(comment|verbatim)\b.*?\{%\s*end\1\b", re.DOTALL)
 

@@ -63,8 +63,8 @@ def static_same_origin(name: str) -> str:
     base = storage.static_url
     manifest = current_manifest()
     if manifest is not None and storage.build_version is not None:
-        path = Path(storage.location, manifest.paths.get(unquote(_path(name)), ""))
-        if not path.is_file():
+        path = Path(storage.location or "", manifest.paths.get(unquote(_path(name)), ""))
+        if not storage.location or not path.is_file():
             raise NotOfThePagesOrigin(name, str(path), cdn_url)
     below = url.removeprefix(base.behind(storage.options.cdn_domain)).removeprefix(base.plain())
     return base.plain().removeprefix(base.host) + below
@@ -138,9 +138,13 @@ def import_map(*entries: Any, **attributes: Any) -> SafeString:
         if parts is None:
             globs.append(entry)
         else:
+            for scope, imports in parts.pop("scopes", {}).items():
+                merged["scopes"].setdefault(scope, {}).update(imports)
             for key, values in parts.items():
                 merged.setdefault(key, {}).update(values)
-    urls = set(merged["imports"].values()).union(*map(dict.values, merged["scopes"].values()))
+    targets = (merged["imports"], *merged["scopes"].values())
+    # None blocks a specifier.
+    urls = {url for imports in targets for url in imports.values() if url is not None}
     manifest, integrity = current_manifest(), integrity_by_url()
     if manifest is not None and globs:
         urls.update(_module_urls(tuple(globs), static(""), manifest.content))
@@ -198,7 +202,12 @@ def _import_map_parts(entry: Any) -> dict[str, dict[str, Any]] | None:
         if not equals:
             return None
         entry = {specifier: name}
-    return {"imports": {specifier: static_url(str(name)) for specifier, name in entry.items()}}
+    return {
+        "imports": {
+            specifier: None if name is None else static_url(str(name))
+            for specifier, name in entry.items()
+        }
+    }
 
 
 def static_url(path: str) -> str:
