@@ -50,7 +50,7 @@ class VersionedStorageError(CommandError):
             return self.message()
         if frame.f_locals["options"].verbosity > 1:
             section = type(self).__name__.lower()
-            return f"{self.message()}\nIn the documentation: errors/#{section}"
+            return f"{self.message()}\nIn the documentation: errors.md#{section}"
         return self.message()
 
     def message(self) -> str:

@@ -85,7 +85,7 @@ def test_with_a_verbosity_of_two_a_command_prints_the_section_of_its_error(error
     name = type(error).__name__
     assert name in SECTIONS
     for arguments in (("-v", "2"), ("-v3",), ("--verbosity=2",)):
-        section = f"In the documentation: errors/#{name.lower()}"
+        section = f"In the documentation: errors.md#{name.lower()}"
         text = printed(error, *arguments, capsys=capsys)
         assert text == f"{name}: {error}\n{section}\n"
 
