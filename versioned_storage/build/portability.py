@@ -178,8 +178,8 @@ class Portability:
 
     def _script_causes(self, name: str, text: str, references: Sequence[Reference]) -> _Causes:
         yield from _calls(text, _SCRIPT_RULES)
-        if "postMessage(" in text and _POST_MESSAGE.search(text):
-            yield from _calls(text, _ON_MESSAGE)
+        if any(_matches(_POST_MESSAGE, "postMessage(", text)):
+            yield from _calls(text, _WITH_POST_MESSAGE)
         yield from _unresolved_imports(text, references)
         if not self._scanners.scans(name, js_module_references):
             yield from _static_imports(text)
@@ -252,8 +252,14 @@ def _rules(*rules: tuple[Reason, str, str]) -> tuple[tuple[Reason, str, re.Patte
     return tuple((reason, literal, re.compile(pattern)) for reason, literal, pattern in rules)
 
 
-# Of the global object of a worker and of no other one; both names have nine characters.
-_OF_A_WORKER = r"(?:(?<![\w$.]on.......)|(?<=self\.on.......))"
+def _of_self(name: str) -> str:
+    return rf"{name}(?:(?<=self\.{name})|(?<=globalThis\.{name}))"
+
+
+def _global(name: str) -> str:
+    return rf"(?:{_of_self(name)}|{name}(?<![\w$.]{name}))"
+
+
 # Each pattern begins with its literal; what has to be before it is checked after it.
 _SCRIPT_RULES = _rules(
     (
@@ -285,22 +291,30 @@ _SCRIPT_RULES = _rules(
     (Reason.LOCATION, "script[src", r"script\[src"),
     (Reason.LOCATION, '$("script', r'\$\("script(?![\w-])'),
     (Reason.LOCATION, "$('script", r"\$\('script(?![\w-])"),
-    (Reason.WORKER, "onmessage", rf"onmessage{_OF_A_WORKER}\s*=(?!=)"),
-    (Reason.WORKER, "onconnect", rf"onconnect{_OF_A_WORKER}\s*=(?!=)"),
-    (
-        Reason.WORKER,
-        "self.addEventListener",
-        r"""self\.addEventListener\(\s*["'`](?:message|install|activate|fetch)["'`]""",
-    ),
-    (Reason.IMPORT, "System.register", r"System\.register\s*\("),
-)
-_POST_MESSAGE = re.compile(r"postMessage\((?<![\w$.]postMessage\()")
-_ON_MESSAGE = _rules(
+    (Reason.WORKER, "onmessage", rf"{_global('onmessage')}\s*=(?!=)"),
+    (Reason.WORKER, "onconnect", rf"{_global('onconnect')}\s*=(?!=)"),
+    # No page has these events.
     (
         Reason.WORKER,
         "addEventListener",
-        r"""addEventListener\((?<![\w$.]addEventListener\()\s*["'`]message["'`]""",
+        rf"""{_global("addEventListener")}\(\s*["'`](?:activate|connect|fetch|install)["'`]""",
     ),
+    (
+        Reason.WORKER,
+        "addEventListener",
+        rf"""{_of_self("addEventListener")}\(\s*["'`]message["'`]""",
+    ),
+    (Reason.IMPORT, "System.register", r"System\.register\s*\("),
+)
+# Some libraries post messages to their own page: one of these has to be in the same script.
+_POST_MESSAGE = re.compile(rf"{_global('postMessage')}\(")
+_WITH_POST_MESSAGE = _rules(
+    (
+        Reason.WORKER,
+        "addEventListener",
+        rf"""{_global("addEventListener")}\(\s*["'`]message["'`]""",
+    ),
+    (Reason.WORKER, "location", rf"{_global('location')}(?![\w$:])"),
 )
 
 # `import(` and `import.meta`, but no method of that name.
