@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,19 @@ def test_every_reference_of_an_inlined_script_is_absolute(shop: Site) -> None:
     assert render("{% static_inline 'js/module.js' type='module' %}") == (
         f'<script type="module">import {{ go }} from "{library}"; go()</script>'
     )
+
+
+def test_without_js_modules_the_imports_of_an_inlined_module_are_absolute_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with site(tmp_path, FILES, options={"shared_assets": True}, BUILD_VERSION="b1") as project:
+        project.collect()
+        absolute = 'import { go } from "/static/b1/js/lib.js"; go()'
+        assert inlined("js/module.js") == ("script", absolute)
+        with override_settings(DEBUG=True):
+            assert '"/static/js/lib.js"' in inlined("js/module.js")[1]
+            monkeypatch.setitem(sys.modules, "tree_sitter", None)
+            assert inlined("js/module.js")[1] == FILES["js/module.js"]
 
 
 def test_the_hash_is_that_of_what_is_in_the_element(shop: Site) -> None:

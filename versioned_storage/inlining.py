@@ -90,10 +90,14 @@ def _of_build(
 
 
 def _absolute(name: str, url: str, element: str, data: bytes) -> str:
-    """Return the text of a file, with references that do not depend on where it is."""
+    """Return the text of a file, with references that do not depend on where it is.
+
+    Imports stay as they are where the parser of ES modules is not installed.
+    """
     # What reads references makes builds; a process that inlines nothing starts without it.
     from .build.references import Syntax, rewrite
-    from .build.references.scanning import Scanners
+    from .build.references.modules import TooMuchWork
+    from .build.references.scanning import Scanners, with_modules
 
     try:
         text = data.decode("utf-8-sig")
@@ -102,7 +106,12 @@ def _absolute(name: str, url: str, element: str, data: bytes) -> str:
     is_script = element == "script"
     # Only scripts may need the parser of modules.
     patterns = getattr(staticfiles_storage, "patterns", None) if is_script else None
-    references = Scanners(patterns or HashedFilesMixin.patterns).references(name, text)
+    patterns = patterns or HashedFilesMixin.patterns
+    try:
+        scanners = Scanners(with_modules(patterns) if is_script else patterns)
+        references = scanners.references(name, text)
+    except TooMuchWork as error:
+        raise CannotInline(name, "it takes the parser of ES modules too long") from error
     text = rewrite(
         text,
         (

@@ -105,6 +105,15 @@ class Scanners:
         self._by_name.append((re.compile(translate(glob)).match, scanner))
 
 
+def with_modules(patterns: Iterable[tuple[str, Iterable[Any]]]) -> list[tuple[str, Iterable[Any]]]:
+    """Return the patterns, and those of ES modules if their parser is installed."""
+    try:
+        _require_parser()
+    except MissingParser:
+        return list(patterns)
+    return [*patterns, ("*.js", _MODULE_PATTERNS)]
+
+
 def _require_parser() -> None:
     """Raise `MissingParser` before any file is written."""
     try:
