@@ -16,7 +16,7 @@ else:
     try:
         from django.forms.widgets import MediaAsset
     except ImportError:
-        # Before Django 5.2; what forms.Media takes there has an __html__ and can be compared.
+        # Before Django 5.2, where forms.Media takes objects with __html__, __eq__ and __hash__.
         class MediaAsset:
             def __init__(self, path: str, **attributes: Any) -> None:
                 self._path = path

@@ -18,7 +18,7 @@ from .integrity import current_manifest, destination
 from .manifest_loader import ORIGIN_TIMEOUT
 from .storage import VersionedStaticFilesStorage
 
-# What would end the element early, or keep its end tag from ending it.
+# Text that would end the element early, or would make the browser ignore its end tag.
 _ENDS = {
     "style": re.compile(r"</style", re.IGNORECASE),
     "script": re.compile(r"</script|<!--(?=.*<script)", re.IGNORECASE | re.DOTALL),

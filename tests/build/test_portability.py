@@ -40,7 +40,7 @@ def cause(name, text="", *, js_modules=True):
     resolver = Resolver({name}, "/static/", versioned=True)
     portability = Portability(RECIPE, scanners(js_modules), resolver)
     references = scanners(js_modules).references(name, text)
-    portability.read(name, text, references)
+    portability.judge(name, text, references)
     portability.decide([name])
     bound = portability.bound.get(name)
     return bound and (bound.reason, bound.culprit)

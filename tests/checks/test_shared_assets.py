@@ -141,7 +141,8 @@ def test_a_bound_script_whose_neighbours_have_no_original_name_is_reported(
         warning = only(check_build_shares(None))
     assert ids([warning]) == ["W023"]
     assert warning.msg == (
-        "Scripts of build b1 may compute the URLs of files that have no original name there: "
+        "Scripts of build b1 may compute the URLs of files beside them, and the build does not "
+        "have those under their original names: "
         "editor/editor.js (3 files below editor)."
     )
     assert warning.hint == (

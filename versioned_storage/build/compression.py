@@ -182,10 +182,10 @@ def _decodes_to_file(
     Comparing takes a tenth of the time of a digest.
     """
     content.seek(0)
-    is_begin = _decodes(
+    is_prefix = _decodes(
         partial(directory.open, name), encoding, lambda piece: content.read(len(piece)) == piece
     )
-    return is_begin and not content.read(1)
+    return is_prefix and not content.read(1)
 
 
 def _decodes(open_file: Opener, encoding: Encoding, accept: Callable[[bytes], bool]) -> bool:

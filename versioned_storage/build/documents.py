@@ -142,7 +142,7 @@ class DocumentReader:
             line = data.count(b"\n", 0, literal.start()) + 1
             self._note(Notice.COMPUTED_PATH, SourceLine(source.name, line))
 
-    def read(self, source: SourceFile) -> Document | None:
+    def parse(self, source: SourceFile) -> Document | None:
         """Return the document, or None if it has no references that change. Raises SourceError."""
         name, data = source.name, source.data or b""
         not_decoded: NotDecoded | None = None
@@ -153,7 +153,7 @@ class DocumentReader:
             # References in ASCII are at the same place in any other encoding.
             text = data.decode("latin-1")
         references = self._scan(name, text)
-        self._portability.read(name, None if not_decoded else text, references)
+        self._portability.judge(name, None if not_decoded else text, references)
         resolved = self._resolve(name, text, references)
         if not_decoded is not None:
             if resolved:
@@ -161,16 +161,16 @@ class DocumentReader:
             else:
                 self._note(Notice.NOT_UTF8, not_decoded)
             return None
-        variables = self._portability.read_variables(name, text, resolved)
+        variables = self._portability.trace_variables(name, text, resolved)
         if not resolved and not variables:
             return None
         return Document(name, text, resolved, source.digest(), variables=variables)
 
-    def read_unscanned(self, source: SourceFile) -> None:
-        """Read a file whose text only decides whether it is portable."""
-        self._portability.read(source.name, _decoded(source.data or b""))
+    def judge(self, source: SourceFile) -> None:
+        """Judge a file that has no references, and whose text decides whether it is portable."""
+        self._portability.judge(source.name, _decoded(source.data or b""))
 
-    def read_prehashed(
+    def parse_prehashed(
         self, source: SourceFile, is_prehashed: Callable[[str], bool]
     ) -> Document | None:
         """Return a document whose references stay as they are, or None if it has none.
@@ -187,10 +187,10 @@ class DocumentReader:
             # In another style sheet too its URLs lead somewhere only if they do so here.
             in_variables.append((reference, replace(target, name=name)))
             if target.rooted or not is_prehashed(target.name):
-                self._portability.bind(name, Reason.URL, reference.url)
+                self._portability.bind_always(name, Reason.URL, reference.url)
             else:
                 references.append((reference, target))
-        variables = self._portability.read_variables(name, text, in_variables)
+        variables = self._portability.trace_variables(name, text, in_variables)
         if not references and not variables:
             return None
         return Document(name, text, references, source.digest(), source, variables)
@@ -214,7 +214,7 @@ class DocumentReader:
             target = self._resolver.find(name, reference.url)
             if target is None:
                 if not self._resolver.leads_elsewhere(reference.url):
-                    self._portability.add_cause(name, Reason.URL, reference.url)
+                    self._portability.bind_unless_vouched(name, Reason.URL, reference.url)
                 self._note_directory(name, text, reference)
             elif target.name in self._resolver.names:
                 resolved.append((reference, target))
@@ -238,7 +238,7 @@ class DocumentReader:
 
     def _note_missing(self, name: str, text: str, reference: Reference, target: Target) -> None:
         if not reference.is_source_map:
-            self._portability.add_cause(name, Reason.URL, reference.url)
+            self._portability.bind_unless_vouched(name, Reason.URL, reference.url)
         for file_glob, _, reference_glob in self._ignore_missing:
             if fnmatchcase(name, file_glob) and fnmatchcase(reference.url, reference_glob):
                 return

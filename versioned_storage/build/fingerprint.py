@@ -109,14 +109,14 @@ class _Run:
         self._names_of_encodings = self._recipe.names_of_encodings(fingerprinter.sources)
         self._hashed_names = {name: name for name in fingerprinter.encodings_only}
         for name in fingerprinter.encodings_only:
-            self._portability.bind(name, Reason.UNHASHED, name)
+            self._portability.bind_always(name, Reason.UNHASHED, name)
 
     def fingerprint(self) -> Iterator[Fingerprinted]:
         waiting: dict[str, Document] = {}
         sources = self._fingerprinter.sources
         names = [name for name in sources if name not in self._fingerprinter.encodings_only]
         _check_utf8(names)
-        judged = set(filter(self._portability.reads, names))
+        judged = set(filter(self._portability.needs_text, names))
         scanned = {name for name in names if self._is_scanned(name)}
         scripts = set(filter(self._documents.may_compute_paths, names))
         # Files without references first: then most documents need not wait for anything.
@@ -135,11 +135,11 @@ class _Run:
                     self._documents.note_computed_paths(source)
                 document = None
                 if source.name in scanned:
-                    document = self._documents.read(source)
+                    document = self._documents.parse(source)
                 elif source.name in judged and self._recipe.prehashed(source.name):
-                    document = self._documents.read_prehashed(source, self._recipe.prehashed)
+                    document = self._documents.parse_prehashed(source, self._recipe.prehashed)
                 elif source.name in judged:
-                    self._documents.read_unscanned(source)
+                    self._documents.judge(source)
                 if document is None:
                     self._portability.decide([source.name])
                     yield self._finish_unchanged(source)
@@ -181,7 +181,7 @@ class _Run:
         self, name: str, hashed_name: str, digest: Digest, source_digest: Digest, is_written: bool
     ) -> Fingerprinted:
         if not self._has_hash(name, hashed_name):
-            self._portability.bind(name, Reason.UNHASHED, hashed_name)
+            self._portability.bind_always(name, Reason.UNHASHED, hashed_name)
         bound = self._portability.bound.get(name)
         return Fingerprinted(name, hashed_name, digest, source_digest, is_written, bound)
 
@@ -206,7 +206,7 @@ class _Run:
         unhashed = [name for name in hashed_names if not self._has_hash(name, hashed_names[name])]
         if unhashed:
             # All are bound for that, and then their references are spelled in another way.
-            self._portability.bind(unhashed[0], Reason.UNHASHED, unhashed[0])
+            self._portability.bind_always(unhashed[0], Reason.UNHASHED, unhashed[0])
             self._portability.decide(hashed_names)
             hashed_names = self._hashed_names_of_cycle(group)
         all_names = self._hashed_names | hashed_names

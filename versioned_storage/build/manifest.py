@@ -64,7 +64,7 @@ class Reason(str, Enum):
     TYPE = "Types that may refer to other files"
     UNHASHED = "Names without a hash"
     PREHASHED = "Prehashed files that no glob of shared_assets names"
-    EXCLUDED = "What shared_assets takes out"
+    EXCLUDED = 'Excluded by a "!glob" of shared_assets'
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Portability:
         self._used_by: dict[str, set[str]] = defaultdict(set)
         self.bound: dict[str, Bound] = {}
 
-    def reads(self, name: str) -> bool:
+    def needs_text(self, name: str) -> bool:
         """Return True if the decision depends on the text of a file of this name."""
         if not self._recipe.shared_prefix:
             return False
@@ -63,7 +63,7 @@ class Portability:
             return is_judged and self._scanners.read(name)
         return self._rules_of(name) is not None
 
-    def read(self, name: str, text: str | None, references: Sequence[Reference] = ()) -> None:
+    def judge(self, name: str, text: str | None, references: Sequence[Reference] = ()) -> None:
         """Look for what binds an asset in its source; the text is None if it is not UTF-8.
 
         ``references`` are all that the scanners return for the text.
@@ -72,13 +72,13 @@ class Portability:
         if rules is None:
             return
         if text is None:
-            self.add_cause(name, Reason.NOT_UTF8, "its encoding")
+            self.bind_unless_vouched(name, Reason.NOT_UTF8, "its encoding")
             return
         for reason, culprit in rules(name, text, references):
-            self.add_cause(name, reason, culprit)
+            self.bind_unless_vouched(name, reason, culprit)
             return
 
-    def read_variables(
+    def trace_variables(
         self, name: str, text: str, references: Iterable[tuple[Reference, Target]]
     ) -> frozenset[str]:
         """Return the custom properties that a style sheet uses, and note the URLs in its own.
@@ -120,18 +120,21 @@ class Portability:
                 waiting += self._used_by.get(variable, ())
         return frozenset().union(*(self._targets.get(variable, ()) for variable in reached))
 
-    def add_cause(self, name: str, reason: Reason, culprit: str) -> None:
-        """Note what binds an asset, unless the site vouches for it; the first cause counts."""
+    def bind_unless_vouched(self, name: str, reason: Reason, culprit: str) -> None:
+        """Note what binds an asset unless the site vouches for it; the first cause counts."""
         self._causes.setdefault(name, _bound(name, reason, culprit))
 
-    def bind(self, name: str, reason: Reason, culprit: str) -> None:
-        """Bind an asset, for which the site cannot vouch."""
+    def bind_always(self, name: str, reason: Reason, culprit: str) -> None:
+        """Bind an asset now, also one that the site vouches for."""
         if self._recipe.shared_prefix:
             self.bound.setdefault(name, _bound(name, reason, culprit))
             self._shared.discard(name)
 
     def decide(self, names: Iterable[str], targets: Iterable[str] = ()) -> None:
-        """Share all of these assets, or bind all for the same cause; ``targets`` are decided."""
+        """Share all of these assets, or bind all for the same cause.
+
+        ``targets`` are assets already decided; one bound target binds all of ``names``.
+        """
         if not self._recipe.shared_prefix:
             return
         names = list(names)

@@ -85,8 +85,8 @@ def check_same_origin(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckM
         return []
     return [
         checks.Warning(
-            "Browsers take workers and <use> of SVG from the origin of the page only, and static "
-            f"files are at {base}:\n{lines_text(places)}",
+            "Browsers load a worker, and an SVG file for <use>, only from the origin of the page, "
+            f"and static files are at {base}:\n{lines_text(places)}",
             hint="Write {% static_same_origin %} for {% static %}, and pass the URL to scripts; or "
             "serve static files at the domain of the pages, without cdn_domain.",
             id="versioned_storage.W016",

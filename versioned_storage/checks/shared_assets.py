@@ -131,8 +131,8 @@ def _missing_neighbours(manifest: Manifest) -> Iterator[checks.CheckMessage]:
     kept = manifest.keep_originals if isinstance(manifest.keep_originals, tuple) else ()
     globs = [*kept, *(f"{directory}/*" if directory else "*" for directory in directories)]
     yield checks.Warning(
-        f"Scripts of build {manifest.build} may compute the URLs of files that have no original "
-        f"name there: {names_text(scripts, _SHOWN)}.",
+        f"Scripts of build {manifest.build} may compute the URLs of files beside them, and the "
+        f"build does not have those under their original names: {names_text(scripts, _SHOWN)}.",
         hint=f"'keep_originals': {globs!r}; or silence this check, if their pages work.",
         id="versioned_storage.W023",
     )

@@ -83,7 +83,7 @@ class ServedBuild:
 class SharedFile:
     """A shared asset in the builds that have it, the preferred one first.
 
-    ``encoding`` is what the requested name has the suffix of.
+    ``encoding`` is the one whose suffix the requested name has; None for the identity file.
     """
 
     copies: Sequence[tuple[ServedBuild, Asset]]
