@@ -102,6 +102,7 @@ def follow(manifest, root):
         ("const {currentScript: s} = document; s.src", "currentScript"),
         ("var d=document,s=d.currentScript; s.src", "currentScript"),
         ("document.currentScript.getAttribute('SRC')", "currentScript"),
+        ("document.currentScript.getAttribute('href')", "currentScript"),
         ("document.currentScript.getAttribute(name)", "currentScript"),
         ("document.currentScript.datasetOf", "currentScript"),
         ("document.scripts[0].src", "document.scripts"),

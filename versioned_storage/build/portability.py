@@ -273,7 +273,7 @@ _SCRIPT_RULES = _rules(
         (
             r"currentScript(?<![\w$]currentScript)(?![\w$]|(?:,\{|;\w\.)DocumentFragment[:;]"
             r"|\s*\??\.\s*(?:(?:dataset|nonce|hasAttribute)(?![\w$])"
-            r"""|getAttribute\(\s*["'](?!(?i:src)["'])[\w-]+["']))"""
+            r"""|getAttribute\(\s*["'](?!(?i:src|href)["'])[\w-]+["']))"""
         ),
     ),
     (Reason.LOCATION, "document.scripts", r"document\.scripts(?![\w$])"),
