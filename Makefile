@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
+# The demo and the tests start many processes: each module is compiled once, not in each of them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo serve edge test test-all test-rest bench lint types matrix docs docs-serve dist clean
 
 help:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers import site
@@ -195,6 +195,7 @@ def manifests(draw):
     )
 
 
+@settings(max_examples=30)
 @given(manifests())
 def test_any_manifest_is_read_back_as_it_was_and_written_again_the_same(manifest):
     text = manifest.to_json()

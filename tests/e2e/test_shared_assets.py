@@ -101,8 +101,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)
-def sites(request: pytest.FixtureRequest, bucket: Bucket, root: Path) -> list[Site]:
-    """Two deploys of the example project, on S3 and on disk; the second has other colours."""
+def sites(request: pytest.FixtureRequest, chromium: Any, bucket: Bucket, root: Path) -> list[Site]:
+    """Two deploys of the example project, on S3 and on disk; the second has other colours.
+
+    It asks for ``chromium`` first, so that nothing is deployed where there is no browser.
+    """
     layout = str(request.param)
     overlay = root / "changed"
     (overlay / "css").mkdir(parents=True, exist_ok=True)

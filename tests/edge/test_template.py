@@ -102,6 +102,7 @@ def faults(text):
     return [str(match) for match in lint(text)]
 
 
+@pytest.mark.deep
 def test_the_linter_accepts_what_is_printed():
     assert faults(TEXT) == []
 
@@ -141,6 +142,7 @@ def test_the_linter_accepts_each_choice_alone(mode, parameters):
     assert faults(json.dumps(made.resolved())) == []
 
 
+@pytest.mark.deep
 def test_the_linter_finds_what_is_wrong():
     wrong = TEXT.replace("IPV6Enabled: true", "IPv6: true").replace("!Ref PriceClass", "!Ref No")
     assert len(faults(wrong)) >= 2

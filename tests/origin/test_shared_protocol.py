@@ -295,11 +295,18 @@ DEPTH = max(1, MANY // 1500)
     ("world", "slow", "others"),
     [
         (World("superseded"), FIRST, [PRUNER]),
-        (World("superseded", older_than=A_DAY), FIRST, [PRUNER]),
         (World("superseded"), PRUNER, [FIRST]),
-        (World("superseded"), PRUNER, [ANOTHER_PRUNER, FIRST]),
-        (World("nothing"), FIRST, [SECOND]),
-        (World("published", second=("b2", "blue", 1)), FIRST, [SECOND, PRUNER]),
+        pytest.param(
+            World("superseded", older_than=A_DAY), FIRST, [PRUNER], marks=pytest.mark.deep
+        ),
+        pytest.param(World("superseded"), PRUNER, [ANOTHER_PRUNER, FIRST], marks=pytest.mark.deep),
+        pytest.param(World("nothing"), FIRST, [SECOND], marks=pytest.mark.deep),
+        pytest.param(
+            World("published", second=("b2", "blue", 1)),
+            FIRST,
+            [SECOND, PRUNER],
+            marks=pytest.mark.deep,
+        ),
     ],
 )
 def test_a_process_may_be_overtaken_at_each_request(machines, world, slow, others, event):
