@@ -280,11 +280,13 @@ def test_the_manifests_are_those_of_s3_where_none_is_on_disk(published, edge):
     assert verify("b0", "--edge")[1] == 0
 
 
-def test_a_build_that_is_only_on_the_disk_is_an_error_before_any_request(published, edge):
-    with site(published.sources.parent, FILES, BUILD_VERSION="b2") as unpublished:
-        unpublished.collect()
-    with pytest.raises(NotPublished, match="staticbuilds publish b2"):
-        verify("b2", "--edge")
+def test_a_build_that_is_only_on_the_disk_is_an_error_before_any_request(tmp_path, edge, s3_server):
+    with Bucket.at(s3_server) as bucket:
+        storage_options = {"cdn_domain": edge.url, "origin": bucket.options(), "publish": False}
+        with site(tmp_path, FILES, options=storage_options, BUILD_VERSION="b2") as unpublished:
+            unpublished.collect()
+            with pytest.raises(NotPublished, match="staticbuilds publish b2"):
+                verify("b2", "--edge")
     assert edge.requests == []
 
 
