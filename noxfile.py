@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -14,6 +16,9 @@ MATRIX = [
     ("3.12", "6.0"),
     ("3.13", "6.1"),
 ]
+
+# Two workers a core, as in make test.
+WORKERS = str(2 * (os.cpu_count() or 1))
 
 # Ceph, nginx and Chromium see the same of each Django: `make test` has them, once.
 WITHOUT_SYSTEM_PACKAGES = ("-m", "not radosgw", "--ignore=tests/e2e")
@@ -32,7 +37,7 @@ def tests(session: nox.Session, django: str) -> None:
     """The test suite, and then what the other session runs."""
     install(session, django)
     chosen = session.posargs or WITHOUT_SYSTEM_PACKAGES
-    session.run("python", "-m", "pytest", "-n", "auto", "--dist", "loadfile", *chosen)
+    session.run("python", "-m", "pytest", "-n", WORKERS, "--dist", "loadfile", *chosen)
     if django == "6.1":
         # Its nonces and the media of a form are new there.
         session.run("python", "-m", "pytest", "tests/e2e/test_pages.py", env={"TEST_ALL": "1"})
