@@ -54,7 +54,7 @@ def older(tmp_path_factory):
         pytest.skip(f"the history does not have {COMMIT}")
     directory = tmp_path_factory.mktemp("older")
     with tarfile.open(fileobj=BytesIO(packed.stdout)) as files:
-        files.extractall(directory)
+        files.extractall(directory, filter="data")
     return directory
 
 
