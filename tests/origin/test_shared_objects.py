@@ -406,7 +406,8 @@ def test_a_prune_that_did_not_run_for_half_the_life_of_its_lease_deletes_nothing
     shared_build(tmp_path, "b1").publish(origin)
     shared_build(tmp_path, "b2", CHANGED).publish(origin)
     readings = [0.0]
-    monkeypatch.setattr(shared_objects, "clocks", lambda: tuple(readings))
+    for module in (lease, shared_objects):
+        monkeypatch.setattr(module, "clocks", lambda: tuple(readings))
     monkeypatch.setattr(
         shared_objects, "relied_on", lambda *_: readings.__setitem__(0, 451.0) or set()
     )

@@ -135,6 +135,20 @@ def clocks() -> tuple[float, ...]:
     return (time.monotonic(), time.time())
 
 
+def seconds_since(readings: tuple[float, ...]) -> float:
+    """Return the time since these `clocks` were read, by the clock that says most."""
+    return max(now - then for now, then in zip(clocks(), readings, strict=True))
+
+
+def may_have_expired(renewed: tuple[float, ...]) -> bool:
+    """Return True if another process may think that a lease has expired.
+
+    ``renewed`` are the `clocks` before its last renewal was sent. Half of its life is for a request
+    that is under way.
+    """
+    return seconds_since(renewed) > EXPIRES_AFTER.total_seconds() / 2
+
+
 @dataclass
 class Lease:
     """A lease that this process holds; `acquire` and `try_acquire` make it."""
@@ -148,7 +162,7 @@ class Lease:
 
     def renew_if_due(self) -> bool:
         """Renew if the last renewal is a minute old; return False as `renew` does."""
-        return self._age() < RENEW_EVERY or self.renew()
+        return seconds_since(self.renewed) < RENEW_EVERY or self.renew()
 
     def renew(self, *, unless_since: tuple[float, ...] | None = None) -> bool:
         """Renew the lease; return False if the same content has been published meanwhile.
@@ -166,17 +180,13 @@ class Lease:
 
         No request is made, so this is called before each attempt of a request that writes.
         """
-        if self._age() > EXPIRES_AFTER.total_seconds() / 2:
+        if may_have_expired(self.renewed):
             raise self._lost()
 
     def commit(self, final: Record) -> bool:
         """Replace the lease by the final state of the record. Returns what `renew` returns."""
         with self._lock:
             return self._replace(final)
-
-    def _age(self) -> float:
-        """Seconds since the last renewal."""
-        return max(now - then for now, then in zip(clocks(), self.renewed, strict=True))
 
     def _lost(self) -> LeaseLost:
         build = self.record.build

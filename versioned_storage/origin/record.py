@@ -332,11 +332,19 @@ def write(origin: S3Origin, record: Record, replacing: str | None) -> str | None
     Returns the new ETag, or None when the record has changed.
     """
     record = replace(record, write_id=uuid4().hex)
-    etag = origin.put(path(record.build), record.to_json(), replacing=replacing, **HEADERS)
+    return put(origin, path(record.build), record.to_json(), replacing)
+
+
+def put(origin: S3Origin, at: str, data: bytes, replacing: str | None) -> str | None:
+    """Replace the document below ``builds/`` that has the ETag ``replacing``; as `write`.
+
+    ``data`` must be new with every call: by its bytes a process knows a document as its own.
+    """
+    etag = origin.put(at, data, replacing=replacing, **HEADERS)
     if etag is None:
         # S3 refused, or a first attempt succeeded and its response was lost.
-        stored = read(origin, record.build)
-        if stored is not None and stored.record.write_id == record.write_id:
+        stored = origin.get(at)
+        if stored is not None and stored.data == data:
             return stored.etag
     return etag
 

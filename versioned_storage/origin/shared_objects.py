@@ -23,7 +23,7 @@ from ..build.manifest import BuildFile
 from ..errors import VersionedStorageError
 from ..progress import logger
 from . import record
-from .lease import EXPIRES_AFTER, RENEW_EVERY, clocks
+from .lease import EXPIRES_AFTER, RENEW_EVERY, clocks, may_have_expired, seconds_since
 from .objects import ListedObject, StoredObject
 from .record import Record
 from .s3 import S3Origin
@@ -211,12 +211,12 @@ class SweepLease:
 
         No request is made, so this is called before each request that deletes.
         """
-        if self._age() > EXPIRES_AFTER.total_seconds() / 2:
+        if may_have_expired(self.renewed):
             raise SweepLost(self.origin.url(SWEEP))
 
     def renew_if_due(self) -> None:
         """Call `renew` once a minute."""
-        if self._age() > RENEW_EVERY:
+        if seconds_since(self.renewed) > RENEW_EVERY:
             self.renew()
 
     def delete(self, candidates: Mapping[str, str]) -> None:
@@ -255,20 +255,10 @@ class SweepLease:
             raise SweepLost(self.origin.url(SWEEP))
         self.sweep, self.etag, self.renewed = renewed, etag, started
 
-    def _age(self) -> float:
-        """Seconds since the last renewal was sent."""
-        return max(now - then for now, then in zip(clocks(), self.renewed, strict=True))
-
 
 def _write(origin: S3Origin, sweep: Sweep, replacing: str | None) -> str | None:
     sweep = replace(sweep, write_id=uuid4().hex)
-    etag = origin.put(SWEEP, sweep.to_json(), replacing=replacing, **record.HEADERS)
-    if etag is None:
-        # S3 refused, or a first attempt succeeded and its response was lost.
-        stored = _read_sweep(origin)
-        if stored is not None and stored[0].write_id == sweep.write_id:
-            return stored[1]
-    return etag
+    return record.put(origin, SWEEP, sweep.to_json(), replacing)
 
 
 def relied_on(origin: S3Origin, apart_from: Collection[str] = ()) -> set[str]:
