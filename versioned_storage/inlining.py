@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from functools import lru_cache
-from hashlib import sha256, sha384
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import HashedFilesMixin, staticfiles_storage
 
+from .build.directory import digest_of
 from .build.manifest import content_type
 from .errors import MissingEntry, VersionedStorageError
 from .integrity import current_manifest, destination
@@ -84,7 +85,7 @@ def _of_build(
         data = stored.data if stored is not None else None
     if data is None:
         raise CannotInline(name, f"its file is not at {' nor at '.join(places)}")
-    if f"sha384-{b64encode(sha384(data).digest()).decode()}" != integrity:
+    if digest_of((data,)).integrity != integrity:
         raise CannotInline(name, f"the bytes at {places[-1]} are not those of the manifest")
     return _absolute(name, url, element, data)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from base64 import b64encode
 from collections.abc import Iterator
 from typing import Protocol
 
 import brotli
 
 from ..constants import ENCODINGS
+from .directory import integrity_of
 
 #: About how many bytes are decoded at a time, at most.
 PIECE = 256 * 1024
@@ -128,4 +128,4 @@ class Decoding:
         """The sha384 in SRI form of all bytes; None if the encoded form is not complete."""
         if self._broken or (self._decoder is not None and not self._decoder.finished()):
             return None
-        return f"sha384-{b64encode(self._sha384.digest()).decode()}"
+        return integrity_of(self._sha384.digest())

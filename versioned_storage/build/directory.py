@@ -88,8 +88,12 @@ class Digester:
             yield chunk
 
     def digest(self) -> Digest:
-        integrity = "sha384-" + b64encode(self._sha384.digest()).decode()
-        return Digest(self.size, self._md5.hexdigest(), integrity)
+        return Digest(self.size, self._md5.hexdigest(), integrity_of(self._sha384.digest()))
+
+
+def integrity_of(sha384: bytes) -> str:
+    """Return a digest in the form of Subresource Integrity."""
+    return f"sha384-{b64encode(sha384).decode()}"
 
 
 def digest_of(chunks: Iterable[bytes]) -> Digest:
