@@ -171,7 +171,7 @@ class Collector:
             )
 
     def _make(self, sources: Sources, preflight: Preflight | None, *, dry_run: bool) -> Built:
-        storage = self._storage
+        storage, options = self._storage, self._storage.options
         self._complete = None
         complete = self.complete_manifest()
         digests, self._digests = self._digests, {}
@@ -180,8 +180,8 @@ class Collector:
         directory = storage.build_directory()
         copied = digests
         # In the neutral layout an original stays as its source is, so there are no others.
-        if storage.build_version is not None and storage.options.transforms:
-            collected, sources = sources, transformed(sources, storage.options.transforms)
+        if storage.build_version is not None and options.transforms:
+            collected, sources = sources, transformed(sources, options.transforms)
             copied = {
                 name: digest for name, digest in digests.items() if sources[name] == collected[name]
             }
@@ -189,7 +189,6 @@ class Collector:
             # The neutral layout is not locked, and other runs may write to builds in it.
             seconds = 0 if storage.build_version is not None else _ABANDONED_AFTER
             directory.remove_partial_files(older_than=seconds)
-        options = storage.options
         recipe = Recipe(
             build=storage.build_version,
             encodings=options.encodings,
@@ -209,8 +208,8 @@ class Collector:
             scanners=Scanners(storage.patterns),
             resolver=self._resolver(sources),
             digests=copied,
-            ignore_missing=storage.options.ignore_missing,
-            strict_source_maps=storage.options.strict_source_maps,
+            ignore_missing=options.ignore_missing,
+            strict_source_maps=options.strict_source_maps,
         )
         try:
             return assemble(
