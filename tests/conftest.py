@@ -14,6 +14,7 @@ from django.conf import settings
 
 from .helpers import Site, site
 from .pulled import FILES, MIDDLEWARE
+from .shared import Clock
 from .system_packages import everything_runs, skip, summary
 
 if TYPE_CHECKING:
@@ -96,6 +97,16 @@ def one_reading_of_what_boto3_knows() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda *_: loader)
         yield
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which the index of builds looks at STATIC_ROOT."""
+    from versioned_storage.serving import build_index
+
+    clock = Clock()
+    monkeypatch.setattr(build_index, "time", clock)
+    return clock
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Shared assets, marked by hand in the manifests of builds on disk."""
+"""Shared assets, marked by hand in the manifests of builds, and the clock of their index."""
 
 from __future__ import annotations
 
@@ -28,3 +28,12 @@ def shared(manifest: Manifest, *names: str, prefix: str = PREFIX) -> Manifest:
     assets = {key: marked(asset) for key, asset in manifest.assets.items()}
     content = f"{manifest.content[:60]}shar"
     return replace(manifest, shared_prefix=prefix, shared_rules=1, assets=assets, content=content)
+
+
+class Clock:
+    """A monotonic clock that a test moves; the fixture ``clock`` gives it to the index."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now

@@ -21,27 +21,11 @@ from versioned_storage.serving import build_index
 
 from .helpers import Site, site
 from .pulled import FILES, MIDDLEWARE, served
-from .shared import mark_shared
+from .shared import Clock, mark_shared
 from .test_middleware import asked_async
 
 NAME = "css/app.css"
 TYPE = "text/css; charset=utf-8"
-
-
-class Clock:
-    """A monotonic clock that a test moves."""
-
-    now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(build_index, "time", clock)
-    return clock
 
 
 @pytest.fixture

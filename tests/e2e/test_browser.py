@@ -5,7 +5,6 @@ What it saw is left in artifacts/screenshots, or where SCREENSHOTS says.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -77,7 +76,7 @@ def deploys(moto_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     assert YELLOW in tokens
     (overlay / "css/tokens.css").write_text(tokens.replace(YELLOW, AMBER), encoding="utf-8")
     with Bucket.at(moto_server) as bucket:
-        allow_reading_builds(bucket)
+        bucket.let_everyone_read()
         environment = {
             "CDN_DOMAIN": "http://127.0.0.1:9",
             "STATIC_BUCKET": bucket.name,
@@ -91,17 +90,6 @@ def deploys(moto_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
             site = Site(version, base / "static", environment, changed)
             made.append(Deploy(site, site.collectstatic().manifest, bucket))
         yield made
-
-
-def allow_reading_builds(bucket: Bucket) -> None:
-    readable = {
-        "Effect": "Allow",
-        "Principal": "*",
-        "Action": "s3:GetObject",
-        "Resource": f"arn:aws:s3:::{bucket.name}/static/*",
-    }
-    policy = {"Version": "2012-10-17", "Statement": [readable]}
-    bucket.client.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
 
 
 # The edges

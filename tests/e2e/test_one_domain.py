@@ -91,14 +91,7 @@ urlpatterns = [
 def shop(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Bucket]]:
     """A site without cdn_domain, with a build on S3 and none on its disk."""
     with Bucket.at(s3_server) as bucket:
-        readable = {
-            "Effect": "Allow",
-            "Principal": "*",
-            "Action": "s3:GetObject",
-            "Resource": f"arn:aws:s3:::{bucket.name}/static/*",
-        }
-        policy = {"Version": "2012-10-17", "Statement": [readable]}
-        bucket.client.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
+        bucket.let_everyone_read()
         options = {"origin": bucket.options(), "connections": 4, "js_modules": True}
         settings = {"ROOT_URLCONF": __name__, "ALLOWED_HOSTS": ["*"], "BUILD_VERSION": "b1"}
         with site(tmp_path_factory.mktemp("one"), FILES, options=options, **settings) as shop:

@@ -9,26 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared import Clock
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.constants import MANIFEST_NAME
 from versioned_storage.serving import build_index as module
 from versioned_storage.serving.build_index import LRU, BuildIndex
-
-
-class Clock:
-    """A monotonic clock that a test moves."""
-
-    now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
 
 
 @pytest.fixture
