@@ -11,10 +11,13 @@ import urllib.request
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
+from walkthrough import progress
 
 from versioned_storage.build.manifest import content_type
 
@@ -178,6 +181,25 @@ class Browser:
         data = urllib.parse.urlencode({"csrfmiddlewaretoken": token, **fields}).encode()
         with self.opener.open(url, data, timeout=20) as answer:
             return answer.read().decode()
+
+
+@pytest.mark.parametrize("cut", range(1, 80))
+def test_a_line_is_not_shown_with_the_bars_however_it_is_read(monkeypatch, cut):
+    written = (
+        b"\rPublishing:  10%|# | 1/9\r           \rBuild v1: 3 written, 1.5 s\r\n\rPruning:  0%|"
+    )
+    chunks = iter([written[:cut], written[cut:], b""])
+    shown = SimpleNamespace(buffer=BytesIO())
+    monkeypatch.setattr(progress, "os", SimpleNamespace(read=lambda *_: next(chunks)))
+    monkeypatch.setattr(progress.sys, "stderr", shown)
+
+    progress._copy(0, bytearray())
+
+    text = shown.buffer.getvalue()
+    assert b"10%|" in text
+    assert b"Pruning:  0%|" in text
+    assert b"Build" not in text
+    assert b" written, " not in text
 
 
 @pytest.mark.deep

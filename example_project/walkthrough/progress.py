@@ -50,6 +50,7 @@ def run_showing_progress(
 
 def _copy(terminal: int, drawn: bytearray) -> None:
     """Copy the bars to stderr as they are drawn. Whole lines are for the caller to report."""
+    pending = b""
     while True:
         try:
             chunk = os.read(terminal, 4096)
@@ -59,7 +60,13 @@ def _copy(terminal: int, drawn: bytearray) -> None:
         if not chunk:
             break
         drawn += chunk
-        bars = _LINE.sub(b"", chunk)
+        text = _LINE.sub(b"", pending + chunk)
+        # What follows the last carriage return may be the beginning of a line, of which the rest is
+        # still to be read. The bars of tqdm have "%|" in them.
+        end = text.rfind(b"\r", 0, len(text) - 1) + 1
+        if b"%|" in text[end:]:
+            end = len(text)
+        bars, pending = text[:end], text[end:]
         sys.stderr.buffer.write(bars)
         sys.stderr.buffer.flush()
     sys.stderr.buffer.write(b"\r\x1b[K")
