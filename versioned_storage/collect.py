@@ -24,7 +24,7 @@ from .build.source_files import PassingFile, Sources
 from .build.transforms import transformed
 from .errors import OtherContent, SourceError
 from .progress import log_summary, logger
-from .static_root import check_outside_sources, check_sources_are_files, read_manifest
+from .static_root import check_outside_sources, check_sources_are_files
 from .text import names_text
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class Collector:
         ]
         for path in sorted(manifests, key=lambda path: path.stat().st_mtime, reverse=True):
             try:
-                manifest = read_manifest(path)
+                manifest = Manifest.read(path)
             except (OSError, UnreadableManifest) as error:
                 logger.warning("Nothing of %s is reused: %s", path.parent, error)
                 return None

@@ -21,7 +21,7 @@ from .build.manifest import Manifest, UnreadableManifest
 from .conf import Options
 from .errors import ConfigurationError, MissingBuildVersion, VersionedStorageError
 from .progress import logger
-from .static_root import complete_builds, read_manifest
+from .static_root import complete_builds
 from .static_url import StaticURL
 from .storage import VersionedStaticFilesStorage
 
@@ -177,7 +177,7 @@ class Site:
         """
         path = self.manifest_path(build)
         try:
-            manifest = read_manifest(path)
+            manifest = Manifest.read(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         if manifest.paths and not manifest.assets:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -117,18 +116,6 @@ def _ignored_patterns() -> list[str]:
 def _may_be_of_build(path: Path) -> bool:
     # An application may have a directory with a staticfiles.json of another kind.
     try:
-        return read_manifest(path).build == path.parent.name
+        return Manifest.read(path).build == path.parent.name
     except (OSError, UnreadableManifest):
         return True
-
-
-def check_is_regular(path: Path) -> None:
-    """Raise OSError for a pipe, a device or a directory: reading a pipe would block."""
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
-
-
-def read_manifest(path: Path) -> Manifest:
-    """Read the manifest at ``path``. Raises `UnreadableManifest`, and OSError."""
-    check_is_regular(path)
-    return Manifest.from_json(path.read_bytes(), name=str(path))

@@ -21,7 +21,7 @@ from django.utils.encoding import filepath_to_uri
 
 from . import conf, manifest_loader, startup, static_url
 from .build.directory import BuildDirectory, CannotWrite, writing
-from .build.manifest import Manifest, UnreadableManifest, keeps_original
+from .build.manifest import Manifest, UnreadableManifest, check_is_regular, keeps_original
 from .build.source_files import DigestedFile, PassingFile
 from .conf import Options
 from .errors import (
@@ -33,7 +33,7 @@ from .errors import (
 )
 from .manifest_loader import ManifestLoader
 from .progress import logger
-from .static_root import check_is_regular, complete_builds
+from .static_root import complete_builds
 from .static_url import StaticURL
 
 if TYPE_CHECKING:

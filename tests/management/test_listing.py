@@ -195,13 +195,15 @@ def test_the_build_that_was_completed_last_is_the_current_one(pulled_from):
     assert {row["where"] for row in listed.values()} == {"disk"}
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\xfe\x00"], ids=["not JSON", "not text"])
-def test_a_manifest_that_cannot_be_read_is_listed_as_that(pulled_from, caplog, content):
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"{", "not JSON"), (b"\xff\xfe\x00", "not UTF-8")]
+)
+def test_a_manifest_that_cannot_be_read_is_listed_as_that(pulled_from, caplog, content, reason):
     (pulled_from.root / "b1/staticfiles.json").write_bytes(content)
     listed = rows()
     assert (listed["b1"]["state"], listed["b1"]["current"]) == ("unreadable", False)
     assert listed["b2"]["current"] is True
-    assert "b1/staticfiles.json' (version 1.1): it is not JSON" in caplog.text
+    assert f"b1/staticfiles.json' (version 1.1): it is {reason}" in caplog.text
 
 
 def test_where_there_are_no_builds_it_says_where_it_looked(shop, bucket):

@@ -5,6 +5,7 @@ It is in Django's 1.1 format with additional keys, so tools that read Django's m
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -13,6 +14,7 @@ from dataclasses import astuple, dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 from whitenoise.media_types import MediaTypes
@@ -282,10 +284,18 @@ class Manifest:
         return {"shared": {"prefix": self.shared_prefix, "rules": self.shared_rules}}
 
     @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read the manifest at ``path``. Raises `UnreadableManifest`, and OSError."""
+        check_is_regular(path)
+        return cls.from_json(path.read_bytes(), name=str(path))
+
+    @classmethod
     def from_json(cls, text: str | bytes, *, name: str = MANIFEST_NAME) -> Manifest:
         """Read a manifest, ours or Django's. Raises `UnreadableManifest`."""
         try:
-            stored = json.loads(text)
+            stored = json.loads(text.decode() if isinstance(text, bytes) else text)
+        except UnicodeDecodeError as error:
+            raise UnreadableManifest(name, f"it is not UTF-8 ({error})") from error
         except (ValueError, RecursionError) as error:
             raise UnreadableManifest(name, f"it is not JSON ({error})") from error
         return cls.from_stored(stored, name=name)
@@ -347,6 +357,12 @@ class Manifest:
             shared_rules=shared_rules,
             assets=assets,
         )
+
+
+def check_is_regular(path: Path) -> None:
+    """Raise OSError for a pipe, a device or a directory: reading a pipe would block."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
 
 
 def _checked(value: Any, kind: type[T]) -> T:

@@ -19,7 +19,7 @@ from ..constants import ENCODINGS, IDENTITY
 from ..progress import logger
 from ..text import names_text
 from ..validators import is_build_version
-from .regular_files import MissingFile, read_file, status_of
+from .regular_files import MissingFile, status_of
 from .static_file import FileOnDisk, StaticFile
 
 #: Seconds between two looks at the manifest of one build.
@@ -213,11 +213,12 @@ class BuildIndex:
     def _refresh(self, path: Path, name: str) -> None:
         build = self._builds.get(name)
         try:
-            if build is not None and build.identity == _identity(status_of(str(path))):
+            # Before the manifest is read: one that is written in between is read again.
+            status = status_of(str(path))
+            if build is not None and build.identity == _identity(status):
                 return
-            content, status = read_file(str(path))
-            manifest = Manifest.from_json(content, name=str(path))
-        except MissingFile:
+            manifest = Manifest.read(path)
+        except (MissingFile, FileNotFoundError):
             if os.path.lexists(path):
                 self._report_unreadable(path, name, f"{path} cannot be read")
             self._forget(name)

@@ -114,13 +114,6 @@ def open_file(
     return file
 
 
-def read_file(path: str) -> tuple[bytes, os.stat_result]:
-    """Return the content and the status of a regular file. Raises OSError, `MissingFile`."""
-    descriptor, status = _open_regular(path)
-    with FileIO(descriptor) as file:
-        return file.readall(), status
-
-
 def status_of(path: str) -> os.stat_result:
     """Return the status of a file or directory, through links. Raises OSError, `MissingFile`."""
     try:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...build.manifest import UnreadableManifest
 from ...edge import template
 from ...edge.functions import CompressionRules, Constants, shared
 from ...errors import ConfigurationError
@@ -24,7 +23,6 @@ from ...origin import record
 from ...origin.s3_errors import OriginError
 from ...progress import log_summary, logger
 from ...site import Site
-from ...static_root import read_manifest
 from ...text import count_text
 
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.IGNORECASE)
@@ -112,15 +110,12 @@ def _constants(site: Site) -> Constants:
 
 def _on_disk(site: Site) -> dict[str, CompressionRules]:
     """Return the rules of each build in STATIC_ROOT that the middleware would serve."""
-    name, rules = site.storage.manifest_name, {}
-    for build in site.builds_on_disk():
-        try:
-            manifest = read_manifest(site.root / build / name)
-        except (OSError, UnreadableManifest) as error:
-            logger.warning("Build %s is not considered: %s", build, error)
-            continue
-        rules[build] = CompressionRules.of(manifest)
-    return rules
+    manifests = {build: site.readable_manifest(build) for build in site.builds_on_disk()}
+    return {
+        build: CompressionRules.of(manifest)
+        for build, manifest in manifests.items()
+        if manifest is not None
+    }
 
 
 def _on_s3(site: Site) -> dict[str, CompressionRules]:
