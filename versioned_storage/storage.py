@@ -38,7 +38,7 @@ from .static_url import StaticURL
 
 if TYPE_CHECKING:
     # A process that serves pages does not load what makes builds.
-    from .collect import Collector
+    from .collect import CollectstaticRun
 
 # The names without an entry that a process logs.
 _LOGGED_NAMES = 100
@@ -109,10 +109,17 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         startup.warn_if_not_installed()
 
     @cached_property
-    def _collector(self) -> Collector:
-        from .collect import Collector
+    def _run(self) -> CollectstaticRun:
+        """The run of collectstatic that this storage takes part in."""
+        from .collect import CollectstaticRun
 
-        return Collector(self)
+        return CollectstaticRun(
+            self.build_directory(),
+            self.build_version,
+            self.root,
+            self.manifest_name,
+            self._manifest_on_disk,
+        )
 
     @property
     def build_version(self) -> str | None:
@@ -286,11 +293,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
 
     def load_manifest(self) -> tuple[dict[str, str], str]:  # type: ignore[override]  # likewise
         """The paths and the hash of the manifest; empty where there is none."""
-        text = self.read_manifest()
-        if text is not None:
-            manifest: Manifest | None = Manifest.from_json(text, name=self.manifest_name)
-        else:
-            manifest = self.published_manifest()
+        manifest = self._manifest_on_disk() or self.published_manifest()
         self._loader.manifest = manifest
         return ({}, "") if manifest is None else (dict(manifest.paths), manifest.hash)
 
@@ -349,7 +352,15 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         the sources is yielded in place of ``processed``, as Django does; what is wrong with the
         disk or the origin is raised.
         """
-        yield from self._collector.run(paths, dry_run=dry_run)
+        from .collect import collect
+
+        run = self._begin(dry_run=dry_run)
+        try:
+            yield from collect(self, run, paths, dry_run=dry_run)
+        finally:
+            run.end()
+            # The files can change before the next run.
+            self.__dict__.pop("_run", None)
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """As Django's, for ``collectstatic --clear``.
@@ -384,7 +395,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
 
         In a collectstatic the first call raises `UnusableFiles` for sources that cannot be opened.
         """
-        self._collector.check_sources()
+        self._run.check_sources()
         return super().exists(name)
 
     def get_modified_time(self, name: str) -> datetime:
@@ -393,7 +404,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         collectstatic then leaves it alone. A complete build is immutable, and whether it was made
         of the same sources is for `post_process` to say, by their content.
         """
-        if self._collector.complete_manifest() or self._collector.is_manifest(name):
+        if self._run.complete or self._is_manifest(name):
             # Aware or naive as Django's are; also newer than a source from the future.
             return datetime.max.replace(tzinfo=timezone.now().tzinfo)
         return super().get_modified_time(name)
@@ -403,14 +414,16 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
 
         Raises `BuildIsFrozen` for all else of it, `CannotWrite` where the disk refuses.
         """
-        self._collector.begin()
-        if self._collector.was_completed_meanwhile(name) and name != self.manifest_name:
-            return
-        is_complete = self._collector.complete_manifest() is not None
+        run = self._begin()
+        is_complete = run.complete is not None
         if is_complete and name != self.manifest_name and self.exists(name):
+            if run.was_completed_meanwhile:
+                return
             raise BuildIsFrozen(str(self.build_version), name)
         with writing(self.path(name), is_complete=is_complete):
             super().delete(name)
+        if name == self.manifest_name:
+            run.look_again()
 
     def save(self, name: str | None, content: IO[Any], max_length: int | None = None) -> str:
         """As Django's, but for a source with the manifest's name, which `post_process` reports.
@@ -418,26 +431,39 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         A file of a build that another process has completed meanwhile stays as it is.
         """
         if name is not None:
-            self._collector.begin()
-            if self._collector.is_manifest(name) or self._collector.was_completed_meanwhile(name):
+            run = self._begin()
+            if self._is_manifest(name) or (run.was_completed_meanwhile and self.exists(name)):
                 return name
         saved: str = super().save(name, content, max_length)
         return saved
 
     def _save(self, name: str, content: File[Any]) -> str:
-        self._collector.begin()
+        run, clean_name = self._begin(), self.clean_name(name)
         passing = PassingFile(content)
-        is_complete = self._collector.complete_manifest() is not None
-        with writing(self.path(name), is_complete=is_complete):
+        with writing(self.path(name), is_complete=run.complete is not None):
             if getattr(self, "_allow_overwrite", False):
                 # It may be the second name of a hashed file, which must not change with it.
                 Path(self.path(name)).unlink(missing_ok=True)
             saved = name
-            if not self._collector.took_from_base(name, passing):
+            if run.base is None or not run.base.give(clean_name, passing, run.directory):
                 saved = super()._save(name, passing)  # type: ignore[misc]  # not in the stubs
         if passing.digest is not None:
-            self._collector.add_digest(saved, passing.digest)
+            run.digests[self.clean_name(saved)] = passing.digest
         return saved
+
+    def _begin(self, *, dry_run: bool = False) -> CollectstaticRun:
+        """Return the run of collectstatic, once nobody else writes to the directory."""
+        self.require_build()
+        self._run.begin(dry_run=dry_run)
+        return self._run
+
+    def _is_manifest(self, name: str) -> bool:
+        """Return True for a file that would take the manifest's place."""
+        return self.manifest_storage is self and self.clean_name(name) == self.manifest_name
+
+    def _manifest_on_disk(self) -> Manifest | None:
+        text = self.read_manifest()
+        return None if text is None else Manifest.from_json(text, name=self.manifest_name)
 
     def _build_url(self, name: str) -> str:
         if self.build_version is None and self.options.wants_build:
