@@ -241,6 +241,7 @@ def test_the_button_makes_a_second_build_and_the_page_shows_what_changed(served)
 
     after = read(url)
     assert re.search(r"Build <code>demo-\w+-2</code>", after)
+    assert re.search(r'<meta name="build-version" content="demo-\w+-2">', after)
     assert "What the last deploy changed" in after
     assert re.findall(r'<span class="name">(css/[^<]+)</span>', after.partition("One URL")[0]) == [
         "css/site.css",

@@ -78,6 +78,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     # Serves the builds below STATIC_ROOT: to the CDN, or to browsers where there is none.
     "versioned_storage.middleware.VersionedWhiteNoiseMiddleware",
+    # Tells open tabs which build answers now: js/open_tab.js compares it with that of its page.
+    "versioned_storage.open_tabs.BuildVersionMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -109,7 +111,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "showcase.context_processors.build",
+                # Which build a page belongs to; empty in development.
+                "versioned_storage.open_tabs.build_version",
             ],
         },
     },

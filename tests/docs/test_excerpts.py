@@ -29,6 +29,7 @@ SOURCES = {
     "img/sprite.svg": "<svg/>",
     "js/app.js": "",
     "js/legacy.js": "",
+    "js/open_tab.js": "",
     "js/shop.js": "",
     "js/lib/cart.js": "",
     "js/w.js": "",
@@ -135,3 +136,9 @@ def test_an_excerpt_of_javascript_can_be_parsed(block: Block, tmp_path: Path) ->
 @pytest.mark.parametrize("block", [*excerpts("shell"), *excerpts("sh")])
 def test_an_excerpt_of_a_shell_can_be_parsed(block: Block) -> None:
     subprocess.run(["bash", "-n", "-c", block.text], check=True)
+
+
+def test_the_module_for_open_tabs_is_that_of_the_example() -> None:
+    example = DOCS.parent / "example_project/showcase/static/js/open_tab.js"
+    code = example.read_text().partition("const ")
+    assert "".join(code[1:]) in [block.text for block in blocks("howto/open-tabs.md")]

@@ -99,7 +99,9 @@ def _with_nonce(nonce: Any) -> dict[str, list[Any]]:
 
 
 @contextmanager
-def served(directory: Path, settings: Mapping[str, Any]) -> Iterator[tuple[Site, str]]:
+def served(
+    directory: Path, settings: Mapping[str, Any], files: Mapping[str, str] = FILES
+) -> Iterator[tuple[Site, str]]:
     """The site and its URL; its static files are served at another port, by itself."""
     applications: list[Any] = []
 
@@ -108,7 +110,7 @@ def served(directory: Path, settings: Mapping[str, Any]) -> Iterator[tuple[Site,
 
     with wsgi_server(application) as cdn, wsgi_server(application) as url:
         options = {"cdn_domain": cdn, "js_modules": True, **POLICIES}
-        with site(directory, FILES, options=options, BUILD_VERSION="b1", **settings) as shop:
+        with site(directory, files, options=options, BUILD_VERSION="b1", **settings) as shop:
             shop.collect()
             applications.append(get_wsgi_application())
             yield shop, url
@@ -207,3 +209,60 @@ def test_the_admin_of_django_breaks_no_policy(tmp_path: Path) -> None:
         assert set(shown.evaluate(has_integrity)) == {True}
         background = "getComputedStyle(document.querySelector('#header')).backgroundColor"
         assert shown.evaluate(background) == "rgb(65, 118, 144)"
+
+
+OPEN_TAB = Path(__file__).parents[2] / "example_project/showcase/static/js/open_tab.js"
+OPEN_PAGE = """<!doctype html>{% load versioned_static %}
+    <meta name="build-version" content="{{ build_version }}">
+    {% script "js/open_tab.js" type="module" %}
+    <p data-new-build hidden>There is a new version.</p>"""
+
+
+def test_an_open_tab_learns_of_a_new_build_when_somebody_comes_back_to_it(tmp_path: Path) -> None:
+    """As docs/howto/open-tabs.md has it, with the module of the example."""
+    cdn_urls: list[str] = []
+
+    def open_page(request: Any) -> Any:
+        policy = f"default-src 'none'; script-src {cdn_urls[0]}; connect-src 'self'"
+        response = render(request, "open.html")
+        response.headers["Content-Security-Policy"] = policy
+        return response
+
+    write(tmp_path / "templates", {"open.html": OPEN_PAGE})
+    settings = {
+        "MIDDLEWARE": [*MIDDLEWARE, "versioned_storage.open_tabs.BuildVersionMiddleware"],
+        "ROOT_URLCONF": (path("", open_page),),
+        "TEMPLATES": [
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "DIRS": [tmp_path / "templates"],
+                "OPTIONS": {"context_processors": ["versioned_storage.open_tabs.build_version"]},
+            }
+        ],
+    }
+    files = {"js/open_tab.js": OPEN_TAB.read_text()}
+    with browser.chromium() as chromium, served(tmp_path, settings, files) as (shop, url):
+        cdn_urls.append(shop.storage.options.cdn_domain)
+        tab, messages, requests = chromium.new_page(), [], []
+        tab.on("console", lambda message: messages.append(message.text))
+        tab.on("request", lambda request: requests.append(request.method))
+        tab.clock.install()
+        tab.goto(f"{url}/", wait_until="networkidle")
+        asked = len(requests)
+
+        def come_back(seconds: int) -> None:
+            tab.clock.fast_forward(seconds * 1000)
+            tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+        come_back(59)
+        with tab.expect_response(f"{url}/"):
+            come_back(1)
+        assert not tab.is_visible("[data-new-build]")
+        with override_settings(BUILD_VERSION="b2", STORAGES=shop.settings["STORAGES"]):
+            shop.collect()
+            come_back(59)
+            with tab.expect_response(f"{url}/"):
+                come_back(1)
+            tab.wait_for_selector("[data-new-build]:visible")
+        assert requests[asked:] == ["HEAD", "HEAD"]
+        assert messages == []

@@ -261,12 +261,6 @@ def test_an_application_without_static_root_names_the_ways_out(tmp_path, moto_bu
         render("{% static_same_origin 'js/app.js' %}")
 
 
-def test_a_page_says_of_which_build_it_is(shop):
-    assert render("{% build_version %}") == "b1"
-    with override_settings(DEBUG=True):
-        assert render("{% build_version %}") == ""
-
-
 def test_with_debug_every_file_is_of_the_page_s_origin(shop):
     with override_settings(DEBUG=True):
         assert render("{% static_same_origin 'js/app.js' %}") == "/static/js/app.js"

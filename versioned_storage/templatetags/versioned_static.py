@@ -82,13 +82,6 @@ def static_integrity(name: str) -> str:
 
 
 @register.simple_tag
-def build_version() -> str:
-    """Return the build version that the page is of; empty without a build."""
-    manifest = current_manifest()
-    return (manifest.build or "") if manifest is not None else ""
-
-
-@register.simple_tag
 def stylesheet(name: str, **attributes: Any) -> SafeString:
     """Return ``<link rel="stylesheet">`` of a file, with its integrity.
 
