@@ -26,7 +26,7 @@ settings.configure(
     SECRET_KEY="only for tests",
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF="tests.urls",
-    INSTALLED_APPS=["django.contrib.staticfiles", "versioned_storage", "compressor"],
+    INSTALLED_APPS=["versioned_storage", "django.contrib.staticfiles", "compressor"],
     MIDDLEWARE=["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"],
     TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
     STATIC_URL="/static/",

@@ -17,7 +17,7 @@ if not settings.configured:
         SECRET_KEY="only for tests",
         ALLOWED_HOSTS=["*"],
         ROOT_URLCONF=__name__,
-        INSTALLED_APPS=["django.contrib.staticfiles", "versioned_storage"],
+        INSTALLED_APPS=["versioned_storage", "django.contrib.staticfiles"],
         MIDDLEWARE=["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"],
         STATIC_URL="/static/",
         STATIC_ROOT=ROOT,

@@ -25,7 +25,7 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]
 USE_TZ = True
 ROOT_URLCONF = "urls"
-INSTALLED_APPS = ["django.contrib.staticfiles", "versioned_storage", "pages"]
+INSTALLED_APPS = ["versioned_storage", "django.contrib.staticfiles", "pages"]
 MIDDLEWARE = ["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"]
 TEMPLATES = [
     {{

@@ -572,7 +572,7 @@ import django
 from django.conf import settings
 sources, root, *arguments = sys.argv[1:]
 settings.configure(
-    INSTALLED_APPS=["django.contrib.staticfiles", "versioned_storage"],
+    INSTALLED_APPS=["versioned_storage", "django.contrib.staticfiles"],
     STATIC_URL="/static/", STATIC_ROOT=root, STATICFILES_DIRS=[sources], BUILD_VERSION="b1",
     STORAGES={"staticfiles": {"BACKEND": "versioned_storage.storage.VersionedStaticFilesStorage"}},
 )

@@ -82,7 +82,7 @@ from pathlib import Path
 ROOT_URLCONF = "urls"
 SECRET_KEY = "only for tests"
 ALLOWED_HOSTS = ["*"]
-INSTALLED_APPS = ["django.contrib.staticfiles", "versioned_storage", "compressor"]
+INSTALLED_APPS = ["versioned_storage", "django.contrib.staticfiles", "compressor"]
 MIDDLEWARE = ["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"]
 BASE_DIR = Path(__file__).parent
 BUILD_VERSION = os.environ.get("BUILD_VERSION")

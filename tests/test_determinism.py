@@ -75,7 +75,7 @@ from django.conf import settings
 directory, static_root, options = sys.argv[1:]
 settings.configure(
     SECRET_KEY="only for tests",
-    INSTALLED_APPS=["django.contrib.staticfiles", "versioned_storage"],
+    INSTALLED_APPS=["versioned_storage", "django.contrib.staticfiles"],
     STATIC_URL="/static/",
     STATIC_ROOT=static_root,
     STATICFILES_DIRS=[directory],

@@ -652,7 +652,7 @@ def test_the_old_setting_takes_its_options_from_versioned_storage(tmp_path):
         "import django\n"
         "from django.conf import settings\n"
         "settings.configure(\n"
-        "    INSTALLED_APPS=['django.contrib.staticfiles', 'versioned_storage'],\n"
+        "    INSTALLED_APPS=['versioned_storage', 'django.contrib.staticfiles'],\n"
         f"    STATIC_URL='/static/', STATIC_ROOT={str(tmp_path)!r}, BUILD_VERSION='b1',\n"
         f"    STATICFILES_STORAGE={BACKEND!r},\n"
         f"    VERSIONED_STORAGE={{'cdn_domain': {CDN!r}, 'manifest_strict': False}},\n"
@@ -694,7 +694,7 @@ import django
 from django.conf import settings
 
 settings.configure(
-    INSTALLED_APPS=["django.contrib.staticfiles", "versioned_storage"],
+    INSTALLED_APPS=["versioned_storage", "django.contrib.staticfiles"],
     MIDDLEWARE=["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"],
     STATIC_URL="/static/",
     STATIC_ROOT=sys.argv[1],

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 from django.contrib.staticfiles.utils import matches_patterns
 from django.core.files.storage import Storage
 
-from . import startup
 from .build.assemble import Base, BuildIsComplete, Built, assemble
 from .build.directory import BuildDirectory, Digest
 from .build.fingerprint import Fingerprinter
 from .build.lock import lock, unlock
 from .build.manifest import Manifest, UnreadableManifest, keeps_original
-from .build.portability import bound_text
 from .build.recipe import Recipe
 from .build.references.scanning import Scanners
 from .build.resolver import Resolver
@@ -24,7 +22,7 @@ from .build.source_files import Sources
 from .build.transforms import transformed
 from .errors import OtherContent, SourceError
 from .progress import log_summary, logger
-from .static_root import check_outside_sources, check_sources_are_files
+from .static_root import check_outside_sources
 from .text import names_text
 
 if TYPE_CHECKING:
@@ -61,21 +59,8 @@ class CollectstaticRun:
         self._manifest_name = manifest_name
         self._read_manifest = read_manifest
         self._has_checked_root = False
-        self._has_checked_sources = False
         self._is_locked = False
         self._has_waited = False
-
-    def check_sources(self) -> None:
-        """Raise `UnusableFiles`, once, for sources that are not files: opening a pipe blocks.
-
-        Only collectstatic opens sources, so other callers read nothing.
-        """
-        if self._has_checked_sources:
-            return
-        options = startup.collectstatic_options()
-        if options is not None:
-            check_sources_are_files(options.get("ignore_patterns", ()))
-            self._has_checked_sources = True
 
     def begin(self, *, dry_run: bool = False) -> None:
         """Keep other processes out of the directory before it is changed.
@@ -170,7 +155,6 @@ def collect(
         is_processed = asset.is_written or matches_patterns(asset.name, globs)
         yield names[asset.name], asset.hashed_name, is_processed
     log_summary(built.summary(storage.location))
-    _list_bound_assets(built.manifest)
     if storage.build_version is not None:
         _warn_of_dotfiles(built.manifest)
     if publisher is not None:
@@ -282,14 +266,6 @@ def _publish(
         storage.manifest_storage.delete(storage.manifest_name)
         raise
     log_summary(str(published))
-
-
-def _list_bound_assets(manifest: Manifest) -> None:
-    """With ``collectstatic -v 2``, say which assets are not shared, and why."""
-    options = startup.collectstatic_options() or {}
-    bound = bound_text(manifest.assets.values())
-    if bound and options.get("verbosity", 1) >= 2:
-        log_summary(f"Not shared, because of:\n{bound}")
 
 
 def _warn_of_dotfiles(manifest: Manifest) -> None:

@@ -7,13 +7,12 @@ what was found, what was expected, what to do.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from .text import names_text
 
@@ -37,18 +36,13 @@ class Fault:
 
 
 class VersionedStorageError(CommandError):
-    """The root of every error of this package.
+    """The root of every error of this package."""
 
-    A command with ``-v 2`` or more also prints where the documentation has the error's section.
-    """
+    #: A command with ``-v 2`` or more lets the text end with the place of the error's section.
+    shows_section = False
 
     def __str__(self) -> str:
-        # Only the method of Django that prints the error has the verbosity.
-        frame = sys._getframe().f_back
-        # The interpreter itself prints an uncaught error, from no frame.
-        if frame is None or frame.f_code is not BaseCommand.run_from_argv.__code__:
-            return self.message()
-        if frame.f_locals["options"].verbosity > 1:
+        if self.shows_section:
             section = type(self).__name__.lower()
             return f"{self.message()}\nIn the documentation: errors.md#{section}"
         return self.message()

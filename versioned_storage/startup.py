@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from types import FrameType
-from typing import Any
 
 from django.apps import apps
 
@@ -43,19 +42,6 @@ def is_importing() -> bool:
 def is_collectstatic() -> bool:
     """Return True in the process of ``manage.py collectstatic``."""
     return sys.argv[1:2] == ["collectstatic"]
-
-
-def collectstatic_options() -> dict[str, Any] | None:
-    """Return the options of the running collectstatic; None where another command runs.
-
-    Django tells neither a check nor the storage what the command leaves out.
-    """
-    module: Any = sys.modules.get("django.contrib.staticfiles.management.commands.collectstatic")
-    for frame in _frames() if module is not None else ():
-        options = frame.f_locals.get("options")
-        if isinstance(frame.f_locals.get("self"), module.Command) and isinstance(options, dict):
-            return options
-    return None
 
 
 def caller() -> str:

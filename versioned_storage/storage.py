@@ -390,14 +390,6 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             return f"{self.location}/{name}"
         return str(super().path(name))
 
-    def exists(self, name: str) -> bool:
-        """As Django's; what collectstatic asks first, before it opens a source.
-
-        In a collectstatic the first call raises `UnusableFiles` for sources that cannot be opened.
-        """
-        self._run.check_sources()
-        return super().exists(name)
-
     def get_modified_time(self, name: str) -> datetime:
         """As Django's; in a complete build every file is as new as can be.
 

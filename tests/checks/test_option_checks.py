@@ -13,10 +13,11 @@ from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
 from tests.helpers import site
+from versioned_storage.checks import option_checks
 from versioned_storage.checks.build_checks import check_build, check_debug
 from versioned_storage.checks.option_checks import (
     check_cdn_domain,
-    check_collected_sources,
+    check_command,
     check_compressor,
     check_options,
     check_sources,
@@ -104,9 +105,20 @@ def test_a_source_that_collectstatic_cannot_collect_is_named_and_only_a_deployme
         assert check_sources(None) == []
         (shop.sources / "loop").symlink_to(".")
         error = only(check_sources(None))
-        assert check_collected_sources(None) == []
     assert (error.id, error.level) == ("versioned_storage.W014", checks.WARNING)
     assert f"{shop.sources}/loop is a link to {shop.sources}, which it is in" in error.msg
+
+
+@pytest.mark.parametrize("first", ["versioned_storage", "django.contrib.staticfiles"])
+def test_collectstatic_of_django_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr(option_checks, "get_commands", lambda: {"collectstatic": first})
+    with site(tmp_path):
+        findings = check_command(None)
+    assert [finding.id for finding in findings] == (
+        [] if first == "versioned_storage" else ["versioned_storage.W025"]
+    )
 
 
 def test_a_static_root_among_the_sources_is_an_error(tmp_path: Path) -> None:

@@ -8,12 +8,17 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management.base import BaseCommand, CommandParser
+from django.contrib.staticfiles.management.commands.collectstatic import (
+    Command as DjangosCollectstatic,
+)
+from django.core.management import load_command_class
+from django.core.management.base import OutputWrapper
 
 import versioned_storage
 from tests.docs.reader import DOCS
@@ -55,47 +60,47 @@ def test_an_error_has_one_section() -> None:
     assert len(headings) == len(set(headings)) == len(SECTIONS)
 
 
-class Failing(BaseCommand):
-    """A command that fails with ``error``."""
+@pytest.fixture(params=["staticbuilds", "collectstatic"])
+def printed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What a command prints that fails with an error."""
 
-    requires_system_checks = ()
+    def printed(error: Exception, *arguments: str) -> str:
+        def fail(*_: object) -> Any:
+            raise error
 
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
+        monkeypatch.setattr("versioned_storage.site.Site.configured", fail)
+        monkeypatch.setattr(DjangosCollectstatic, "collect", fail)
+        output = StringIO()
+        command = load_command_class("versioned_storage", request.param)
+        command.stderr = OutputWrapper(output)
+        argument = {"staticbuilds": "list", "collectstatic": "--noinput"}[request.param]
+        with pytest.raises(SystemExit):
+            command.run_from_argv(["manage.py", request.param, argument, *arguments])
+        return output.getvalue()
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.prog = "manage.py collectstatic"
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        raise self.error
-
-
-def printed(error: Exception, *arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
-    with pytest.raises(SystemExit):
-        Failing(error).run_from_argv(["manage.py", "collectstatic", *arguments])
-    return capsys.readouterr().err
-
-
-NOT_UTF8 = NotUTF8([NotDecoded.of("a.css", UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no"))])
+    return printed
 
 
-@pytest.mark.parametrize("error", [MissingBuildVersion(["v1"]), NOT_UTF8], ids=repr)
-def test_with_a_verbosity_of_two_a_command_prints_the_section_of_its_error(error, capsys) -> None:
-    name = type(error).__name__
-    assert name in SECTIONS
+def errors() -> list[VersionedStorageError]:
+    """Two errors that are raised for the first time."""
+    wrong = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no")
+    return [MissingBuildVersion(["v1"]), NotUTF8([NotDecoded.of("a.css", wrong)])]
+
+
+def test_with_a_verbosity_of_two_a_command_prints_the_section_of_its_error(printed) -> None:
     for arguments in (("-v", "2"), ("-v3",), ("--verbosity=2",)):
-        section = f"In the documentation: errors.md#{name.lower()}"
-        text = printed(error, *arguments, capsys=capsys)
-        assert text == f"{name}: {error}\n{section}\n"
+        for error in errors():
+            name, message = type(error).__name__, str(error)
+            assert name in SECTIONS
+            section = f"In the documentation: errors.md#{name.lower()}"
+            assert printed(error, *arguments) == f"{name}: {message}\n{section}\n"
 
 
-@pytest.mark.parametrize("error", [MissingBuildVersion(["v1"]), NOT_UTF8], ids=repr)
-def test_otherwise_it_prints_the_message_only(error, capsys) -> None:
-    assert printed(error, capsys=capsys) == f"{type(error).__name__}: {error}\n"
+def test_otherwise_it_prints_the_message_only(printed) -> None:
+    for error in errors():
+        assert printed(error) == f"{type(error).__name__}: {error}\n"
 
 
-def test_an_error_within_another_message_has_no_address(capsys) -> None:
-    error = MissingBuildVersion(["v1"])
-    inner = printed(VersionedStorageError(f"Because: {error}"), "-v2", capsys=capsys)
-    assert "#missingbuildversion" not in inner
+def test_an_error_within_another_message_has_no_address(printed) -> None:
+    error = VersionedStorageError(f"Because: {MissingBuildVersion(['v1'])}")
+    assert "#missingbuildversion" not in printed(error, "-v2")

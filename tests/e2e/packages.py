@@ -45,9 +45,10 @@ def configure(directory: Path, packages: list[str]) -> None:
         ALLOWED_HOSTS=["*"],
         BUILD_VERSION="b1",
         INSTALLED_APPS=[
+            "versioned_storage",
             *[app for package in packages for app in PACKAGES[package]],
             *(f"django.contrib.{name}" for name in ("admin", "auth", "contenttypes", "sessions")),
-            *("django.contrib.messages", "django.contrib.staticfiles", "versioned_storage"),
+            *("django.contrib.messages", "django.contrib.staticfiles"),
         ],
         MIDDLEWARE=[
             "versioned_storage.middleware.VersionedWhiteNoiseMiddleware",

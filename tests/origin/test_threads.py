@@ -161,7 +161,7 @@ def command(bucket, built, silent, *arguments):
             if key != "client_config"
         }
         site_settings = {
-            "INSTALLED_APPS": ["django.contrib.staticfiles", "versioned_storage"],
+            "INSTALLED_APPS": ["versioned_storage", "django.contrib.staticfiles"],
             "STATIC_URL": "/static/",
             "STATIC_ROOT": str(root),
             "STATICFILES_DIRS": [str(root.parent / "sources")],

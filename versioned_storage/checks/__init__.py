@@ -27,7 +27,7 @@ def register() -> None:
     for check in (
         option_checks.check_options,
         option_checks.check_static_root_outside_sources,
-        option_checks.check_collected_sources,
+        option_checks.check_command,
     ):
         checks.register(check, TAG, checks.Tags.staticfiles)
     checks.register(option_checks.check_cdn_domain, TAG)

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import get_commands
 
-from .. import startup
 from ..build.source_errors import UnusableFiles
 from ..conf import compresses_sources, compressor_directory
 from ..site import configured_storage, usable_storage
@@ -56,16 +56,21 @@ def check_static_root(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckM
     ]
 
 
-def check_collected_sources(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """The running collectstatic can read all that it collects. Other commands look at no files."""
-    options = startup.collectstatic_options()
-    if options is None or usable_storage() is None:
+def check_command(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """collectstatic is the command of this package and not that of Django."""
+    if get_commands().get("collectstatic") != "django.contrib.staticfiles":
         return []
-    try:
-        check_sources_are_files(options.get("ignore_patterns", ()))
-    except UnusableFiles as error:
-        return [checks.Error(str(error), id="versioned_storage.E003")]
-    return []
+    if usable_storage() is None:
+        return []
+    return [
+        checks.Warning(
+            "django.contrib.staticfiles is above versioned_storage in INSTALLED_APPS, so "
+            "collectstatic is Django's command: it waits for named pipes, and with -v 2 it says "
+            "less.",
+            hint='INSTALLED_APPS = ["versioned_storage", ..., "django.contrib.staticfiles", ...]',
+            id="versioned_storage.W025",
+        )
+    ]
 
 
 def check_sources(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:

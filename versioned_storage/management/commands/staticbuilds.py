@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from ...errors import VersionedStorageError
 from ...origin.threads import raising_interrupts
 from ...site import Site
 from .. import subcommands
@@ -82,7 +83,11 @@ class Command(BaseCommand):
             sys.exit(getattr(interrupt, "code", None) or _INTERRUPTED)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        result = _imported(options["subcommand"]).run(Site.configured(), options)
+        try:
+            result = _imported(options["subcommand"]).run(Site.configured(), options)
+        except VersionedStorageError as error:
+            error.shows_section = options["verbosity"] > 1
+            raise
         if options["json"]:
             self.stdout.write(json.dumps(result.data(), indent=2))
         elif text := self._text(result, options):
