@@ -37,7 +37,7 @@ def test_without_any_setting_every_option_has_its_default():
     assert options.build_version is None
     assert options.cdn_domain is None
     assert options.origin is None
-    assert options.encodings == ("br", "gzip")
+    assert options.encodings == {"br": {}, "gzip": {}}
     assert options.skip_compress_extensions == SKIP_COMPRESS_EXTENSIONS
     assert options.keep_originals is True
     assert options.manifest_strict is None
@@ -97,7 +97,7 @@ def test_an_environment_variable_that_is_not_set_leaves_an_option_as_it_is(unset
     assert options.build_version == "environment"
     assert options.cdn_domain is None
     assert options.origin is None
-    assert options.encodings == ("br", "gzip")
+    assert options.encodings == {"br": {}, "gzip": {}}
     assert options.connections == 3
 
 

@@ -39,6 +39,13 @@ def test_it_does_not_depend_on_the_build_version_that_is_set(version) -> None:
     assert version({"a.css": "a{}"}, BUILD_VERSION="b1") == version({"a.css": "a{}"})
 
 
+def test_it_changes_with_the_quality_of_the_encodings(version) -> None:
+    encodings = [["br"], {"br": 10}, {"br": {"*": 10, "*.map": 5}}, {"br": {"*.map": 5, "*": 10}}]
+    derived = [version({}, options={"encodings": value}) for value in encodings]
+    assert len(set(derived)) == 4
+    assert version({}, options={"encodings": {"br": {}}}) == derived[0]
+
+
 def test_a_source_that_collectstatic_leaves_out_does_not_count(version) -> None:
     assert version({"a.css": "a{}", "staticfiles.json": "{}"}) == version({"a.css": "a{}"})
 

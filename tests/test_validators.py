@@ -162,17 +162,39 @@ def test_credentials_are_neither_in_the_repr_nor_in_a_refusal():
 
 
 def test_encodings_have_the_order_of_preference_whatever_order_they_are_given_in():
-    assert Options.load({"encodings": ["gzip", "br"]}).encodings == ("br", "gzip")
-    assert Options.load({"encodings": ["gzip"]}).encodings == ("gzip",)
-    assert Options.load({"encodings": []}).encodings == ()
+    assert list(Options.load({"encodings": ["gzip", "br"]}).encodings) == ["br", "gzip"]
+    assert list(Options.load({"encodings": {"gzip": 9, "br": 11}}).encodings) == ["br", "gzip"]
+    assert list(Options.load({"encodings": ["gzip"]}).encodings) == ["gzip"]
+    assert Options.load({"encodings": []}).encodings == {}
 
 
 @pytest.mark.parametrize("value", ["br", ["zstd"], [None], 7])
 def test_encodings_that_nobody_makes_are_refused(value):
     assert refusal(encodings=value) == (
         f'STORAGES["staticfiles"]["OPTIONS"]["encodings"] is {value!r}. It takes a list of '
-        "encodings, known are br, gzip; an empty one is for none, for example ['br', 'gzip']."
+        "encodings, known are br, gzip; an empty one is for none, and a dict gives each its "
+        "quality, for example ['br', 'gzip']."
     )
+
+
+def test_an_encoding_has_one_quality_or_one_for_each_glob():
+    assert Options.load({"encodings": {"br": {"*": 10, "*.map": 5}, "gzip": 6}}).encodings == {
+        "br": {"*": 10, "*.map": 5},
+        "gzip": {"*": 6},
+    }
+
+
+@pytest.mark.parametrize("quality", [12, -1, True, "best", None, {"*.map": 12}, {"": 5}, {5: 5}])
+def test_a_quality_that_brotli_does_not_have_is_refused(quality):
+    assert refusal(encodings={"br": quality}) == (
+        f'STORAGES["staticfiles"]["OPTIONS"]["encodings"]["br"] is {quality!r}. It takes a '
+        "quality from 0 to 11, or a dict of globs and qualities; for files without encodings there "
+        "is skip_compress_extensions, for example {'*': 10, '*.map': 5}."
+    )
+
+
+def test_gzip_without_compression_is_refused():
+    assert "It takes a quality from 1 to 9," in refusal(encodings={"gzip": {"*.map": 0}})
 
 
 def test_extensions_are_compared_without_dot_and_case():

@@ -189,7 +189,7 @@ def _make(
         run.directory.remove_partial_files(older_than=seconds)
     recipe = Recipe(
         build=storage.build_version,
-        encodings=options.encodings,
+        encodings=tuple(options.encodings),
         skip_compress_extensions=options.skip_compress_extensions,
         keep_originals=options.keep_originals,
         prehashed=options.prehashed,
@@ -198,6 +198,7 @@ def _make(
         if options.shares_assets and storage.build_version is not None
         else "",
         shared_globs=options.shared_globs,
+        qualities=options.encodings,
     )
     fingerprinter = Fingerprinter(
         sources=sources,

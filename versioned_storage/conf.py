@@ -54,7 +54,8 @@ class Options:
     ``cdn_domain``             scheme, host and port before the STATIC_URL path; a bare domain means
                                https
     ``origin``                 options of django-storages' S3Storage; None publishes nothing
-    ``encodings``              which encodings each eligible file gets, from "br" and "gzip"
+    ``encodings``              which encodings each eligible file gets, from "br" and "gzip"; by
+                               name, the quality for each glob
     ``skip_compress_extensions``  extensions that get none
     ``keep_originals``         keep the files under their original names beside the hashed ones; a
                                list of globs keeps those of these names
@@ -88,7 +89,9 @@ class Options:
     cdn_domain: str | None = None
     # Not in the repr, because it can hold credentials.
     origin: Mapping[str, Any] | None = field(default=None, repr=False)
-    encodings: tuple[str, ...] = tuple(ENCODINGS)
+    encodings: Mapping[str, Mapping[str, int]] = field(
+        default_factory=lambda: {name: {} for name in ENCODINGS}
+    )
     skip_compress_extensions: tuple[str, ...] = SKIP_COMPRESS_EXTENSIONS
     keep_originals: bool | tuple[str, ...] = True
     shared_assets: bool | tuple[str, ...] = False

@@ -82,6 +82,8 @@ def _shape(sources: Sources, storage: VersionedStaticFilesStorage) -> dict[str, 
         "static_url": [static_url.host, static_url.path] if static_url else None,
         "cdn_domain": options.cdn_domain,
     }
+    if any(options.encodings.values()):
+        shape["qualities"] = [[name, *globs.items()] for name, globs in options.encodings.items()]
     if options.shares_assets:
         shape["shared_assets"] = [options.shared_prefix, SHARED_RULES, options.shared_globs]
     return shape

@@ -118,12 +118,35 @@ def _check_origin(value: object, setting: str) -> Mapping[str, Any]:
     return dict(value)
 
 
-def _check_encodings(value: object, setting: str) -> tuple[str, ...]:
+def _check_encodings(value: object, setting: str) -> Mapping[str, Mapping[str, int]]:
     names = _strings(value)
     if names is None or not set(names) <= ENCODINGS.keys():
-        allowed = f"a list of encodings, known are {', '.join(ENCODINGS)}; an empty one is for none"
+        allowed = (
+            f"a list of encodings, known are {', '.join(ENCODINGS)}; an empty one is for none, and "
+            "a dict gives each its quality"
+        )
         raise InvalidOption(setting, repr(value), allowed, str(list(ENCODINGS)))
-    return tuple(name for name in ENCODINGS if name in names)
+    qualities: Mapping[str, object] = value if isinstance(value, Mapping) else {}
+    return {
+        name: _check_qualities(qualities.get(name, {}), name, f'{setting}["{name}"]')
+        for name in ENCODINGS
+        if name in names
+    }
+
+
+def _check_qualities(value: object, encoding: str, setting: str) -> Mapping[str, int]:
+    by_glob = value if isinstance(value, Mapping) else {"*": value}
+    qualities = ENCODINGS[encoding].qualities
+    for glob, quality in by_glob.items():
+        is_quality = type(quality) is int and quality in qualities
+        if not (isinstance(glob, str) and glob and is_quality):
+            allowed = (
+                f"a quality from {qualities[0]} to {qualities[-1]}, or a dict of globs and "
+                "qualities; for files without encodings there is skip_compress_extensions"
+            )
+            example = f"{{'*': {qualities[-2]}, '*.map': 5}}"
+            raise InvalidOption(setting, repr(value), allowed, example)
+    return dict(by_glob)
 
 
 def _check_extensions(value: object, setting: str) -> tuple[str, ...]:

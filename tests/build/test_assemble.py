@@ -13,6 +13,7 @@ from tests.helpers import site, write
 from versioned_storage.build.assemble import BuildIsComplete, encoding_jobs, make_manifest
 from versioned_storage.build.directory import BuildDirectory, digest_of
 from versioned_storage.build.fingerprint import Fingerprinted, Fingerprinter
+from versioned_storage.build.manifest import Manifest
 from versioned_storage.build.recipe import Recipe
 from versioned_storage.build.references.scanning import Scanners
 from versioned_storage.build.resolver import Resolver
@@ -113,6 +114,43 @@ def test_the_manifest_records_what_is_on_disk(tmp_path):
     assert manifest.asset("l.png").encodings == {}
     assert manifest.build == "b1"
     assert list(manifest.encoders) == BOTH
+
+
+QUALITIES = {"br": {"*": 5, "a.*": 11}, "gzip": {"*.map": 1}}
+LINES = b"".join(b".a%d { width: %dpx }\n" % (number % 97, number) for number in range(500))
+
+
+def test_each_file_is_encoded_at_the_quality_of_its_glob(tmp_path):
+    files = {"a.css": LINES, "b.map": LINES}
+    manifest, root = collected(tmp_path, files, encodings=QUALITIES)
+    style_sheet, source_map = manifest.asset("a.css"), manifest.asset("b.map")
+    assert (style_sheet.quality, source_map.quality) == ({}, {"br": 5, "gzip": 1})
+    assert style_sheet.encodings["br"] == len(brotli.compress(LINES, quality=11, lgwin=22))
+    assert source_map.encodings["br"] == len(brotli.compress(LINES, quality=5, lgwin=22))
+    for asset in (style_sheet, source_map):
+        assert brotli.decompress((root / f"{asset.hashed_name}.br").read_bytes()) == LINES
+        assert (root / f"{asset.name}.br").stat().st_size == asset.encodings["br"]
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+@pytest.mark.parametrize("quality", [5, 11])
+def test_an_encoding_of_the_last_build_is_reused_at_the_same_quality_only(tmp_path, quality):
+    collected(tmp_path, {"a.css": LINES}, encodings={"br": 5})
+    encodings = {"br": {"*.css": quality}}
+    manifest, root = collected(tmp_path, {"a.css": LINES}, version="b2", encodings=encodings)
+    asset = manifest.asset("a.css")
+    assert asset.encodings["br"] == len(brotli.compress(LINES, quality=quality, lgwin=22))
+    name = f"{asset.hashed_name}.br"
+    assert (root / name).samefile(root.parent / "b1" / name) is (quality == 5)
+
+
+def test_a_complete_build_keeps_its_encodings_and_says_how_they_were_made(tmp_path):
+    first, root = collected(tmp_path, {"a.css": LINES}, encodings={"br": 5})
+    (root / f"{first.paths['a.css']}.br").unlink()
+    again, _ = collected(tmp_path, {"a.css": LINES}, encodings={"br": 11})
+    assert again == first
+    encoded = (root / f"{first.paths['a.css']}.br").read_bytes()
+    assert len(encoded) == len(brotli.compress(LINES, quality=5, lgwin=22))
 
 
 def test_the_record_is_the_same_in_whatever_order_files_were_done():

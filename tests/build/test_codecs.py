@@ -13,7 +13,7 @@ both = pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=list(ENCODING
 
 
 def encoded(encoding, content):
-    encoder = compressor(encoding.name)
+    encoder = compressor(encoding)
     return encoder.compress(content) + encoder.flush()
 
 

@@ -28,7 +28,7 @@ def directory(tmp_path):
 
 
 def encoded(encoding, content):
-    encoder = compressor(encoding.name)
+    encoder = compressor(encoding)
     return encoder.compress(content) + encoder.flush()
 
 
@@ -41,7 +41,7 @@ def job_of(directory, *names, content=TEXT, **prebuilt):
     for name in names:
         directory.write(name, [content])
     openers = {encoding: opener(copy) for encoding, copy in prebuilt.items()}
-    return EncodingJob(names, digest_of([content]), openers)
+    return EncodingJob(names, digest_of([content]), prebuilt=openers)
 
 
 def compressed_jobs(directory, *jobs, encodings=("br", "gzip"), **options):
@@ -285,7 +285,7 @@ def test_what_an_earlier_build_has_of_other_bytes_is_not_taken(directory, tmp_pa
     base.write("a.1.css.br", [brotli.compress(TEXT, quality=1)])
     directory.write("a.css", [TEXT])
     job = EncodingJob(
-        ("a.css",), digest_of([TEXT]), base_name="a.1.css", base_encodings=["gzip", "br"]
+        ("a.css",), digest_of([TEXT]), base_files={"gzip": "a.1.css.gz", "br": "a.1.css.br"}
     )
     compressed_jobs(directory, job, base=base)
     assert job.reused == {"br"}
@@ -309,7 +309,7 @@ def test_a_damaged_encoding_of_an_earlier_build_is_not_taken(directory, tmp_path
         base.write("a.css" + encoding.suffix, [damaged[damage]])
     directory.write("a.css", [TEXT])
     job = EncodingJob(
-        ("a.css",), digest_of([TEXT]), base_name="a.css", base_encodings=[encoding.name]
+        ("a.css",), digest_of([TEXT]), base_files={encoding.name: f"a.css{encoding.suffix}"}
     )
     compressed_jobs(directory, job, base=base, encodings=[encoding.name])
     assert job.reused == set()
@@ -320,7 +320,7 @@ def test_an_encoding_of_an_earlier_build_is_taken_as_a_hard_link(tmp_path):
     base, directory = (BuildDirectory(tmp_path / name, file_mode=0o644) for name in ("b1", "b2"))
     compressed_jobs(base, job_of(base, "a.css"))
     directory.write("a.css", [TEXT])
-    job = EncodingJob(("a.css",), digest_of([TEXT]), base_name="a.css", base_encodings=["br"])
+    job = EncodingJob(("a.css",), digest_of([TEXT]), base_files={"br": "a.css.br"})
     compressed_jobs(directory, job, base=base, encodings=["br"])
     assert directory.path("a.css.br").samefile(base.path("a.css.br"))
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from django.core.files.storage import FileSystemStorage
 
 from versioned_storage.build.recipe import Recipe
@@ -35,3 +36,17 @@ def test_a_prehashed_encoding_has_no_other_name():
     )
     recipe = replace(RECIPE, prehashed=lambda name: name in ("a.css.br", "b.css.gz"))
     assert recipe.encodings_only(sources) == {"a.css.br"}
+
+
+@pytest.mark.parametrize(
+    ("name", "quality"),
+    [
+        ("css/app.css", {"br": 10}),
+        ("js/app.js.map", {"br": 5, "gzip": 1}),
+        # The last glob gives Brotli the quality that it has by itself.
+        ("js/main.js", {}),
+    ],
+)
+def test_the_last_glob_that_matches_decides_the_quality(name, quality):
+    qualities = {"br": {"*": 10, "*.map": 5, "js/main.js": 11}, "gzip": {"*.map": 1}}
+    assert replace(RECIPE, qualities=qualities).quality(name) == quality

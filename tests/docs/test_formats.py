@@ -21,6 +21,7 @@ ASSET = Asset(
     integrity="sha384-x",
     content_type="text/css",
     sha256={"identity": "0"},
+    quality={"br": 10},
 )
 SHARED = replace(
     ASSET,

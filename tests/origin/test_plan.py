@@ -1,5 +1,6 @@
 """The plan of a publish, from a manifest, a build directory and what S3 has."""
 
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
@@ -143,11 +144,23 @@ def test_an_encoding_by_another_zlib_matches_if_it_is_of_the_same_asset(director
 def test_what_the_base_build_has_is_reused_if_the_encoder_is_the_same():
     contents = {item.content: item.sha256 for item in reusable(base(), ENCODERS)}
     assert contents == {
-        ("sha384-app", None): "sha256-of-identity",
-        ("sha384-app", "gzip"): "sha256-of-gzip",
+        ("sha384-app", None, None): "sha256-of-identity",
+        ("sha384-app", "gzip", None): "sha256-of-gzip",
     }
     of_other_encoder = {item.content for item in reusable(base(), {"gzip": {"level": 1}})}
-    assert of_other_encoder == {("sha384-app", None)}
+    assert of_other_encoder == {("sha384-app", None, None)}
+
+
+def test_an_encoding_of_another_quality_is_not_reused(directory):
+    ours, theirs = manifest(), base()
+    (asset,) = ours.assets.values()
+    ours = replace(ours, assets={asset.hashed_name: replace(asset, quality={"gzip": 1})})
+    assert {item.content for item in reusable(theirs, ENCODERS)} & {
+        file.content for file in ours.files()
+    } == {("sha384-app", None, None)}
+    file = files(ours)[HASHED_GZ]
+    assert metadata(file, ours)["encoder"] == "gzip level=1"
+    assert not matches(stored(HASHED_GZ, directory), file, "0" * 64, ours)
 
 
 def test_objects_of_the_base_build_are_copied(directory):
@@ -156,7 +169,7 @@ def test_objects_of_the_base_build_are_copied(directory):
     }
     sources, damaged = copy_sources(base(), manifest(), "static/", sizes)
     assert damaged == []
-    assert sources["sha384-app", "gzip"] == CopySource(
+    assert sources["sha384-app", "gzip", None] == CopySource(
         "static/b1/app.0123.css.gz", '"base"', 10, "sha256-of-gzip"
     )
     planned = plan(manifest(), directory, "static/", stored={}, sources=sources)

@@ -123,7 +123,9 @@ def run(transfer, *, stored=None, sources=None):
 
 
 def source(sha256=SHA256):
-    return {("sha384-logo", None): CopySource("static/b0/logo.0123.png", '"b0"', len(PNG), sha256)}
+    return {
+        ("sha384-logo", None, None): CopySource("static/b0/logo.0123.png", '"b0"', len(PNG), sha256)
+    }
 
 
 def test_each_object_is_uploaded_and_the_hashed_name_comes_first(transfer):

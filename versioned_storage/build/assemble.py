@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from ..constants import ENCODINGS
 from ..errors import VersionedStorageError
@@ -15,16 +15,26 @@ from ..text import bytes_text, count_text
 from .compression import EncodingJob, Opener, compress, decodes_to
 from .directory import BuildDirectory, Digest
 from .fingerprint import Fingerprinted, Fingerprinter
-from .manifest import Asset, Differences, Manifest, content_digest, content_type, differences
+from .manifest import (
+    Asset,
+    Content,
+    Differences,
+    Manifest,
+    content_digest,
+    content_type,
+    differences,
+)
 from .recipe import Recipe
 from .source_errors import NameCollision, SharedNameTaken, WrongEncoding, stale_encodings_text
 from .source_files import PassingFile, SourceLocation, open_source
 
+T = TypeVar("T")
+
 #: The number of the rules that decide what is portable; part of the content digest.
 SHARED_RULES = 1
 
-#: The sizes of the encodings that S3 has, by the integrity of their asset and their name.
-RemoteEncodings = Mapping[str, Mapping[str, int]]
+#: The sizes of the encodings that S3 has.
+RemoteEncodings = Mapping[Content, int]
 
 
 class BuildIsComplete(VersionedStorageError):
@@ -66,22 +76,21 @@ class Base:
         directory.adopt(self.directory, asset.hashed_name, name)
         return True
 
-    def encodings_by_content(self) -> dict[str, tuple[str, list[str]]]:
-        """Return a hashed name and its reusable encodings, by the integrity of the asset.
+    def encodings_by_content(self) -> dict[Content, str]:
+        """Return the file of each encoding that can be reused, by its content.
 
         Only encodings that today's encoders with today's settings made.
         """
-        reusable = [
+        reusable = {
             encoding
             for encoding, settings in self.manifest.encoders.items()
             if encoding in ENCODINGS and settings == ENCODINGS[encoding].settings
-        ]
+        }
         return {
-            asset.integrity: (
-                asset.hashed_name,
-                [encoding for encoding in reusable if encoding in asset.encodings],
-            )
+            file.content: file.source
             for asset in self.manifest.assets.values()
+            for file in asset.variants()
+            if file.encoding in reusable
         }
 
 
@@ -159,7 +168,14 @@ def assemble(
         _check_shared_names(fingerprinted, recipe, base.manifest)
     for warning in fingerprinter.warnings:
         logger.warning("%s", warning)
-    jobs = encoding_jobs(fingerprinter, fingerprinted, directory, base, remote_encodings or {})
+    jobs = encoding_jobs(
+        fingerprinter,
+        fingerprinted,
+        directory,
+        complete=complete,
+        base=base,
+        remote_encodings=remote_encodings,
+    )
     if not dry_run:
         compressed = compress(
             jobs, directory, recipe.encodings, base=base.directory if base else None
@@ -167,7 +183,7 @@ def assemble(
         jobs = list(track(compressed, total=len(jobs), doing="Compressing", unit="files"))
         if recipe.keep_originals is not True:
             _remove_prebuilt(fingerprinter, fingerprinted, directory)
-    manifest = make_manifest(fingerprinter, fingerprinted, jobs)
+    manifest = make_manifest(fingerprinter, fingerprinted, jobs, complete)
     return Built(fingerprinted, manifest, tuple(jobs), time.monotonic() - started)
 
 
@@ -246,8 +262,12 @@ def make_manifest(
     fingerprinter: Fingerprinter,
     fingerprinted: Iterable[Fingerprinted],
     jobs: Iterable[EncodingJob] = (),
+    complete: Manifest | None = None,
 ) -> Manifest:
-    """Return the manifest of these assets, with the sizes of the encodings in ``jobs``."""
+    """Return the manifest of these assets, with the sizes of the encodings in ``jobs``.
+
+    ``complete`` is that of the same build, made before: it says how its encodings were made.
+    """
     recipe = fingerprinter.recipe
     sizes = {name: job.sizes for job in jobs for name in job.names}
     assets = [
@@ -261,6 +281,7 @@ def make_manifest(
             encodings=dict(sizes.get(asset.hashed_name, {})),
             shared_prefix="" if asset.bound else recipe.shared_prefix,
             bound=asset.bound,
+            quality=_quality(asset, recipe, complete) if recipe.is_eligible(asset.name) else {},
         )
         for asset in sorted(fingerprinted, key=lambda asset: asset.name)
     ]
@@ -277,7 +298,7 @@ def make_manifest(
         | {name: name for name in encodings_only},
         build=recipe.build,
         content=content_digest(assets, options),
-        encoders=recipe.encoders,
+        encoders=complete.encoders if complete else recipe.encoders,
         skip_compress_extensions=recipe.skip_compress_extensions,
         keep_originals=recipe.keep_originals,
         shared_prefix=recipe.shared_prefix,
@@ -290,44 +311,58 @@ def encoding_jobs(
     fingerprinter: Fingerprinter,
     fingerprinted: Iterable[Fingerprinted],
     directory: BuildDirectory,
+    *,
+    complete: Manifest | None = None,
     base: Base | None = None,
     remote_encodings: RemoteEncodings | None = None,
 ) -> list[EncodingJob]:
     """Return a job for each content that is encoded. Raises `WrongEncoding`."""
     recipe = fingerprinter.recipe
     names_of_encodings = recipe.names_of_encodings(fingerprinter.sources)
-    names: dict[Digest, dict[str, None]] = {}
+    # A content has two jobs if the site wants another quality for one of its names.
+    names: dict[tuple[Digest, tuple[tuple[str, int], ...]], list[str]] = {}
     prebuilt: dict[Digest, dict[str, Opener]] = {}
     stale: list[str] = []
     for asset in fingerprinted:
         if not recipe.is_eligible(asset.name):
             continue
+        quality = _quality(asset, recipe, complete)
         for name, digest in _names_of(asset, recipe).items():
             is_original = name != asset.hashed_name
             if is_original and (name in names_of_encodings or directory.is_symlink(name)):
                 continue
-            names.setdefault(digest, {})[name] = None
+            names.setdefault((digest, tuple(quality.items())), []).append(name)
         openers = _open_prebuilt(asset, fingerprinter, stale)
         prebuilt.setdefault(asset.source_digest, {}).update(openers)
     if stale:
         logger.warning("%s", stale_encodings_text(stale))
-    of_base = base.encodings_by_content() if base else {}
-    no_encodings: tuple[str, list[str]] = ("", [])
-    remote_encodings = remote_encodings or {}
+    base_files = base.encodings_by_content() if base else {}
     jobs = []
-    for digest in names:
-        base_name, base_encodings = of_base.get(digest.integrity, no_encodings)
+    for (digest, items), names_of_content in names.items():
+        quality = dict(items)
+        contents = {name: (digest.integrity, name, quality.get(name)) for name in recipe.encodings}
         jobs.append(
             EncodingJob(
-                tuple(names[digest]),
+                tuple(dict.fromkeys(names_of_content)),
                 digest,
+                quality=quality,
                 prebuilt=prebuilt.get(digest, {}),
-                base_name=base_name,
-                base_encodings=base_encodings,
-                remote_sizes=remote_encodings.get(digest.integrity, {}),
+                base_files=_chosen(contents, base_files),
+                remote_sizes=_chosen(contents, remote_encodings or {}),
             )
         )
     return jobs
+
+
+def _chosen(contents: Mapping[str, Content], values: Mapping[Content, T]) -> dict[str, T]:
+    return {name: values[content] for name, content in contents.items() if content in values}
+
+
+def _quality(asset: Fingerprinted, recipe: Recipe, complete: Manifest | None) -> Mapping[str, int]:
+    """Return the quality of the asset's encodings; in a complete build, that with which it was."""
+    if complete is None:
+        return recipe.quality(asset.name)
+    return complete.assets[asset.hashed_name].quality
 
 
 def _open_prebuilt(

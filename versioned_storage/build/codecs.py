@@ -9,7 +9,7 @@ from typing import Protocol
 
 import brotli
 
-from ..constants import ENCODINGS
+from ..constants import Encoding
 from .directory import integrity_of
 
 #: About how many bytes are decoded at a time, at most.
@@ -90,10 +90,10 @@ class _Gunzip:
 _GZIP = zlib.MAX_WBITS | 16
 
 
-def compressor(encoding: str) -> Compressor:
-    """Return a new compressor with the settings that manifests record."""
-    settings = ENCODINGS[encoding].settings
-    if encoding == "br":
+def compressor(encoding: Encoding) -> Compressor:
+    """Return a new compressor with the settings of the encoding."""
+    settings = encoding.settings
+    if encoding.name == "br":
         return _Brotli(settings["quality"], settings["window"])
     return zlib.compressobj(settings["level"], zlib.DEFLATED, _GZIP)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -27,19 +27,19 @@ _BATCH_JOBS = 64
 class EncodingJob:
     """One content that is needed in each encoding.
 
-    ``names`` are the files of the build directory that have this content. ``prebuilt`` opens, by
-    encoding, a bundler's copies, which are known to decode to it. ``base_name`` is the file of an
-    earlier build with this content, of which the encodings in ``base_encodings`` can be reused
-    unless they are damaged. ``remote_sizes`` has the sizes of the encodings that S3 has and this
-    disk does not need. `compress` fills in ``sizes`` in bytes and the encodings that were
-    ``reused`` instead of made.
+    ``names`` are the files of the build directory that have this content. ``quality`` has the
+    quality of the encodings for which the site has set one. ``prebuilt`` opens, by encoding, a
+    bundler's copies, which are known to decode to the content. ``base_files`` has, by encoding,
+    the files of an earlier build that can be reused unless they are damaged. ``remote_sizes`` has
+    the sizes of the encodings that S3 has and this disk does not need. `compress` fills in
+    ``sizes`` in bytes and the encodings that were ``reused`` instead of made.
     """
 
     names: tuple[str, ...]
     digest: Digest
+    quality: Mapping[str, int] = field(default_factory=dict)
     prebuilt: Mapping[str, Opener] = field(default_factory=dict)
-    base_name: str = ""
-    base_encodings: Collection[str] = ()
+    base_files: Mapping[str, str] = field(default_factory=dict)
     remote_sizes: Mapping[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     reused: set[str] = field(default_factory=set)
@@ -97,7 +97,8 @@ def ensure(directory: BuildDirectory, file: BuildFile) -> Path:
     """
     path = directory.path(file.source)
     if file.encoding is not None and not path.exists():
-        encode(directory, file.asset.hashed_name, ENCODINGS[file.encoding])
+        encoding = ENCODINGS[file.encoding].with_quality(file.quality)
+        encode(directory, file.asset.hashed_name, encoding)
     return path
 
 
@@ -133,7 +134,8 @@ class _Compression:
             job.reused.add(encoding.name)
             return
         else:
-            encode(directory, job.names[0], encoding)
+            quality = job.quality.get(encoding.name)
+            encode(directory, job.names[0], encoding.with_quality(quality))
         for name in links:
             directory.link(first, name)
         job.sizes[encoding.name] = directory.size(first)
@@ -148,9 +150,9 @@ class _Compression:
             with job.prebuilt[encoding.name]() as file:
                 self.directory.write(name, chunks_of(file))
             return True
-        if self.base is None or encoding.name not in job.base_encodings:
+        base_name = job.base_files.get(encoding.name)
+        if self.base is None or base_name is None:
             return False
-        base_name = job.base_name + encoding.suffix
         if not _decodes_to_file(self.base, base_name, encoding, content):
             return False
         self.directory.adopt(self.base, base_name, name)
@@ -202,7 +204,7 @@ def _decodes(open_file: Opener, encoding: Encoding, accept: Callable[[bytes], bo
 
 
 def _encoded(chunks: Iterable[bytes], encoding: Encoding) -> Iterator[bytes]:
-    encoder = compressor(encoding.name)
+    encoder = compressor(encoding)
     for chunk in chunks:
         yield encoder.compress(chunk)
     yield encoder.flush()

@@ -24,6 +24,9 @@ from ..errors import VersionedStorageError
 from ..text import names_text
 
 T = TypeVar("T")
+#: The integrity of an asset, its encoding, None for identity, and the quality of that: see
+#: `BuildFile.content`.
+Content = tuple[str, "str | None", "int | None"]
 
 #: The version of Django's format, `ManifestFilesMixin.manifest_version`.
 VERSION = "1.1"
@@ -97,7 +100,8 @@ class Asset:
     ``shared_prefix`` is the directory below the STATIC_URL path where a shared asset is kept once
     for all builds, "_shared"; it is empty for an asset that belongs to its build. ``etags`` has the
     ETags of the objects of a shared asset as ``sha256`` has their digests.
-    ``bound`` says why an asset is not shared, in a build with shared assets.
+    ``bound`` says why an asset is not shared, in a build with shared assets. ``quality`` has the
+    quality of each encoding for which the site has set another one than the encoder's.
     """
 
     name: str
@@ -111,6 +115,7 @@ class Asset:
     shared_prefix: str = ""
     etags: Mapping[str, str] = field(default_factory=dict)
     bound: Bound | None = None
+    quality: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_shared(self) -> bool:
@@ -161,6 +166,16 @@ class BuildFile:
     @property
     def size(self) -> int:
         return self.asset.encodings[self.encoding] if self.encoding else self.asset.size
+
+    @property
+    def quality(self) -> int | None:
+        """The quality of the encoding that the site has set; None for that of the encoder."""
+        return self.asset.quality.get(self.encoding or IDENTITY)
+
+    @property
+    def content(self) -> Content:
+        """What the bytes are: the asset's integrity, its encoding, and the quality of that."""
+        return self.asset.integrity, self.encoding, self.quality
 
     @property
     def sha256(self) -> str | None:
@@ -271,6 +286,7 @@ class Manifest:
                         **({"shared": True} if asset.is_shared else {}),
                         **({"etags": dict(asset.etags)} if asset.etags else {}),
                         **({"bound": astuple(asset.bound)} if asset.bound else {}),
+                        **({"quality": dict(asset.quality)} if asset.quality else {}),
                     }
                     for asset in self.assets.values()
                 },
@@ -336,6 +352,7 @@ class Manifest:
                 shared_prefix=shared_prefix if entry.get("shared") else "",
                 etags=_texts(entry.get("etags", {})),
                 bound=Bound(*map(str, entry["bound"])) if "bound" in entry else None,
+                quality=_sizes(entry.get("quality", {})),
             )
             for hashed_name, entry in entries.items()
         }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from ..constants import ENCODINGS, is_eligible
@@ -17,7 +17,8 @@ class Recipe:
 
     ``build`` is None in the neutral layout. ``prehashed`` returns True for names that already
     contain a hash. ``shared_prefix`` is empty without shared assets; ``shared_globs`` are those of
-    the option ``shared_assets``.
+    the option ``shared_assets``. ``qualities`` has the globs of the option ``encodings`` and their
+    qualities, by encoding.
     """
 
     build: str | None
@@ -27,6 +28,7 @@ class Recipe:
     prehashed: Callable[[str], bool] = lambda _: False
     shared_prefix: str = ""
     shared_globs: tuple[str, ...] = ()
+    qualities: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def encoders(self) -> dict[str, dict[str, int]]:
@@ -36,6 +38,24 @@ class Recipe:
     def is_eligible(self, name: str) -> bool:
         """Return True if a file of this name is encoded."""
         return bool(self.encodings) and is_eligible(name, self.skip_compress_extensions)
+
+    def quality(self, name: str) -> dict[str, int]:
+        """Return, by encoding, the quality that the site has set for a file of this name.
+
+        Of several globs that match, the last one counts. Where it is the encoder's own, or none
+        matches, the encoding is left out.
+        """
+        chosen = {
+            encoding: quality
+            for encoding, globs in self.qualities.items()
+            for glob, quality in globs.items()
+            if fnmatchcase(name, glob)
+        }
+        return {
+            encoding: quality
+            for encoding, quality in chosen.items()
+            if quality != ENCODINGS[encoding].quality
+        }
 
     def keeps_original(self, name: str) -> bool:
         """Return True if the build serves the file under its original name too."""

@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..build.directory import BuildDirectory
-from ..build.manifest import BuildFile, Manifest
-from ..constants import CACHE_CONTROL
+from ..build.manifest import BuildFile, Content, Manifest
+from ..constants import CACHE_CONTROL, ENCODINGS
 from ..text import bytes_text, count_text
 from .objects import LARGEST_COPY, ListedObject, StoredObject, UploadBody
 from .shared_objects import SharedObjects, has_bytes_of
-
-#: An asset's integrity and the name of an encoding, None for identity: what the bytes are.
-Content = tuple[str, "str | None"]
 
 #: The names of the metadata of an encoding: the integrity of its asset, and its encoder.
 METADATA = ("encoding-of", "encoder")
@@ -118,10 +115,10 @@ def metadata(file: BuildFile, manifest: Manifest) -> dict[str, str]:
 
     Another version of the encoder gives other bytes, which are as good.
     """
-    encoding = file.encoding
-    if encoding is None:
+    if file.encoding is None:
         return {}
-    return dict(zip(METADATA, (file.asset.integrity, _encoder(manifest, encoding)), strict=True))
+    encoder = _encoder(manifest, file.encoding, file.quality)
+    return dict(zip(METADATA, (file.asset.integrity, encoder), strict=True))
 
 
 def reusable(base: Manifest, encoders: Mapping[str, object]) -> Iterator[ReusableEncoding]:
@@ -133,7 +130,7 @@ def reusable(base: Manifest, encoders: Mapping[str, object]) -> Iterator[Reusabl
             )
             if same_encoder and variant.sha256 is not None and variant.size <= LARGEST_COPY:
                 yield ReusableEncoding(
-                    content=(asset.integrity, variant.encoding),
+                    content=variant.content,
                     name=asset.path + variant.suffix,
                     size=variant.size,
                     sha256=variant.sha256,
@@ -193,7 +190,7 @@ def plan(
             hashed[file.path] = _shared(file, prefix, local, shared)
         else:
             object_ = stored.get(prefix + file.path)
-            source = sources.get((file.asset.integrity, file.encoding))
+            source = sources.get(file.content)
             hashed[file.path] = _hashed(file, prefix, local, object_, source, manifest)
     original_steps = [
         _original(file, prefix, hashed[file.hashed_path], stored.get(prefix + file.path))
@@ -282,6 +279,8 @@ def _largest_first(steps: Iterable[Step]) -> tuple[Step, ...]:
     return tuple(sorted(steps, key=lambda step: (-step.size, step.path)))
 
 
-def _encoder(manifest: Manifest, encoding: str) -> str:
+def _encoder(manifest: Manifest, encoding: str, quality: int | None) -> str:
     settings = manifest.encoders.get(encoding, {})
+    if quality is not None:
+        settings = ENCODINGS[encoding].with_quality(quality).settings
     return " ".join([encoding, *(f"{name}={value}" for name, value in sorted(settings.items()))])

@@ -12,7 +12,7 @@ from threading import Event
 from typing import Any
 
 from ..build.directory import BuildDirectory
-from ..build.manifest import BuildFile, Manifest
+from ..build.manifest import BuildFile, Content, Manifest
 from ..constants import IDENTITY
 from ..errors import OtherContent, VersionedStorageError
 from ..progress import logger
@@ -90,15 +90,11 @@ class Preflight:
         """Return True if the build version is published: other content is refused then."""
         return self.stored is not None and self.stored.record.is_published
 
-    def remote_encodings(self, encoders: Mapping[str, object]) -> dict[str, dict[str, int]]:
-        """Return the sizes of the encodings that need not be made, by integrity of their asset."""
-        sizes: dict[str, dict[str, int]] = {}
-        if self.base is not None:
-            for item in reusable(self.base, encoders):
-                integrity, encoding = item.content
-                if encoding is not None:
-                    sizes.setdefault(integrity, {})[encoding] = item.size
-        return sizes
+    def remote_encodings(self, encoders: Mapping[str, object]) -> dict[Content, int]:
+        """Return the sizes of what need not be made."""
+        if self.base is None:
+            return {}
+        return {item.content: item.size for item in reusable(self.base, encoders)}
 
 
 @dataclass(frozen=True)

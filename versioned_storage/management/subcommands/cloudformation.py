@@ -92,7 +92,9 @@ def _domain(site: Site) -> str:
 
 
 def _constants(site: Site) -> Constants:
-    settings = CompressionRules(site.options.encodings, site.options.skip_compress_extensions)
+    settings = CompressionRules(
+        tuple(site.options.encodings), site.options.skip_compress_extensions
+    )
     builds = {**_on_s3(site), **_on_disk(site)}
     for build, rules in sorted(builds.items()):
         if missing := rules.less_than(settings):
