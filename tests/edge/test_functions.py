@@ -380,10 +380,9 @@ def test_what_is_not_negotiated_does_not_vary(js):
 @pytest.mark.parametrize(
     ("there", "made"),
     [
-        ("Origin", "Origin, Accept-Encoding"),
+        ("Sec-Fetch-Dest", "Sec-Fetch-Dest, Accept-Encoding"),
         ("accept-encoding", "accept-encoding"),
-        ("Origin, Accept-Encoding", "Origin, Accept-Encoding"),
-        ("Origin,ACCEPT-ENCODING", "Origin,ACCEPT-ENCODING"),
+        ("Cookie,ACCEPT-ENCODING", "Cookie, ACCEPT-ENCODING"),
         ("*", "*"),
     ],
 )
@@ -391,10 +390,18 @@ def test_what_the_origin_varies_by_stays(js, there, made):
     assert vary(js, [answered(CSS, vary=there)]) == [made]
 
 
+def test_what_allows_every_origin_does_not_vary_by_it(js):
+    """A browser would ask again for what a page loads with `crossorigin` and without."""
+    of_s3 = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
+    events = [answered(CSS, vary=of_s3), answered("/static/b1/logo.png", vary="origin")]
+    assert vary(js, events) == ["Accept-Encoding", None]
+
+
 def test_a_vary_that_came_on_several_lines_is_kept_whole(js):
     event = answered(CSS, vary="Cookie")
-    event["response"]["headers"]["vary"]["multiValue"] = [{"value": "Origin"}, {"value": "Cookie"}]
-    assert vary(js, [event]) == ["Origin, Cookie, Accept-Encoding"]
+    lines = [{"value": "Origin"}, {"value": "Cookie"}, {"value": "Sec-Fetch-Dest"}]
+    event["response"]["headers"]["vary"]["multiValue"] = lines
+    assert vary(js, [event]) == ["Cookie, Sec-Fetch-Dest, Accept-Encoding"]
 
 
 # What is written into them

@@ -55,6 +55,11 @@ function onResponse(r) {
             r.headersOut[name] = headers[name].value;
         }
     }
+    for (const name in before) {
+        if (!headers[name]) {
+            delete r.headersOut[name];
+        }
+    }
 }
 
 export default {onRequest, onResponse};
