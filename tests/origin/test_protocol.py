@@ -299,7 +299,7 @@ class Origin:
 
         return self.process.request(copy, before_attempt)
 
-    def delete_listed(self, listed, before_attempt=None, before_retry=lambda: None):
+    def delete(self, listed, before_attempt=None, before_retry=lambda: None):
         for item in listed:
             deletion = partial(self.bucket.delete, item.path, item.version)
             shared = item.path.startswith(SHARED)

@@ -115,7 +115,7 @@ def test_a_deletion_of_a_version_names_its_own_permission():
     with front(answer=lambda _: Answer(200, denied)) as s3:
         origin = S3Origin(options(s3.url, "bucket"))
         with pytest.raises(NotDeleted) as refused:
-            list(origin.delete_listed([item]))
+            list(origin.delete([item]))
     assert "Grant s3:DeleteObjectVersion on it to these credentials. Then run" in str(refused.value)
 
 

@@ -54,7 +54,7 @@ from botocore.parsers import ResponseParserError, create_parser
 from botocore.utils import get_environ_proxies
 from botocore.validate import ParamValidator
 
-from .engine import IncompleteResponse, NotSupported
+from .engine import IncompleteResponse, NotSupported, complete_response
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -112,11 +112,11 @@ class CrtEngine:
             raise NotSupported
         status, headers, content = self._exchange(self._signed(operation, parameters, body))
         if operation == "PutObject" and status < 300:
-            return {"ETag": headers.get("etag", "")}
+            return complete_response(operation, {"ETag": headers.get("etag", "")})
         if status < 300 and b"<Error>" in content[:1000]:
             # S3 starts the response to a copy before it has the object.
             status = 500
-        return self._parsed(operation, status, headers, content)
+        return complete_response(operation, self._parsed(operation, status, headers, content))
 
     def _signed(self, operation: str, parameters: Mapping[str, Any], body: bytes) -> HttpRequest:
         headers = {

@@ -1,7 +1,7 @@
 """Requests to S3: retries, how many at a time, and the engine that sends them.
 
-An engine sends a request once and returns S3's response, or raises what boto3 raises. The retries
-are here, because a publish checks its lease before each attempt.
+An engine sends a PUT or a copy once and returns S3's response, or raises what boto3 raises. The
+retries are here, because a publish checks its lease before each attempt.
 """
 
 from __future__ import annotations
@@ -74,27 +74,22 @@ class Retries:
         attempt = 0
         while True:
             attempt += 1
-            try:
-                return self._attempt(request, before_attempt)
-            except (ClientError, BotoCoreError, HTTPError) as error:
-                _count_attempts(error, attempt)
-                if attempt >= self.attempts or not is_transient(error):
-                    raise
-                seconds = max(_retry_after(error), _backoff(attempt))
+            with self.limiter.slot() as started:
+                before_attempt()
+                try:
+                    result = request()
+                except (ClientError, BotoCoreError, HTTPError) as error:
+                    if isinstance(error, ClientError) and _is_throttled(error):
+                        self.limiter.throttled(started)
+                    _count_attempts(error, attempt)
+                    if attempt >= self.attempts or not is_transient(error):
+                        raise
+                    seconds = max(_retry_after(error), _backoff(attempt))
+                else:
+                    self.limiter.succeeded()
+                    return result
             time.sleep(seconds)
             before_retry()
-
-    def _attempt(self, request: Callable[[], Result], before_attempt: Callable[[], None]) -> Result:
-        with self.limiter.slot() as started:
-            before_attempt()
-            try:
-                result = request()
-            except ClientError as error:
-                if _is_throttled(error):
-                    self.limiter.throttled(started)
-                raise
-        self.limiter.succeeded()
-        return result
 
 
 class Limiter:
@@ -198,8 +193,7 @@ def boto_engine(client: S3Client) -> Engine:
         if body is not None and not isinstance(body, bytes):
             body.seek(0)
         call = getattr(client, xform_name(operation))
-        response: Mapping[str, Any] = call(**parameters)
-        return response
+        return complete_response(operation, call(**parameters))
 
     return send
 

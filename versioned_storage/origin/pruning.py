@@ -172,7 +172,7 @@ class Pruner:
         if items:
             sweep_lease.delete({**doubtful, **unlisted})
             try:
-                deletions = self.origin.delete_listed(
+                deletions = self.origin.delete(
                     _while_held(items, sweep_lease),
                     before_attempt=sweep_lease.check,
                     before_retry=sweep_lease.keep,
@@ -224,7 +224,7 @@ class Pruner:
         listed = self.origin.list(f"{self.origin.prefix}{candidate.build}/")
         items = _while_leased(listed, build_lease)
         try:
-            objects = sum(self.origin.delete_listed(items, before_attempt=build_lease.check))
+            objects = sum(self.origin.delete(items, before_attempt=build_lease.check))
         except NotDeleted:
             # S3 answered every deletion, so nothing is under way, and the next pruner or publisher
             # need not wait until the lease expires.

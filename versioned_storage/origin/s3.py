@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from .connection import Connection
-from .engine import Engine, Retries, best_engine, boto_engine, code_of, complete_response
+from .engine import Engine, Retries, best_engine, boto_engine, code_of
 from .objects import CopyResult, ListedObject, ObjectContent, StoredObject, UploadBody
 from .s3_errors import DENIED, CredentialsError, NotDeleted, OriginError, is_of_credentials
 
@@ -82,7 +82,9 @@ class S3Origin:
         # Until the store refuses them.
         self._deletes_by_etag = True
         self._conditional_copies = True
-        self._sent = self._sent_reads = 0
+        #: How many requests were made; a request and its retries count once. ``reads`` are those
+        #: that were GET or HEAD, which cost less than the others.
+        self.requests = self.reads = 0
         self._lock = Lock()
 
     @classmethod
@@ -125,16 +127,6 @@ class S3Origin:
         """``s3://bucket/key`` of a path, for people."""
         return f"s3://{self.bucket}/{self.key(path)}"
 
-    @property
-    def requests(self) -> int:
-        """How many requests were made; a request and its retries count once."""
-        return self._sent
-
-    @property
-    def reads(self) -> int:
-        """How many of the requests were GET or HEAD, which cost less than the others."""
-        return self._sent_reads
-
     def now(self) -> datetime:
         """The time of S3's clock, as of the last `get`: the one clock that all machines share."""
         return datetime.now(timezone.utc) + self._ahead
@@ -175,36 +167,17 @@ class S3Origin:
 
     def list(self, prefix: str) -> Iterator[ListedObject]:
         """Yield every object whose path begins with ``prefix``, in order; 1,000 per request."""
-        following: Any = {}
-        while True:
-            call = partial(
-                self.client.list_objects_v2,
-                Bucket=self.bucket,
-                Prefix=self.key(prefix),
-                **following,
-            )
-            page = self._request("ListObjectsV2", prefix, call)
+        for page in self._pages("ListObjectsV2", prefix, "ContinuationToken"):
             for item in page.get("Contents", ()):
                 path = self._path(item["Key"])
                 yield ListedObject(path, item["Size"], item["ETag"], item["LastModified"])
-            if not page.get("IsTruncated"):
-                return
-            following = {"ContinuationToken": page["NextContinuationToken"]}
 
     def list_versions(self, prefix: str) -> Iterator[ListedObject]:
         """Yield every version of every object, as `list`; in a bucket without versions each object.
 
         Raises `OriginError` also for a store that has no versions at all.
         """
-        following: Any = {}
-        while True:
-            call = partial(
-                self.client.list_object_versions,
-                Bucket=self.bucket,
-                Prefix=self.key(prefix),
-                **following,
-            )
-            page = self._request("ListObjectVersions", prefix, call)
+        for page in self._pages("ListObjectVersions", prefix, "KeyMarker", "VersionIdMarker"):
             for item in page.get("Versions", ()):
                 is_current, version = item["IsLatest"], item["VersionId"]
                 yield ListedObject(
@@ -216,12 +189,21 @@ class S3Origin:
                     None if is_current and version == "null" else version,
                     is_current,
                 )
+
+    def _pages(self, operation: str, prefix: str, *markers: str) -> Iterator[Any]:
+        """Yield the pages of a listing; ``markers`` are the parameters that continue it."""
+        call = partial(
+            getattr(self.client, xform_name(operation)),
+            Bucket=self.bucket,
+            Prefix=self.key(prefix),
+        )
+        following: dict[str, str] = {}
+        while True:
+            page = self._request(operation, prefix, partial(call, **following))
+            yield page
             if not page.get("IsTruncated"):
                 return
-            following = {
-                "KeyMarker": page["NextKeyMarker"],
-                "VersionIdMarker": page["NextVersionIdMarker"],
-            }
+            following = {marker: page[f"Next{marker}"] for marker in markers}
 
     def put(
         self, path: str, data: bytes, *, replacing: str | None = None, **headers: str
@@ -296,36 +278,20 @@ class S3Origin:
         return CopyResult(response["ETag"], _sha256(response)) if response is not None else None
 
     def delete(
-        self, paths: Iterable[str], before_attempt: Callable[[], None] = lambda: None
-    ) -> Iterator[int]:
-        """Delete objects, 1,000 per request; yields how many each request deleted.
-
-        Deleting a missing object is not an error in S3. ``before_attempt`` is called
-        before each request that is sent. Raises `NotDeleted`.
-        """
-        return self._delete(({"Key": self.key(path)} for path in paths), before_attempt)
-
-    def delete_listed(
         self,
-        listed: Iterable[ListedObject],
+        objects: Iterable[ListedObject | str],
         before_attempt: Callable[[], None] = lambda: None,
         before_retry: Callable[[], None] = lambda: None,
     ) -> Iterator[int]:
-        """Delete objects as they were listed: that version, or only if the ETag is still the same.
+        """Delete objects, 1,000 per request; yields how many each request deleted.
 
-        Stores that do not know the latter delete the object at that path. ``before_retry`` is
-        called before a request that S3 did not answer, or only with an error, is sent again: the
-        first may still be under way. Otherwise as `delete`.
+        A listed object is deleted as it was listed: that version, or only if the ETag is still the
+        same; stores that do not know the latter delete whatever is at its path, as for a path. A
+        missing object is not an error in S3. ``before_attempt`` is called before each request that
+        is sent; ``before_retry`` before one that S3 did not answer, or only with an error, is sent
+        again: the first may still be under way. Raises `NotDeleted`.
         """
-        return self._delete(map(self._identifier, listed), before_attempt, before_retry)
-
-    def _delete(
-        self,
-        identifiers: Iterable[dict[str, str]],
-        before_attempt: Callable[[], None],
-        before_retry: Callable[[], None] = lambda: None,
-    ) -> Iterator[int]:
-        remaining = iter(identifiers)
+        remaining = map(self._identifier, objects)
         while batch := list(islice(remaining, _DELETED_AT_ONCE)):
             call = partial(self._delete_batch, batch, before_attempt)
             path = self._path(batch[0]["Key"])
@@ -344,7 +310,9 @@ class S3Origin:
                 )
             yield len(batch)
 
-    def _identifier(self, item: ListedObject) -> dict[str, str]:
+    def _identifier(self, item: ListedObject | str) -> dict[str, str]:
+        if isinstance(item, str):
+            return {"Key": self.key(item)}
         identifier = {"Key": self.key(item.path)}
         if item.version is not None:
             # S3 compares ETags with that of the current version, whichever is to be deleted.
@@ -447,18 +415,14 @@ class S3Origin:
         before_attempt: Callable[[], None],
     ) -> Mapping[str, Any] | None:
         """Return the response to a write; None if its condition did not hold."""
-
-        def write() -> Mapping[str, Any] | None:
-            try:
-                return complete_response(
-                    operation, engine(operation, {**parameters, **self._at(path)})
-                )
-            except ClientError as error:
-                if _condition_failed(error):
-                    return None
-                raise
-
-        return self._request(operation, path, write, before_attempt)
+        request = partial(engine, operation, {**parameters, **self._at(path)})
+        try:
+            return self._request(operation, path, request, before_attempt)
+        except OriginError as error:
+            # S3 answers 404 if there is no object to replace, or to copy.
+            if error.status in _CONDITION_FAILED or error.code in _MISSING:
+                return None
+            raise
 
     def _set_clock(self, response: Any) -> None:
         date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
@@ -509,8 +473,8 @@ class S3Origin:
         before_retry: Callable[[], None] = lambda: None,
     ) -> Result:
         with self._lock:
-            self._sent += 1
-            self._sent_reads += operation in _READS
+            self.requests += 1
+            self.reads += operation in _READS
         self._connection.check_credentials()
         with self._errors(operation, path):
             return self._retries.send(request, before_attempt, before_retry)
@@ -541,12 +505,6 @@ def _stored_object(response: Mapping[str, Any]) -> StoredObject:
 def _add_md5(params: Any, **_: object) -> None:
     digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
     params["headers"]["Content-MD5"] = b64encode(digest).decode()
-
-
-def _condition_failed(error: ClientError) -> bool:
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    # S3 answers 404 if there is no object to replace, or to copy.
-    return status in _CONDITION_FAILED or code_of(error) in _MISSING
 
 
 def _sha256(response: Mapping[str, Any]) -> str | None:
