@@ -124,10 +124,11 @@ def test_a_setting_that_is_no_dict_is_refused():
 # Unknown options
 
 KNOWN = (
-    "base_build, build_version, cdn_domain, conditional_writes, connections, encodings, "
-    "ignore_missing, integrity_policy, integrity_policy_report_only, js_modules, keep_originals, "
-    "manifest_strict, origin, prehashed, preload_manifest, publish, response_headers, "
-    "shared_assets, shared_prefix, skip_compress_extensions, strict_source_maps, transforms"
+    "base_build, build_version, cdn_domain, conditional_writes, connections, debug_strict, "
+    "encodings, ignore_missing, integrity_policy, integrity_policy_report_only, js_modules, "
+    "keep_originals, manifest_strict, origin, prehashed, preload_manifest, publish, "
+    "response_headers, shared_assets, shared_prefix, skip_compress_extensions, strict_source_maps, "
+    "transforms"
 )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import django
@@ -10,7 +11,8 @@ from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError
-from django.template import Context, Template
+from django.template import Context, Template, engines
+from django.templatetags.static import static
 from django.test import override_settings
 from django.urls import set_script_prefix
 
@@ -25,7 +27,7 @@ from versioned_storage.errors import (
     MissingMarks,
 )
 from versioned_storage.static_url import InvalidStaticURL
-from versioned_storage.storage import VersionedStaticFilesStorage
+from versioned_storage.storage import MissingSource, VersionedStaticFilesStorage
 from versioned_storage.validators import InvalidOption
 
 OTHER = {
@@ -225,6 +227,72 @@ def test_with_debug_the_url_is_the_plain_local_one(tmp_path, build):
         assert it.storage.url("css/app.css") == "/static/css/app.css"
         assert it.storage.url("no/such file+1#é.css?v=1") == "/static/no/such%20file%2B1#é.css?v=1"
         assert it.storage.url("css/") == "/static/css/"
+
+
+@contextmanager
+def developed(directory, **options):
+    """A site at work on, with a template in a file."""
+    templates = [
+        {"BACKEND": f"django.template.backends.{backend}", "DIRS": [directory / "templates"]}
+        for backend in ("django.DjangoTemplates", "jinja2.Jinja2")
+    ]
+    with site(directory, FILES, options=options, DEBUG=True, TEMPLATES=templates) as it:
+        yield it
+
+
+@pytest.mark.parametrize("engine", ["django", "jinja2"])
+def test_with_debug_a_name_that_production_will_not_have_is_warned_of_once(
+    tmp_path, caplog, engine
+):
+    page = "\n{% load static %}\n{% static 'css/ap.css' %}"
+    if engine == "jinja2":
+        page = "\n\n{{ static('css/ap.css') }}"
+    write(tmp_path / "templates", {"page.html": page})
+    with developed(tmp_path):
+        for _ in range(2):
+            assert "/static/css/ap.css" in engines[engine].get_template("page.html").render(
+                {"static": static}
+            )
+    (message,) = caplog.messages
+    assert message == (
+        f"{tmp_path}/templates/page.html:3: {{% static 'css/ap.css' %}} fails in production. "
+        "No finder finds that file. Did you mean 'css/app.css'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("/css/app.css?v=1", "The name begins with a slash: write {% static 'css/app.css' %}."),
+        ("../../x", "No finder finds that file."),
+        ("https://js.example/v3", "No finder finds that file."),
+        ("css", "No finder finds that file."),
+    ],
+)
+def test_with_debug_the_warning_says_what_is_wrong_with_a_name(tmp_path, caplog, name, reason):
+    with developed(tmp_path) as it:
+        it.storage.url(name)
+    (message,) = caplog.messages
+    assert message.startswith(f"{__file__}:")
+    assert message.endswith(reason)
+
+
+@pytest.mark.parametrize(
+    "name", ["css/app.css?v=1", "img/logo.svg#a", "js/a%23b.js", "js/a#b.js", "css/", "", None]
+)
+def test_with_debug_a_name_that_production_has_is_not_warned_of(tmp_path, caplog, name):
+    with developed(tmp_path) as it:
+        write(it.sources, {"js/a#b.js": ""})
+        it.storage.url(name)
+    assert caplog.messages == []
+
+
+def test_with_debug_strict_a_page_fails_as_in_production(tmp_path):
+    write(tmp_path / "templates", {"page.html": "{% load static %}{% static '/css/app.css' %}"})
+    with developed(tmp_path, debug_strict=True):
+        for _ in range(2):
+            with pytest.raises(MissingSource, match=r"page\.html:1: .+ begins with a slash"):
+                engines["django"].get_template("page.html").render()
 
 
 def test_with_debug_the_hashed_url_can_be_forced(tmp_path):

@@ -64,6 +64,8 @@ class Options:
     ``shared_prefix``          the directory of shared assets; another one gives each a new URL
     ``manifest_strict``        an unknown name is an error; None leaves it to the storage class, and
                                gives plain URLs in a test environment
+    ``debug_strict``           with DEBUG, a name that production will not have is an error, not a
+                               warning
     ``js_modules``             rewrite the imports of ES modules; None leaves it to the class
     ``strict_source_maps``     a missing source map is an error, not a warning
     ``ignore_missing``         ``"file-glob:reference-glob"`` of references that may lead nowhere
@@ -97,6 +99,7 @@ class Options:
     shared_assets: bool | tuple[str, ...] = False
     shared_prefix: str = "_shared"
     manifest_strict: bool | None = None
+    debug_strict: bool = False
     js_modules: bool | None = None
     strict_source_maps: bool = False
     ignore_missing: tuple[str, ...] = ()

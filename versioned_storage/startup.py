@@ -8,10 +8,11 @@ from functools import cache
 from types import FrameType
 
 from django.apps import apps
+from django.template.base import Node
 
 from .progress import logger
 
-_INTERNAL = ("django", "versioned_storage")
+_INTERNAL = ("django", "jinja2", "versioned_storage")
 
 
 class _Process:
@@ -45,12 +46,23 @@ def is_collectstatic() -> bool:
 
 
 def caller() -> str:
-    """Return ``file:line`` of the code that called Django or this package."""
+    """Return ``file:line`` of the template or the code that called Django or this package."""
     for frame in _frames():
+        if place := _template_place(frame):
+            return place
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
         if package not in _INTERNAL and not frame.f_code.co_filename.startswith("<frozen "):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
     return "Django"
+
+
+def _template_place(frame: FrameType) -> str | None:
+    """Return ``file:line`` of the tag that a frame renders; None for a frame of other code."""
+    if template := frame.f_globals.get("__jinja_template__"):
+        return f"{template.filename}:{template.get_corresponding_lineno(frame.f_lineno)}"
+    node = frame.f_locals.get("self") if frame.f_code.co_name == "render" else None
+    origin, token = getattr(node, "origin", None), getattr(node, "token", None)
+    return f"{origin}:{token.lineno}" if isinstance(node, Node) and origin and token else None
 
 
 def warns_first() -> bool:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
+from django.apps import apps
+from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import ManifestFilesMixin, ManifestStaticFilesStorage
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage
 from django.utils import timezone
@@ -57,6 +61,24 @@ class BuildIsFrozen(VersionedStorageError):
             "the files in another way, with --link or without, set a new BUILD_VERSION, or run "
             "collectstatic --clear if this build was never deployed."
         )
+
+
+class MissingSource(VersionedStorageError, ValueError):
+    """A page of development names a static file that production will not have.
+
+    ``place`` is the template or the code that names it, ``near`` are similar names.
+    """
+
+    def __init__(self, name: str, place: str, near: Sequence[str]) -> None:
+        self.name = name
+        self.place = place
+        self.near = tuple(near)
+        if name.startswith("/"):
+            reason = f"The name begins with a slash: write {{% static '{name.lstrip('/')}' %}}."
+        else:
+            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            reason = f"No finder finds that file.{hint}"
+        super().__init__(f"{place}: {{% static '{name}' %}} fails in production. {reason}")
 
 
 class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
@@ -106,6 +128,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         )
         self.manifest_storage = manifest_storage or self
         self._logged_names: set[str] = set()
+        self._looked_up: set[str] = set()
         startup.warn_if_not_installed()
 
     @cached_property
@@ -172,6 +195,8 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         """
         name = name or ""
         if self.gives_plain_urls and not force:
+            if conf.debug():
+                self._look_up(name)
             return self._plain_url(name)
         try:
             return self._build_url(name)
@@ -182,6 +207,28 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             if startup.may_serve_pages() and self._is_news(error):
                 logger.error("{%% static %r %%} failed: %s", name, " ".join(str(error).split()))
             raise
+
+    def _look_up(self, name: str) -> None:
+        """Warn once for each name of a page that production will not have.
+
+        Raises `MissingSource` with the option ``debug_strict``.
+        """
+        path = _split(name)[0]
+        # A finder of apps needs them, and code asks for URLs before they are loaded.
+        if name in self._looked_up or not path or path.endswith("/") or not apps.apps_ready:
+            return
+        near: Sequence[str] = ()
+        if not path.startswith("/"):
+            if any(map(_is_found, dict.fromkeys((path, unquote(path), name)))):
+                self._looked_up.add(name)
+                return
+            names = {source for finder in finders.get_finders() for source, _ in finder.list([])}
+            near = get_close_matches(path, names, n=3, cutoff=0.75)
+        error = MissingSource(path, startup.caller(), near)
+        if self.options.debug_strict:
+            raise error
+        self._looked_up.add(name)
+        logger.warning("%s", error)
 
     def _is_news(self, error: Exception) -> bool:
         """Return False for a missing entry that was logged before.
@@ -502,6 +549,15 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
 
     def _builds(self) -> list[str]:
         return complete_builds(self.root, self.manifest_name)
+
+
+def _is_found(name: str) -> bool:
+    """Return True if a finder finds a file."""
+    try:
+        path = finders.find(name)
+    except SuspiciousFileOperation:
+        return False
+    return isinstance(path, str) and not Path(path).is_dir()
 
 
 def _is_tested() -> bool:

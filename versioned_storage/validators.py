@@ -279,6 +279,7 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "shared_assets": _check_bool_or_globs,
     "shared_prefix": _check_shared_prefix,
     "manifest_strict": _check_bool,
+    "debug_strict": _check_bool,
     "js_modules": _check_bool,
     "strict_source_maps": _check_bool,
     "ignore_missing": _check_ignore_missing,
