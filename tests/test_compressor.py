@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from django.apps import apps
 
 from .helpers import Site, run_in_project, write
 from .pulled import served
+from .s3 import Bucket
 
 
 @pytest.fixture
@@ -66,7 +68,8 @@ def test_only_the_directory_of_compressor_is_served_beside_a_build(
     status, headers, body = served("/static/CACHE/js/out.1.js")
     assert (status, body) == (200, b"1")
     assert headers["Cache-Control"] == "max-age=60, public"
-    for name in ("left-over.js", "CACHE/.secret", "CACHE/missing.js"):
+    names = ("left-over.js", "CACHE/.secret", "CACHE/missing.js", "CACHE/js", "CACHE/js/")
+    for name in (*names, "CACHE/../left-over.js", "CACHE/js/../../left-over.js", "CACHE/\0"):
         assert served(f"/static/{name}")[0] == 404
 
 
@@ -83,13 +86,16 @@ ROOT_URLCONF = "urls"
 SECRET_KEY = "only for tests"
 ALLOWED_HOSTS = ["*"]
 INSTALLED_APPS = ["versioned_storage", "django.contrib.staticfiles", "compressor"]
-MIDDLEWARE = ["versioned_storage.middleware.VersionedWhiteNoiseMiddleware"]
+MIDDLEWARE = [
+    "versioned_storage.middleware.VersionedWhiteNoiseMiddleware",
+    "versioned_storage.integrity.IntegrityMiddleware",
+]
 BASE_DIR = Path(__file__).parent
 BUILD_VERSION = os.environ.get("BUILD_VERSION")
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static_root"
 COMPRESS_OFFLINE = True
-COMPRESS_ROOT = BASE_DIR / "compressed"
+COMPRESS_ROOT = BASE_DIR / "compressed" / str(BUILD_VERSION)
 COMPRESS_URL = f"https://d111.cloudfront.net/static/{BUILD_VERSION}/"
 COMPRESS_FILTERS = {
     "css": ["compressor.filters.css_default.CssRelativeFilter"],
@@ -109,7 +115,16 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {
         "BACKEND": "versioned_storage.storage.VersionedStaticFilesStorage",
-        "OPTIONS": {"cdn_domain": "d111.cloudfront.net"},
+        "OPTIONS": {
+            "cdn_domain": "d111.cloudfront.net",
+            "origin": {
+                "bucket_name": os.environ["BUCKET"],
+                "endpoint_url": os.environ["ENDPOINT"],
+                "region_name": "eu-west-1",
+                "access_key": "AKIDOFATEST",
+                "secret_key": "the-secret-of-a-test",
+            },
+        },
     },
 }
 """
@@ -123,12 +138,12 @@ COMPRESSED_PAGE = """{% load static compress %}{% compress css %}
 <link rel="stylesheet" href="{% get_static_prefix %}css/a.css">
 <link rel="stylesheet" href="{% get_static_prefix %}css/b.css">
 {% endcompress %}"""
-DEPLOY = """
-import django
+COMMANDS = """
+import sys, django
 django.setup()
 from django.core.management import call_command
-call_command("compress")
-call_command("collectstatic", interactive=False)
+for command in sys.argv[1:]:
+    call_command(*command.split())
 """
 #: What a page links to, and what the application serves there.
 VISIT = """
@@ -139,29 +154,51 @@ page = Client().get("/").content.decode()
 (url,) = re.findall('href="([^"]+)"', page)
 answer = Client().get(url.removeprefix("https://d111.cloudfront.net"))
 print(url, answer.status_code, answer["Cache-Control"], answer.getvalue().decode(), sep=chr(10))
+print("integrity=" in page)
 """
 
 
-def test_what_is_compressed_before_collectstatic_is_in_each_build(tmp_path: Path) -> None:
+@pytest.mark.deep
+def test_what_is_compressed_before_collectstatic_is_in_each_build(
+    tmp_path: Path, moto_bucket: Bucket
+) -> None:
     pytest.importorskip("compressor", reason="needs django-compressor")
     files = {
         "settings.py": SETTINGS,
         "urls.py": URLS,
         "templates/page.html": COMPRESSED_PAGE,
         "sources/css/a.css": "a { background: url(dot.svg) }",
-        "sources/css/b.css": "b { color: red }",
+        "sources/css/b.css": "b { color: b1 }",
         "sources/css/dot.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
-        "compressed/.keep": "",
     }
     write(tmp_path, files)
-    for build in ("b1", "b2"):
-        completed = run_in_project(tmp_path, "-W", "ignore", "-c", DEPLOY, BUILD_VERSION=build)
+
+    def run(build: str, code: str, *arguments: str) -> list[str]:
+        environment = {
+            "BUCKET": moto_bucket.name,
+            "ENDPOINT": moto_bucket.endpoint,
+            "BUILD_VERSION": build,
+        }
+        completed = run_in_project(tmp_path, "-W", "ignore", "-c", code, *arguments, **environment)
         assert completed.returncode == 0, completed.stderr + completed.stdout
+        return completed.stdout.splitlines()
+
     for build in ("b1", "b2"):
-        completed = run_in_project(tmp_path, "-W", "ignore", "-c", VISIT, BUILD_VERSION=build)
-        assert completed.returncode == 0, completed.stderr
-        url, status, caching, *style_sheet = completed.stdout.splitlines()
-        assert url.startswith(f"https://d111.cloudfront.net/static/{build}/CACHE/css/output.")
-        assert (status, "immutable" in caching) == ("200", True)
+        write(tmp_path, {"sources/css/b.css": f"b {{ color: {build} }}"})
+        run(build, COMMANDS, "compress", "collectstatic --noinput")
+    urls = {}
+    for build in ("b1", "b2"):
+        urls[build], status, caching, *style_sheet, integrity = run(build, VISIT)
+        assert urls[build].startswith(f"https://d111.cloudfront.net/static/{build}/CACHE/css/out")
+        assert (status, "immutable" in caching, integrity) == ("200", True, "True")
         assert "../../css/dot." in style_sheet[0]
-        assert (tmp_path / "static_root" / build / "CACHE/css").is_dir()
+        assert build in style_sheet[-1]
+    keys = {build: url.removeprefix("https://d111.cloudfront.net/") for build, url in urls.items()}
+    for key in keys.values():
+        assert {key, f"{key}.br", f"{key}.gz"} < moto_bucket.listed()
+        # And by its hashed name.
+        hashed = re.compile(re.escape(key.removesuffix("css")) + r"[0-9a-f]{12}\.css\.br")
+        assert [key for key in moto_bucket.listed() if hashed.fullmatch(key)]
+    run("b2", COMMANDS, "staticbuilds prune --keep 1 --older-than 0d --noinput")
+    assert keys["b2"] in moto_bucket.listed()
+    assert not [key for key in moto_bucket.listed() if key.startswith("static/b1/")]

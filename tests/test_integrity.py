@@ -64,6 +64,19 @@ def test_an_attribute_of_the_page_stays(shop: Site) -> None:
     assert page(f'<script crossorigin src="{url}">').count("crossorigin") == 1
 
 
+def test_an_original_name_of_the_build_gets_both_too(shop: Site) -> None:
+    """`{% get_static_prefix %}` gives its URL, and django-compressor."""
+    url = f"{shop.storage.base_url}js/app.js"
+    assert integrity(shop, "js/app.js") in page(f'<script src="{url}"></script>')
+
+
+def test_an_original_name_outside_of_a_build_has_other_bytes(tmp_path: Path) -> None:
+    with site(tmp_path, FILES, BUILD_VERSION=None) as project:
+        project.collect()
+        assert page('<script src="/static/js/app.js">') == '<script src="/static/js/app.js">'
+        assert "integrity" in page(f'<script src="{project.storage.url("js/app.js")}">')
+
+
 def test_an_unquoted_url_gets_both_without_quotes(shop: Site) -> None:
     url = shop.storage.url("js/app.js")
     assert page(f"<script src={url}?v=1 defer></script><script src={url}></script>") == (

@@ -12,6 +12,7 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 from django.http import HttpRequest
 from django.http.response import HttpResponse, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
+from django.utils.encoding import filepath_to_uri
 
 from .build.manifest import Manifest
 from .conf import Options
@@ -86,11 +87,14 @@ def integrity_by_url() -> Mapping[str, str]:
     base_url: str = staticfiles_storage.base_url  # type: ignore[attr-defined]  # it is ours
     last = _last[0]
     if last.manifest is not manifest or last.base_url != base_url:
-        integrity = {
-            staticfiles_storage.url(asset.name): asset.integrity
-            for asset in manifest.assets.values()
-            if destination(asset.content_type) is not None
-        }
+        integrity = {}
+        for asset in manifest.assets.values():
+            if destination(asset.content_type) is not None:
+                integrity[staticfiles_storage.url(asset.name)] = asset.integrity
+                if manifest.build is not None:
+                    # {% get_static_prefix %} and django-compressor lead there; in a build, the
+                    # original name has the same bytes.
+                    integrity[base_url + filepath_to_uri(asset.name)] = asset.integrity
         # One assignment, so that no thread sees half of it.
         last = _last[0] = _Integrity(manifest, base_url, integrity)
     return last.by_url

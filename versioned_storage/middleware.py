@@ -156,6 +156,8 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
                 self.files[path] = self.get_static_file(static_file.path, path)
             except MissingFileError:
                 self.files.pop(path, None)
+        elif new_file := self.find_file(path):
+            self.files[path] = new_file
         elif path.startswith(self.static_prefix):
             version, _, name = self._below_static(path).partition("/")
             self._ready.remove(path)
@@ -305,14 +307,17 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
             if not self.autorefresh:
                 self._builds.read()
                 if self._builds and self._storage and self._storage.build_version:
-                    self._add_compressor_files(Path(root))
+                    self._add_compressor_files(os.fspath(root))
                     return
         super().add_files(root, prefix)
 
-    def _add_compressor_files(self, root: Path) -> None:
+    def _add_compressor_files(self, root: str) -> None:
+        """Look at each miss for what django-compressor writes while it renders pages."""
         directory = conf.compressor_directory()
-        if directory is not None and (root / directory).is_dir():
-            super().add_files(str(root / directory), f"{self.static_prefix}{directory}")
+        if directory is not None:
+            # WhiteNoise's `find_file` searches these; it compares paths by their beginnings.
+            path = os.path.join(os.path.abspath(root), directory, "")  # noqa: PTH100, PTH118
+            self.directories.append((path, f"{self.static_prefix}{directory}/"))
 
     def update_files_dictionary(self, root: str, prefix: str) -> None:
         """Add every regular file below ``root``."""
