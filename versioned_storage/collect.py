@@ -19,7 +19,7 @@ from .build.recipe import Recipe
 from .build.references.scanning import Scanners
 from .build.resolver import Resolver
 from .build.source_files import Sources
-from .build.transforms import transformed
+from .build.transforms import apply, transformed
 from .errors import OtherContent, SourceError
 from .progress import log_summary, logger
 from .static_root import check_outside_sources
@@ -180,6 +180,10 @@ def _make(
     # In the neutral layout an original stays as its source is, so there are no others.
     if storage.build_version is not None and options.transforms:
         collected, sources = sources, transformed(sources, options.transforms)
+        builds = [(run.complete, run.directory)] if run.complete else []
+        if run.base is not None:
+            builds.append((run.base.manifest, run.base.directory))
+        apply(sources, builds)
         copied = {
             name: digest for name, digest in copied.items() if sources[name] == collected[name]
         }

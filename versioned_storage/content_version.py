@@ -17,7 +17,7 @@ from .build.assemble import SHARED_RULES
 from .build.directory import chunks_of
 from .build.manifest import FORMAT
 from .build.source_files import Sources, open_source
-from .build.transforms import transformed
+from .build.transforms import Transformed, transformed
 from .constants import ENCODINGS
 from .static_root import check_sources_are_files
 from .storage import VersionedStaticFilesStorage
@@ -60,7 +60,7 @@ def derive_build_version(sources: Sources, storage: VersionedStaticFilesStorage)
     left_out = storage.manifest_name if storage.manifest_storage is storage else None
     sources = {name: source for name, source in sources.items() if name != left_out}
     sources = transformed(sources, storage.options.transforms)
-    digests = {name: _sha256(name, *sources[name]) for name in sources}
+    digests = {name: _digest(name, *sources[name]) for name in sources}
     text = json.dumps([FORMAT, _shape(sources, storage), digests], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
 
@@ -89,7 +89,10 @@ def _shape(sources: Sources, storage: VersionedStaticFilesStorage) -> dict[str, 
     return shape
 
 
-def _sha256(name: str, source: Storage, path: str) -> str:
+def _digest(name: str, source: Storage, path: str) -> str:
+    # The same functions make the same of the same source.
+    if isinstance(source, Transformed) and source.made_of:
+        return source.made_of
     digest = hashlib.sha256()
     with closing(open_source(name, source, path)) as file:
         for chunk in chunks_of(file):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -93,6 +94,72 @@ def test_the_derived_build_version_is_that_of_what_becomes_of_the_files(tmp_path
         with site(tmp_path, FILES, options={"transforms": transforms}) as shop:
             versions.add(derive_build_version(find_sources(), shop.storage))
     assert len(versions) == 3
+
+
+class Counted:
+    """A function with a version, which notes the files that it is called for."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.names: list[str] = []
+
+    def __call__(self, name: str, data: bytes) -> bytes:
+        self.names.append(name)
+        return squeezed(name, data)
+
+
+@pytest.mark.parametrize(("version", "names"), [("1", ["css/app.css"]), ("2", list(FILES)[:2])])
+def test_a_function_with_a_version_is_called_for_files_that_changed(
+    tmp_path: Path, version: str, names: list[str]
+) -> None:
+    built(tmp_path, [("css/*", Counted("1"))])
+    function = Counted(version)
+    # References were rewritten in the other style sheet after the function had made it.
+    assets, _ = built(tmp_path, [("css/*", function)], build="b2")
+    assert function.names == names
+    assert assets["css/vendor.css"] == "p { }"
+
+
+def test_a_complete_build_calls_no_function_with_a_version(tmp_path: Path) -> None:
+    built(tmp_path, [("*.txt", Counted("1"))])
+    function = Counted("1")
+    built(tmp_path, [("*.txt", function)])
+    assert function.names == []
+
+
+def test_a_damaged_result_of_the_last_build_is_made_again(tmp_path: Path) -> None:
+    built(tmp_path, [("*.txt", Counted("1"))])
+    (damaged,) = tmp_path.rglob("b1/big.*.txt")
+    damaged.write_bytes(b"other")
+    function = Counted("1")
+    assets, _ = built(tmp_path, [("*.txt", function)], build="b2")
+    assert function.names == ["big.txt"]
+    assert assets["big.txt"] == "ab " * 100_000
+
+
+def test_the_derived_build_version_needs_no_result_of_a_function_with_a_version(
+    tmp_path: Path,
+) -> None:
+    function = Counted("1")
+    versions = set()
+    for transforms in ([], [("css/*", function)], [("css/*", Counted("2"))]):
+        with site(tmp_path, FILES, options={"transforms": transforms}) as shop:
+            versions.add(derive_build_version(find_sources(), shop.storage))
+    assert len(versions) == 3
+    assert function.names == []
+
+
+def test_files_are_transformed_on_all_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("versioned_storage.build.transforms.available_cores", lambda: 2)
+    both = Barrier(2, timeout=5)
+
+    def waiting(name: str, data: bytes) -> bytes:
+        both.wait()
+        return data
+
+    built(tmp_path, [("css/*", waiting)])
 
 
 def test_without_a_build_version_sources_stay_as_they_are(tmp_path: Path) -> None:

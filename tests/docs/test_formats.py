@@ -22,6 +22,7 @@ ASSET = Asset(
     content_type="text/css",
     sha256={"identity": "0"},
     quality={"br": 10},
+    made_of="0",
 )
 SHARED = replace(
     ASSET,

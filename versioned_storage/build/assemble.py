@@ -27,6 +27,7 @@ from .manifest import (
 from .recipe import Recipe
 from .source_errors import NameCollision, SharedNameTaken, WrongEncoding, stale_encodings_text
 from .source_files import PassingFile, SourceLocation, open_source
+from .transforms import Transformed
 
 T = TypeVar("T")
 
@@ -282,6 +283,7 @@ def make_manifest(
             shared_prefix="" if asset.bound else recipe.shared_prefix,
             bound=asset.bound,
             quality=_quality(asset, recipe, complete) if recipe.is_eligible(asset.name) else {},
+            made_of=_made_of(asset, fingerprinter),
         )
         for asset in sorted(fingerprinted, key=lambda asset: asset.name)
     ]
@@ -352,6 +354,14 @@ def encoding_jobs(
             )
         )
     return jobs
+
+
+def _made_of(asset: Fingerprinted, fingerprinter: Fingerprinter) -> str:
+    """Return what a transform made the asset of; empty if references were rewritten since."""
+    storage, *_ = fingerprinter.sources.get(asset.name, (None,))
+    if isinstance(storage, Transformed) and asset.digest == asset.source_digest:
+        return storage.made_of
+    return ""
 
 
 def _chosen(contents: Mapping[str, Content], values: Mapping[Content, T]) -> dict[str, T]:

@@ -102,6 +102,8 @@ class Asset:
     ETags of the objects of a shared asset as ``sha256`` has their digests.
     ``bound`` says why an asset is not shared, in a build with shared assets. ``quality`` has the
     quality of each encoding for which the site has set another one than the encoder's.
+    ``made_of`` is the digest of what transforms made the asset of, where it has one:
+    `Transformed.made_of`.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Asset:
     etags: Mapping[str, str] = field(default_factory=dict)
     bound: Bound | None = None
     quality: Mapping[str, int] = field(default_factory=dict)
+    made_of: str = ""
 
     @property
     def is_shared(self) -> bool:
@@ -287,6 +290,7 @@ class Manifest:
                         **({"etags": dict(asset.etags)} if asset.etags else {}),
                         **({"bound": astuple(asset.bound)} if asset.bound else {}),
                         **({"quality": dict(asset.quality)} if asset.quality else {}),
+                        **({"made_of": asset.made_of} if asset.made_of else {}),
                     }
                     for asset in self.assets.values()
                 },
@@ -353,6 +357,7 @@ class Manifest:
                 etags=_texts(entry.get("etags", {})),
                 bound=Bound(*map(str, entry["bound"])) if "bound" in entry else None,
                 quality=_sizes(entry.get("quality", {})),
+                made_of=_checked(entry.get("made_of", ""), str),
             )
             for hashed_name, entry in entries.items()
         }

@@ -1,8 +1,11 @@
-"""What a site's own functions make of its sources: the option ``transforms``."""
+"""What functions make of the sources before a build: the option ``transforms``."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from functools import cached_property
 from io import BytesIO
@@ -11,7 +14,10 @@ from typing import Any, BinaryIO
 from django.core.files.storage import Storage
 from django.utils.module_loading import import_string
 
-from ..errors import SourceError
+from ..errors import SourceError, VersionedStorageError
+from .compression import available_cores
+from .directory import BuildDirectory, digest_of
+from .manifest import Manifest
 from .source_files import Sources, open_source
 
 #: Takes the name and the bytes of a source and returns the bytes for the build.
@@ -34,47 +40,89 @@ class TransformFailed(SourceError):
         )
 
 
-def transformed(sources: Sources, transforms: Iterable[tuple[str, str | Transform]]) -> Sources:
-    """Return the sources; when one is read, the functions of matching globs are applied in order.
+class Transformed(Storage):
+    """A storage with one file, which has no path: the result of ``functions``, applied in order."""
 
-    Raises ImportError for a function that does not exist.
+    def __init__(self, name: str, source: bytes, functions: Sequence[Transform]) -> None:
+        self._name = name
+        self._source = source
+        self._functions = functions
+        self._result: bytes | None = None
+
+    def open(self, name: str, mode: str = "rb") -> Any:
+        self.make()
+        file: BinaryIO = BytesIO(self._result or b"")
+        return file
+
+    @cached_property
+    def made_of(self) -> str:
+        """A digest of all that decides the result; empty if a function has no ``version``."""
+        versions = [getattr(function, "version", None) for function in self._functions]
+        if None in versions:
+            return ""
+        text = json.dumps([self._name, versions]).encode()
+        return hashlib.sha256(text + b"\0" + self._source).hexdigest()
+
+    def make(self) -> None:
+        """Make the result, once. Raises `TransformFailed`."""
+        if self._result is not None:
+            return
+        data = self._source
+        for function in self._functions:
+            try:
+                data = function(self._name, data)
+            except VersionedStorageError:
+                raise
+            except Exception as error:
+                raise TransformFailed(self._name, function, repr(error)) from error
+            if not isinstance(data, bytes):
+                raise TransformFailed(self._name, function, f"it returned {type(data).__name__}")
+        self._result = data
+
+    def take(self, manifest: Manifest, directory: BuildDirectory) -> bool:
+        """Take the result from a build that has it; return False if it has not."""
+        asset = manifest.asset(self._name)
+        if asset is None or not self.made_of or asset.made_of != self.made_of:
+            return False
+        try:
+            data = directory.path(asset.hashed_name).read_bytes()
+        except OSError:
+            return False
+        if digest_of((data,)).integrity != asset.integrity:
+            return False
+        self._result = data
+        return True
+
+
+def transformed(sources: Sources, transforms: Iterable[tuple[str, str | Transform]]) -> Sources:
+    """Return the sources, of which those that match a glob have a `Transformed` as their storage.
+
+    Each of these is read now. Raises ImportError for a function that does not exist.
     """
     functions = [
         (glob, import_string(function) if isinstance(function, str) else function)
         for glob, function in transforms
     ]
-    changed = {
-        name: (_Transformed(name, location, matching), location[1])
-        for name, location in sources.items()
-        if (matching := [function for glob, function in functions if fnmatchcase(name, glob)])
-    }
+    changed = {}
+    for name, location in sources.items():
+        matching = [function for glob, function in functions if fnmatchcase(name, glob)]
+        if matching:
+            with open_source(name, *location) as file:
+                changed[name] = (Transformed(name, file.read(), matching), location[1])
     return {**sources, **changed}
 
 
-class _Transformed(Storage):
-    """A storage with one file, which has no path: its bytes are on no disk."""
+def apply(sources: Sources, builds: Iterable[tuple[Manifest, BuildDirectory]]) -> None:
+    """Make the results on all cores, but for those that one of ``builds`` has.
 
-    def __init__(
-        self, name: str, location: tuple[Storage, str], functions: Sequence[Transform]
-    ) -> None:
-        self._name = name
-        self._location = location
-        self._functions = functions
-
-    def open(self, name: str, mode: str = "rb") -> Any:
-        file: BinaryIO = BytesIO(self._data)
-        return file
-
-    @cached_property
-    def _data(self) -> bytes:
-        # Kept until the build is made, because a file may be read more than once.
-        with open_source(self._name, *self._location) as file:
-            data = file.read()
-        for function in self._functions:
-            try:
-                data = function(self._name, data)
-            except Exception as error:
-                raise TransformFailed(self._name, function, repr(error)) from error
-            if not isinstance(data, bytes):
-                raise TransformFailed(self._name, function, f"it returned {type(data).__name__}")
-        return data
+    Raises `TransformFailed`.
+    """
+    builds = tuple(builds)
+    waiting = [
+        storage
+        for storage, _ in sources.values()
+        if isinstance(storage, Transformed) and not any(storage.take(*build) for build in builds)
+    ]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for _ in pool.map(Transformed.make, waiting):
+            pass

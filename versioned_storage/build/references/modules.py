@@ -81,6 +81,15 @@ def js_module_references(text: str) -> list[Reference]:
     return [Reference(next(offsets), next(offsets), url, kind) for _, _, url, kind in tokens]
 
 
+def syntax_tree(source: bytes) -> Node:
+    """Return the root of the syntax tree of a script or a module in UTF-8.
+
+    Raises ImportError without the extra ``modules``, `TooMuchWork` for a text that needs too much
+    work.
+    """
+    return _parse(_language(), _without_open_comments(source))
+
+
 def _parse(language: Language, source: bytes) -> Node:
     from tree_sitter import Parser
 
