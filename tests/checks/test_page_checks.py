@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.test import override_settings
 
 from tests.helpers import site, write
@@ -169,6 +170,38 @@ def test_a_name_that_does_not_exist_is_named_without_a_build(tmp_path: Path, tag
 def test_a_name_that_exists_or_is_not_rendered_is_no_finding(tmp_path: Path, tag: str) -> None:
     with site(tmp_path, EXISTING, **templates(tmp_path / "templates", page=tag)):
         assert check_names(None) == []
+
+
+@pytest.fixture
+def shop_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of an app of the site."""
+    path = tmp_path / "shop"
+    monkeypatch.setattr(apps.get_app_config("staticfiles"), "path", str(path))
+    return path
+
+
+PYTHON = """from django.templatetags.static import static
+logo = static("js/ap.js")
+app = static("js/app.js"), static(f"js/{x}.js"), static(
+    "js/none.js"
+)
+written = "/static/js/lib.js"
+"""
+
+
+def test_python_code_of_the_site_is_read_too(tmp_path: Path, shop_app: Path) -> None:
+    text = PYTHON.replace("static(", "other(").replace("templatetags.static", "other")
+    write(shop_app, {"views.py": PYTHON, "tests/a.py": PYTHON, "test_a.py": PYTHON, "b.py": text})
+    with site(tmp_path, EXISTING, BUILD_VERSION="b1"):
+        names, written = only(check_names(None)), only(check_written_urls(None))
+    assert names.msg.splitlines()[1:] == [
+        f'  {shop_app}/views.py:2 static("js/ap.js"',
+        f'  {shop_app}/views.py:3 static( "js/none.js"',
+    ]
+    assert written.msg.splitlines()[1:-1] == [
+        f'  {shop_app}/b.py:6 "/static/js/lib.js',
+        f'  {shop_app}/views.py:6 "/static/js/lib.js',
+    ]
 
 
 def test_a_name_outside_the_static_files_does_not_exist(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core import checks
@@ -43,6 +45,10 @@ _NAMED = re.compile(
     r"\{%\s{0,9}(static|static_\w{1,20}|stylesheet|script|preload)\s{1,9}([\"'])([^\"'{}]{1,300})\2"
     r"(?=\s|%\})(?:[^%{}]{0,200}%\})?"
 )
+# The same in Python, where one of these is imported.
+_NAMED_IN_PYTHON = re.compile(r"\b(static|Script|Stylesheet)\(\s{0,99}([\"'])([^\"'{}]{1,300})\2")
+_IMPORTED = ("templatetags.static", "versioned_storage.forms", "django.forms")
+_NOT_OF_THE_SITE = frozenset({"site-packages", "dist-packages", "tests"})
 _NOT_RENDERED = re.compile(r"\{#.*?#\}|\{%\s*(comment|verbatim)\b.*?\{%\s*end\1\b", re.DOTALL)
 
 
@@ -95,15 +101,17 @@ def check_same_origin(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckM
 
 
 def check_names(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """Every file that a template names exists; without a build, so that no deploy is needed."""
+    """Every file that a template or code names exists; needs no build, and so no deploy."""
     if usable_storage() is None:
         return []
-    places = [place for path in _templates() for place in _of_missing_file(path)]
+    files = (*_templates(), *_python_files())
+    places = [place for path in files for place in _of_missing_file(path)]
     if not places:
         return []
     return [
         checks.Warning(
-            f"Templates name static files that collectstatic does not find:\n{lines_text(places)}",
+            "Templates or Python code name static files that collectstatic does not find:\n"
+            f"{lines_text(places)}",
             hint="Correct the names: with a build each of them is an error in production.",
             id="versioned_storage.W017",
         )
@@ -111,7 +119,7 @@ def check_names(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage
 
 
 def check_written_urls(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """No template and no script has the URL of a static file without a build."""
+    """No template, script or Python code has the URL of a static file without a build."""
     storage = usable_storage()
     if storage is None or storage.static_url is None or storage.static_url.path == "/":
         return []
@@ -123,7 +131,7 @@ def check_written_urls(app_configs: Any, **kwargs: Any) -> Sequence[checks.Check
     scripts = (path for path in _static_files() if path.suffix in (".js", ".mjs"))
     places = [
         _place(path, text, match)
-        for path in (*_templates(), *scripts)
+        for path in (*_templates(), *_python_files(), *scripts)
         for text in (_text(path),)
         for match in written.finditer(text)
         if _exists(match[1]) and not _is_of_worker(text, match)
@@ -143,9 +151,13 @@ def check_written_urls(app_configs: Any, **kwargs: Any) -> Sequence[checks.Check
 def _of_missing_file(path: Path) -> Iterator[str]:
     text = _text(path)
     ignored = [match.span() for match in _NOT_RENDERED.finditer(text)]
-    # Other apps have tags called script too.
-    tags = _NAMED.finditer(text) if "versioned_static" in text else _of_django(text)
-    for match in tags:
+    if path.suffix == ".py":
+        is_ours = any(module in text for module in _IMPORTED)
+        names = _NAMED_IN_PYTHON.finditer(text) if is_ours else iter(())
+    else:
+        # Other apps have tags called script too.
+        names = _NAMED.finditer(text) if "versioned_static" in text else _of_django(text)
+    for match in names:
         name = match[3].partition("?")[0].partition("#")[0]
         is_rendered = not any(start <= match.start() < end for start, end in ignored)
         if is_rendered and not name.endswith("/") and not _exists(name):
@@ -173,6 +185,19 @@ def _static_files() -> Iterator[Path]:
     for finder in finders.get_finders():
         for name, storage in finder.list([]):
             yield Path(storage.path(name))
+
+
+def _python_files() -> Sequence[Path]:
+    """The site's own modules, of its apps and beside ROOT_URLCONF, without those of its tests."""
+    files = {path for app in apps.get_app_configs() for path in Path(app.path).rglob("*.py")}
+    urlconf = sys.modules.get(str(settings.ROOT_URLCONF))
+    if urlconf is not None and urlconf.__file__ is not None:
+        files.update(Path(urlconf.__file__).parent.glob("*.py"))
+    return sorted(
+        path
+        for path in files
+        if _NOT_OF_THE_SITE.isdisjoint(path.parts) and not path.name.startswith("test")
+    )
 
 
 def _of_other_origin(path: Path) -> Iterator[str]:
