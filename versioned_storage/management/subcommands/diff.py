@@ -123,12 +123,12 @@ class Comparison:
 
     def _table(self) -> str:
         rows = [
-            (change.kind, change.name, _signed(change.delta), _signed(change.br_delta))
+            (change.kind, change.name, signed(change.delta), signed(change.br_delta))
             for change in self.changes
         ]
         deltas = [change.br_delta or 0 for change in self.changes]
         total = sum(change.delta for change in self.changes)
-        rows.append(("total", "", _signed(total), _signed(sum(deltas))))
+        rows.append(("total", "", signed(total), signed(sum(deltas))))
         return table(["CHANGE", "ASSET", "SIZE", "BR"], rows, numbers={"SIZE", "BR"})
 
     def _downloads(self) -> str:
@@ -166,7 +166,8 @@ def _transferred(assets: Iterable[Asset]) -> int:
     return sum(asset.encodings.get(_BR, asset.size) for asset in assets)
 
 
-def _signed(delta: int | None) -> str:
+def signed(delta: int | None) -> str:
+    """Return a difference in bytes with its sign; `NOTHING` for None."""
     if delta is None:
         return NOTHING
     return f"{'-' if delta < 0 else '+'}{bytes_text(abs(delta))}"
