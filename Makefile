@@ -39,15 +39,17 @@ edge: $(VENV)/.installed-demo
 	@$(RUN) example_project/edge.py
 
 # Two workers a core: the tests wait for servers and processes as long as they compute.
+PYTEST = $(RUN) -m pytest -n $$($(RUN) -c 'import os; print(2 * os.cpu_count())') --dist loadfile
+
 test: $(VENV)/.installed-test
-	@$(RUN) -m pytest -n $$($(RUN) -c 'import os; print(2 * os.cpu_count())') --dist loadfile
+	@$(PYTEST)
 
 test-all: $(VENV)/.installed-test
-	@TEST_ALL=1 $(RUN) -m pytest -n auto --dist loadfile
+	@TEST_ALL=1 $(PYTEST)
 
 # What make test leaves out; with make test the same as make test-all.
 test-rest: $(VENV)/.installed-test
-	@TEST_ALL=1 $(RUN) -m pytest -n auto --dist loadfile -m "deep or system"
+	@TEST_ALL=1 $(PYTEST) -m "deep or system"
 
 # The peers stay out of .venv: an environment and a corpus outside of the tree.
 BENCH ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/django-versioned-storage-bench

@@ -19,6 +19,7 @@ from uuid import uuid4
 import boto3
 from botocore.awsrequest import HeadersDict
 from botocore.config import Config
+from moto import backends
 from moto.server import ThreadedMotoServer
 
 from tests.servers import running
@@ -30,6 +31,9 @@ ONCE = Config(retries={"mode": "standard", "total_max_attempts": 1})
 @contextmanager
 def moto() -> Iterator[str]:
     """Moto's server on a free port; gives its URL."""
+    # It would list the directories of its package for each request.
+    modules = list(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: modules
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

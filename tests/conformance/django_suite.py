@@ -26,7 +26,9 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -246,16 +248,15 @@ def main(arguments: list[str] | None = None) -> int:
     cache = parser.parse_args(arguments).cache.resolve()
     try:
         tests = djangos_tests(cache)
-        verdicts = []
-        for run in RUNS:
-            verdicts.append(run_suite(tests, run))
-            print(verdicts[-1], flush=True)
+        with ThreadPoolExecutor() as pool:
+            verdicts = list(pool.map(partial(run_suite, tests), RUNS))
     except NoSdistError as error:
         print(error, file=sys.stderr)
         return NO_SDIST
     except NoResultsError as error:
         print(error, file=sys.stderr)
         return WRONG
+    print(*verdicts, sep="\n", flush=True)
     return WRONG if any(verdict.faults for verdict in verdicts) else 0
 
 

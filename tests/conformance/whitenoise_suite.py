@@ -19,6 +19,8 @@ import json
 import shutil
 import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -124,14 +126,15 @@ def main(arguments: list[str] | None = None) -> int:
     cache = parser.parse_args(arguments).cache.resolve()
     try:
         archive = archive_of_whitenoise(cache)
-        verdicts = [run_suite(archive, what) for what in RUNS]
+        with ThreadPoolExecutor() as pool:
+            verdicts = list(pool.map(partial(run_suite, archive), RUNS))
     except NoTestsError as error:
         print(error, file=sys.stderr)
         return NO_SDIST
     except NoResultsError as error:
         print(error, file=sys.stderr)
         return WRONG
-    print(*verdicts, sep="\n")
+    print(*verdicts, sep="\n", flush=True)
     return WRONG if any(verdict.faults for verdict in verdicts) else 0
 
 

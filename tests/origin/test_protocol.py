@@ -37,7 +37,7 @@ from versioned_storage.origin.record import Record
 
 #: Schedules of each theme; the deep run tries many more.
 FEW = int(os.environ.get("PROTOCOL_EXAMPLES", "20"))
-MANY = int(os.environ.get("PROTOCOL_EXAMPLES", "1500"))
+MANY = int(os.environ.get("PROTOCOL_EXAMPLES", "750"))
 SHARED = "static/_shared/"
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 CSS, PNG = "text/css; charset=utf-8", "image/png"

@@ -287,7 +287,7 @@ def crossed(slow: int, before: int, other: int, meanwhile: int, event: str = "")
 #: More requests than a process makes until it only waits.
 LONG = 34
 A_DAY = timedelta(days=1)
-DEPTH = max(1, MANY // 1500)
+DEPTH = max(1, MANY // 750)
 
 
 @pytest.mark.parametrize("event", ["", pytest.param("sleep", marks=pytest.mark.deep)])
@@ -472,7 +472,7 @@ def test_no_published_build_ever_lacks_a_shared_object(machines):
 
 @pytest.mark.deep
 def test_not_in_many_more_schedules_either(machines):
-    explore(machines, MANY // 3)
+    explore(machines, MANY // 2)
 
 
 def explore(machines: Any, examples: int) -> None:
