@@ -3,8 +3,10 @@
 # The server stands around what is expected to fail: two blocks, not one.
 # ruff: noqa: SIM117
 
+import errno
 import hashlib
 import json
+from threading import Event
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -12,11 +14,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 from django.urls import get_script_prefix, set_script_prefix
 
+from tests.builds import state
 from tests.helpers import site
 from tests.s3 import ACCESS_KEY, HANGS_UP, SECRET_KEY, front, options, refusal
+from versioned_storage.build import compression
+from versioned_storage.build.directory import CannotWrite
 from versioned_storage.origin.lease import BuildIsPublished
 from versioned_storage.origin.s3_errors import OriginError
 from versioned_storage.origin.transfer import PublishFailed
+from versioned_storage.storage import VersionedStaticFilesStorage
 
 FILES = {
     "css/app.css": "body { background: url(../img/logo.png) }\n" * 20,
@@ -362,6 +368,104 @@ def test_running_again_completes_what_a_server_that_died_midway_left(bucket, tmp
     publish(tmp_path, bucket.options())
     assert left < bucket.listed()
     assert len(json.loads(bucket.get("builds/b1.json")["Body"])["manifest"]["paths"]) == len(FILES)
+
+
+# The publish goes on while files are compressed
+
+
+class Compression:
+    """Each file is compressed after S3 got an object, and then ``error`` is raised if there is one.
+
+    ``answer`` is for the front: it refuses what ``refuses`` returns True for.
+    """
+
+    def __init__(self, monkeypatch, error=None, refuses=lambda _: False):
+        self.encode = compression.encode
+        self.error = error
+        self.refuses = refuses
+        self.got_object = Event()
+        self.is_on_disk_at_commit = None
+        monkeypatch.setattr(compression, "encode", self)
+
+    def __call__(self, directory, name, encoding):
+        assert self.got_object.wait(30)
+        if self.error is not None:
+            raise self.error
+        self.encode(directory, name, encoding)
+
+    def answer(self, tmp_path):
+        def answer(request):
+            if request.method == "PUT" and "/static/b1/" in request.path:
+                self.got_object.set()
+            if b'"state": "published"' in request.body:
+                self.is_on_disk_at_commit = (tmp_path / MANIFEST).exists()
+            return refusal(403, "AccessDenied", "No.") if self.refuses(request) else None
+
+        return answer
+
+
+MANIFEST = "static_root/b1/staticfiles.json"
+
+
+def test_files_are_uploaded_while_others_are_compressed(bucket, tmp_path, monkeypatch):
+    compressing = Compression(monkeypatch)
+    with front(bucket.endpoint, compressing.answer(tmp_path)) as s3:
+        publish(tmp_path, bucket.options(endpoint_url=s3.url))
+    assert compressing.is_on_disk_at_commit
+    assert state(bucket, "b1") == "published"
+
+
+def test_a_build_is_complete_on_disk_when_s3_failed_before_it_was(bucket, tmp_path, monkeypatch):
+    compressing = Compression(monkeypatch, refuses=lambda request: "logo" in request.path)
+    with front(bucket.endpoint, compressing.answer(tmp_path)) as s3:
+        with pytest.raises(PublishFailed, match="1 of its"):
+            publish(tmp_path, bucket.options(endpoint_url=s3.url))
+    assert (tmp_path / MANIFEST).exists()
+    assert state(bucket, "b1") == "publishing"
+    publish(tmp_path, bucket.options())
+    assert state(bucket, "b1") == "published"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [CannotWrite("app.css.br", OSError(errno.ENOSPC, "No space left")), KeyboardInterrupt()],
+    ids=["full disk", "Ctrl-C"],
+)
+def test_nothing_is_published_when_a_file_cannot_be_compressed(
+    bucket, tmp_path, monkeypatch, error
+):
+    compressing = Compression(monkeypatch, error)
+    with front(bucket.endpoint, compressing.answer(tmp_path)) as s3:
+        with pytest.raises(type(error)):
+            publish(tmp_path, bucket.options(endpoint_url=s3.url))
+    assert not (tmp_path / MANIFEST).exists()
+    assert state(bucket, "b1") == "publishing"
+    compressing.error = None
+    publish(tmp_path, bucket.options())
+    assert state(bucket, "b1") == "published"
+
+
+def test_nothing_is_written_to_s3_when_the_sources_have_an_error(bucket, tmp_path):
+    files = FILES | {"css/app.css": "body { background: url(missing.png) }"}
+    with front(bucket.endpoint) as s3:
+        with pytest.raises(CommandError, match=r"missing\.png"):
+            publish(tmp_path, bucket.options(endpoint_url=s3.url), files)
+    assert s3.asked("PUT") == []
+
+
+def test_a_published_build_is_not_activated_before_it_is_complete_on_disk(
+    bucket, tmp_path, monkeypatch
+):
+    publish(tmp_path, bucket.options())
+    activated = bucket.get("builds/b1.json")["Body"]
+
+    def fails(storage):
+        raise CannotWrite("staticfiles.json", OSError(errno.ENOSPC, "No space left"))
+
+    monkeypatch.setattr(VersionedStaticFilesStorage, "save_manifest", fails)
+    with pytest.raises(CannotWrite):
+        publish(elsewhere(tmp_path), bucket.options())
+    assert bucket.get("builds/b1.json")["Body"] == activated
 
 
 # Secrets

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from django.contrib.staticfiles.utils import matches_patterns
 from django.core.files.storage import Storage
 
-from .build.assemble import Base, BuildIsComplete, Built, assemble
+from .build.assemble import Base, BuildIsComplete, Draft, assemble
 from .build.directory import BuildDirectory, Digest
 from .build.fingerprint import Fingerprinter
 from .build.lock import lock, unlock
@@ -26,7 +26,7 @@ from .static_root import check_outside_sources
 from .text import names_text
 
 if TYPE_CHECKING:
-    from .origin.publisher import Preflight, Publisher
+    from .origin.publisher import Preflight, Published, Publisher
     from .storage import VersionedStaticFilesStorage
 
 # Seconds after which no run still writes to a partial file.
@@ -140,40 +140,56 @@ def collect(
     _leave_out_manifest(storage, run.directory, names, paths, dry_run=dry_run)
     sources = {clean_name: paths[name] for clean_name, name in names.items()}
     try:
-        built = _make(storage, run, sources, preflight, dry_run=dry_run)
-    except SourceError as error:
+        draft = _draft(storage, run, sources, preflight, dry_run=dry_run)
+        if dry_run:
+            log_summary(draft.forecast(storage.location))
+        elif publisher is None or preflight is None:
+            yield from _complete(storage, draft, names)
+            if storage.options.origin is not None:
+                log_summary(
+                    f"Build {storage.build_version} was not published by this run; run 'python "
+                    "manage.py staticbuilds publish' to publish it"
+                )
+        else:
+            # Files are uploaded while others are compressed.
+            with publisher.publishing(
+                draft.manifest, run.directory, draft.wait_for, preflight
+            ) as finish:
+                yield from _complete(storage, draft, names)
+                _publish(storage, finish)
+    except (BuildIsComplete, SourceError) as error:
+        if run.complete is not None:
+            _remove_additions(run.directory, run.digests, run.complete)
+        if isinstance(error, BuildIsComplete):
+            raise
         yield names_text(error.names, shown=3), None, error
-        return
-    if dry_run:
-        log_summary(built.forecast(storage.location))
-        return
+
+
+def _complete(
+    storage: VersionedStaticFilesStorage, draft: Draft, names: Mapping[str, str]
+) -> Iterator[PostProcessed]:
+    """Compress the files, and write the manifest of the complete build."""
+    built = draft.compress()
     storage.set_manifest(built.manifest)
     storage.save_manifest()
     # In the neutral layout, Django's storage counts those as processed, changed or not.
     globs = [] if storage.build_version else [glob for glob, _ in storage.patterns]
-    for asset in built.fingerprinted:
+    for asset in draft.fingerprinted:
         is_processed = asset.is_written or matches_patterns(asset.name, globs)
         yield names[asset.name], asset.hashed_name, is_processed
     log_summary(built.summary(storage.location))
     if storage.build_version is not None:
         _warn_of_dotfiles(built.manifest)
-    if publisher is not None:
-        _publish(storage, run, publisher, preflight)
-    elif storage.options.origin is not None:
-        log_summary(
-            f"Build {storage.build_version} was not published by this run; run 'python "
-            "manage.py staticbuilds publish' to publish it"
-        )
 
 
-def _make(
+def _draft(
     storage: VersionedStaticFilesStorage,
     run: CollectstaticRun,
     sources: Sources,
     preflight: Preflight | None,
     *,
     dry_run: bool,
-) -> Built:
+) -> Draft:
     options = storage.options
     run.look_again()
     copied = run.digests
@@ -214,19 +230,14 @@ def _make(
         ignore_missing=options.ignore_missing,
         strict_source_maps=options.strict_source_maps,
     )
-    try:
-        return assemble(
-            fingerprinter,
-            run.directory,
-            complete=run.complete,
-            base=run.base,
-            remote_encodings=preflight.remote_encodings(recipe.encoders) if preflight else None,
-            dry_run=dry_run,
-        )
-    except (SourceError, BuildIsComplete):
-        if run.complete is not None:
-            _remove_additions(run.directory, run.digests, run.complete)
-        raise
+    return assemble(
+        fingerprinter,
+        run.directory,
+        complete=run.complete,
+        base=run.base,
+        remote_encodings=preflight.remote_encodings(recipe.encoders) if preflight else None,
+        dry_run=dry_run,
+    )
 
 
 def _resolver(storage: VersionedStaticFilesStorage, sources: Sources) -> Resolver:
@@ -256,16 +267,11 @@ def _publisher(storage: VersionedStaticFilesStorage) -> Publisher | None:
     return Publisher(origin, options.base_build)
 
 
-def _publish(
-    storage: VersionedStaticFilesStorage,
-    run: CollectstaticRun,
-    publisher: Publisher,
-    preflight: Preflight | None,
-) -> None:
+def _publish(storage: VersionedStaticFilesStorage, finish: Callable[[Manifest], Published]) -> None:
     manifest = storage.manifest
     assert manifest is not None  # it was saved a moment ago
     try:
-        published = publisher.publish(manifest, run.directory, preflight)
+        published = finish(manifest)
     except OtherContent:
         # Pages get the other build. Without a manifest no process takes these files for it.
         storage.manifest_storage.delete(storage.manifest_name)

@@ -7,7 +7,7 @@ import pytest
 
 from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Asset, Manifest
-from versioned_storage.origin.objects import ListedObject, StoredObject, UploadBody
+from versioned_storage.origin.objects import ListedObject, LocalBuild, StoredObject, UploadBody
 from versioned_storage.origin.plan import (
     Action,
     CopySource,
@@ -85,33 +85,33 @@ def actions(planned):
 
 
 def test_a_first_publish_uploads_every_object(directory):
-    planned = plan(manifest(), directory, "static/", stored={}, sources={})
+    planned = plan(LocalBuild(manifest(), directory), "static/", stored={}, sources={})
     assert set(actions(planned).values()) == {Action.UPLOAD}
     assert actions(planned).keys() == {HASHED, HASHED_GZ, ORIGINAL, ORIGINAL_GZ}
     assert str(planned) == "upload 4 objects (58 B), copy 0 objects (0 B), skip 0 objects (0 B)"
 
 
 def test_hashed_names_come_before_original_ones_and_large_objects_before_small_ones(directory):
-    planned = plan(manifest(), directory, "static/", stored={}, sources={})
+    planned = plan(LocalBuild(manifest(), directory), "static/", stored={}, sources={})
     assert [step.path for step in planned.steps] == [HASHED, HASHED_GZ, ORIGINAL, ORIGINAL_GZ]
 
 
 def test_objects_of_an_earlier_attempt_are_skipped(directory):
     paths = (HASHED, HASHED_GZ, ORIGINAL, ORIGINAL_GZ)
     on_s3 = {path: stored(path, directory) for path in paths}
-    planned = plan(manifest(), directory, "static/", stored=on_s3, sources={})
+    planned = plan(LocalBuild(manifest(), directory), "static/", stored=on_s3, sources={})
     assert set(actions(planned).values()) == {Action.SKIP}
 
 
 def test_an_original_name_is_copied_from_a_hashed_one_that_is_there(directory):
     on_s3 = {path: stored(path, directory) for path in (HASHED, HASHED_GZ)}
-    planned = plan(manifest(), directory, "static/", stored=on_s3, sources={})
+    planned = plan(LocalBuild(manifest(), directory), "static/", stored=on_s3, sources={})
     assert [step.action for step in planned.originals] == [Action.COPY, Action.COPY]
 
 
 def test_an_object_with_other_headers_is_uploaded_again(directory):
     on_s3 = {HASHED: stored(HASHED, directory, headers={"ContentType": "text/plain"})}
-    planned = plan(manifest(), directory, "static/", stored=on_s3, sources={})
+    planned = plan(LocalBuild(manifest(), directory), "static/", stored=on_s3, sources={})
     step = next(step for step in planned.steps if step.path == HASHED)
     assert (step.action, step.reason) == (Action.UPLOAD, "is there with other bytes or headers")
 
@@ -129,16 +129,16 @@ def test_an_object_with_other_headers_is_uploaded_again(directory):
 def test_an_object_of_identity_matches_only_with_the_bytes_of_the_build(directory, changes):
     file = files(manifest())[HASHED]
     sha256 = UploadBody.of(directory.path(file.source)).sha256
-    assert matches(stored(HASHED, directory), file, sha256, manifest())
-    assert not matches(stored(HASHED, directory, **changes), file, sha256, manifest())
+    assert matches(stored(HASHED, directory), file, lambda: sha256, manifest())
+    assert not matches(stored(HASHED, directory, **changes), file, lambda: sha256, manifest())
 
 
 def test_an_encoding_by_another_zlib_matches_if_it_is_of_the_same_asset(directory):
     file = files(manifest())[HASHED_GZ]
     other = {**metadata(file, manifest()), "sha256": "1" * 64}
     on_s3 = stored(HASHED_GZ, directory, sha256="1" * 64, metadata=other)
-    assert matches(on_s3, file, "0" * 64, manifest())
-    assert not matches(on_s3, file, "0" * 64, manifest(encoders={"gzip": {"level": 1}}))
+    assert matches(on_s3, file, lambda: "0" * 64, manifest())
+    assert not matches(on_s3, file, lambda: "0" * 64, manifest(encoders={"gzip": {"level": 1}}))
 
 
 def test_what_the_base_build_has_is_reused_if_the_encoder_is_the_same():
@@ -160,7 +160,7 @@ def test_an_encoding_of_another_quality_is_not_reused(directory):
     } == {("sha384-app", None, None)}
     file = files(ours)[HASHED_GZ]
     assert metadata(file, ours)["encoder"] == "gzip level=1"
-    assert not matches(stored(HASHED_GZ, directory), file, "0" * 64, ours)
+    assert not matches(stored(HASHED_GZ, directory), file, lambda: "0" * 64, ours)
 
 
 def test_objects_of_the_base_build_are_copied(directory):
@@ -172,7 +172,7 @@ def test_objects_of_the_base_build_are_copied(directory):
     assert sources["sha384-app", "gzip", None] == CopySource(
         "static/b1/app.0123.css.gz", '"base"', 10, "sha256-of-gzip"
     )
-    planned = plan(manifest(), directory, "static/", stored={}, sources=sources)
+    planned = plan(LocalBuild(manifest(), directory), "static/", stored={}, sources=sources)
     assert set(actions(planned).values()) == {Action.COPY}
 
 

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from random import Random
 from textwrap import dedent
 from threading import Event, Thread, current_thread
 
 import pytest
 
-from tests.builds import collected, site_origin, state
+from tests.builds import FILES, Built, collected, site_origin, state
+from tests.helpers import site
 from tests.s3 import front
 from versioned_storage.build.directory import BuildDirectory
+from versioned_storage.build.manifest import Manifest
 from versioned_storage.origin.publisher import Publisher
 from versioned_storage.origin.threads import (
     Interrupted,
@@ -212,9 +215,15 @@ COMMANDS = [("collectstatic", "--noinput"), ("staticbuilds", "publish")]
     ],
 )
 def test_a_signal_ends_a_publish_whose_uploads_get_no_answer(moto_bucket, built, arguments, number):
-    silent = Silent(writes_object)
+    silent, manifest = Silent(writes_object), built.directory / "staticfiles.json"
+    complete = manifest.stat().st_mtime_ns
     with command(moto_bucket, built, silent, *arguments) as process:
         assert silent.reached.wait(30)
+        if arguments[0] == "collectstatic":
+            # It writes the manifest, and then it waits for the publish.
+            while manifest.stat().st_mtime_ns == complete:
+                time.sleep(0.01)
+            time.sleep(0.3)
         code, seconds, output = ended(process, number)
     assert code == EXIT_CODES[number], output
     assert seconds < promised()
@@ -228,6 +237,28 @@ def test_a_signal_ends_a_publish_whose_uploads_get_no_answer(moto_bucket, built,
     Publisher(site_origin(moto_bucket.options())).publish(
         built.manifest, BuildDirectory(built.directory)
     )
+    assert state(moto_bucket, "b1") == "published"
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_next_run_finishes_what_a_signal_ended_while_it_compressed(
+    moto_bucket, tmp_path, number
+):
+    files = FILES | {"data.txt": Random(0).randbytes(500_000).hex()}
+    silent, build = Silent(writes_object), tmp_path / "static_root/b1"
+    with site(tmp_path, files, BUILD_VERSION="b1"):
+        with command(moto_bucket, Built(Manifest({}), build), silent, *COMMANDS[0]) as process:
+            assert silent.reached.wait(30)
+            code, _, output = ended(process, number)
+        assert code in (-number, EXIT_CODES.get(number)), output
+        assert not (build / "staticfiles.json").exists()
+    assert state(moto_bucket, "b1") == "publishing"
+    with site(
+        tmp_path, files, BUILD_VERSION="b1", options={"origin": moto_bucket.options()}
+    ) as shop:
+        shop.collect()
+        assert Built(shop.storage.manifest, build).wrong(moto_bucket) == []
     assert state(moto_bucket, "b1") == "published"
 
 

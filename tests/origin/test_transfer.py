@@ -11,7 +11,7 @@ from versioned_storage.build.directory import BuildDirectory
 from versioned_storage.build.manifest import Asset, Manifest
 from versioned_storage.errors import VersionedStorageError
 from versioned_storage.origin.lease import LeaseLost
-from versioned_storage.origin.objects import CopyResult, StoredObject
+from versioned_storage.origin.objects import CopyResult, LocalBuild, StoredObject
 from versioned_storage.origin.plan import Action, CopySource, headers, plan
 from versioned_storage.origin.threads import in_background
 from versioned_storage.origin.transfer import (
@@ -108,13 +108,12 @@ def directory(tmp_path):
 
 @pytest.fixture
 def transfer(manifest, directory):
-    return Transfer(Origin(), manifest, directory, Lease())
+    return Transfer(Origin(), LocalBuild(manifest, directory), Lease())
 
 
 def run(transfer, *, stored=None, sources=None):
     planned = plan(
-        transfer.manifest,
-        transfer.directory,
+        transfer.build,
         "static/",
         stored=stored or {},
         sources=sources or {},
@@ -241,7 +240,7 @@ def test_a_stop_from_another_thread_ends_it_before_the_next_request(transfer):
 
 
 def test_a_file_that_is_missing_is_a_failure_that_names_it(transfer):
-    transfer.directory.path("logo.0123.png").unlink()
+    transfer.build.directory.path("logo.0123.png").unlink()
     with pytest.raises(PublishFailed, match=r"logo\.0123\.png"):
         run(transfer)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import BinaryIO, TypeVar
 
@@ -17,6 +18,7 @@ from .directory import BuildDirectory, Digest
 from .fingerprint import Fingerprinted, Fingerprinter
 from .manifest import (
     Asset,
+    BuildFile,
     Content,
     Differences,
     Manifest,
@@ -96,12 +98,76 @@ class Base:
 
 
 @dataclass(frozen=True)
-class Built:
-    """The result of a run: its assets as fingerprinted, its encodings, its manifest."""
+class Draft:
+    """A build whose assets are in its directory, and whose encodings are not made yet.
 
+    Its names, bytes and content digest are final. In its ``manifest`` the encodings have the size
+    of their asset, because nothing else is known of them. ``finished`` has the jobs of `compress`
+    by each name.
+    """
+
+    fingerprinter: Fingerprinter
+    directory: BuildDirectory
+    base: Base | None
     fingerprinted: tuple[Fingerprinted, ...]
     manifest: Manifest
     jobs: tuple[EncodingJob, ...]
+    started: float
+    finished: Mapping[str, Future[EncodingJob]] = field(repr=False)
+
+    def forecast(self, place: object) -> str:
+        """Return the line of a dry run, which compresses nothing."""
+        assets = self.manifest.assets.values()
+        size = bytes_text(sum(asset.size for asset in assets))
+        return (
+            f"Would build: {_title(self.manifest)} in {place}: "
+            f"{count_text(len(assets), 'asset')} ({size}), {self.written:,} to be written"
+        )
+
+    @property
+    def written(self) -> int:
+        """How many assets were not in the directory yet."""
+        return sum(asset.is_written for asset in self.fingerprinted)
+
+    def wait_for(self, file: BuildFile) -> None:
+        """Wait until `compress`, in another thread, has made a file.
+
+        Raises CancelledError if it fails before.
+        """
+        if file.encoding is not None:
+            self.finished[file.asset.hashed_name].result()
+
+    def compress(self) -> Built:
+        """Make the encodings. Raises `CannotWrite`, and SourceError for a bundler's encodings."""
+        recipe, base = self.fingerprinter.recipe, self.base.directory if self.base else None
+        try:
+            jobs = compress(self.jobs, self.directory, recipe.encodings, base=base)
+            for job in track(jobs, total=len(self.jobs), doing="Compressing", unit="files"):
+                for name in job.names:
+                    # Two assets can have one name, of the same bytes in another quality.
+                    if not self.finished[name].done():
+                        self.finished[name].set_result(job)
+        finally:
+            for future in self.finished.values():
+                future.cancel()
+        if recipe.keep_originals is not True:
+            _remove_prebuilt(self.fingerprinter, self.fingerprinted, self.directory)
+        assets = {
+            name: replace(asset, encodings=dict(self.finished[name].result().sizes))
+            if asset.encodings
+            else asset
+            for name, asset in self.manifest.assets.items()
+        }
+        manifest = replace(self.manifest, assets=assets)
+        return Built(self, manifest, time.monotonic() - self.started)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build with its encodings."""
+
+    draft: Draft
+    manifest: Manifest
     seconds: float
 
     def summary(self, place: object) -> str:
@@ -114,30 +180,18 @@ class Built:
         if self.manifest.shared_prefix:
             shared = sum(asset.size for asset in assets if asset.is_shared)
             sizes.append(f"{bytes_text(shared)} shared")
-        reused = sum(len(job.reused) for job in self.jobs)
-        compressed = sum(len(job.sizes) for job in self.jobs) - reused
+        reused = sum(len(job.reused) for job in self.draft.jobs)
+        compressed = sum(len(job.sizes) for job in self.draft.jobs) - reused
         return (
-            f"{self._title} in {place}: {count_text(len(assets), 'asset')} ({', '.join(sizes)}), "
-            f"{self._written:,} written, {count_text(compressed, 'encoding')} compressed, "
-            f"{reused:,} reused, {self.seconds:.1f} s"
+            f"{_title(self.manifest)} in {place}: {count_text(len(assets), 'asset')} "
+            f"({', '.join(sizes)}), {self.draft.written:,} written, "
+            f"{count_text(compressed, 'encoding')} compressed, {reused:,} reused, "
+            f"{self.seconds:.1f} s"
         )
 
-    def forecast(self, place: object) -> str:
-        """Return the line of a dry run, which compresses nothing."""
-        assets = self.manifest.assets.values()
-        size = bytes_text(sum(asset.size for asset in assets))
-        return (
-            f"Would build: {self._title} in {place}: {count_text(len(assets), 'asset')} ({size}), "
-            f"{self._written:,} to be written"
-        )
 
-    @property
-    def _title(self) -> str:
-        return f"Build {self.manifest.build}" if self.manifest.build else "Static files"
-
-    @property
-    def _written(self) -> int:
-        return sum(asset.is_written for asset in self.fingerprinted)
+def _title(manifest: Manifest) -> str:
+    return f"Build {manifest.build}" if manifest.build else "Static files"
 
 
 def assemble(
@@ -148,12 +202,12 @@ def assemble(
     base: Base | None = None,
     remote_encodings: RemoteEncodings | None = None,
     dry_run: bool = False,
-) -> Built:
-    """Make the build of the fingerprinter's sources; the caller writes its manifest.
+) -> Draft:
+    """Make the build of the fingerprinter's sources, but for its encodings and its manifest.
 
     ``complete`` is the manifest of a complete build in ``directory``: for other content this raises
-    `BuildIsComplete` and changes nothing. Encodings that ``base`` has of the same content are
-    copied, those in ``remote_encodings`` are not even made. Raises SourceError for faults of the
+    `BuildIsComplete` and changes nothing. Encodings that ``base`` has of the same content will
+    be copied, those in ``remote_encodings`` not even made. Raises SourceError for faults of the
     sources, `CannotWrite` for faults of the disk.
     """
     started = time.monotonic()
@@ -177,15 +231,11 @@ def assemble(
         base=base,
         remote_encodings=remote_encodings,
     )
-    if not dry_run:
-        compressed = compress(
-            jobs, directory, recipe.encodings, base=base.directory if base else None
-        )
-        jobs = list(track(compressed, total=len(jobs), doing="Compressing", unit="files"))
-        if recipe.keep_originals is not True:
-            _remove_prebuilt(fingerprinter, fingerprinted, directory)
-    manifest = make_manifest(fingerprinter, fingerprinted, jobs, complete)
-    return Built(fingerprinted, manifest, tuple(jobs), time.monotonic() - started)
+    manifest = make_manifest(fingerprinter, fingerprinted, complete)
+    finished = {name: Future[EncodingJob]() for job in jobs for name in job.names}
+    return Draft(
+        fingerprinter, directory, base, fingerprinted, manifest, tuple(jobs), started, finished
+    )
 
 
 def _fingerprint(
@@ -262,15 +312,13 @@ def _names_of(asset: Fingerprinted, recipe: Recipe) -> dict[str, Digest]:
 def make_manifest(
     fingerprinter: Fingerprinter,
     fingerprinted: Iterable[Fingerprinted],
-    jobs: Iterable[EncodingJob] = (),
     complete: Manifest | None = None,
 ) -> Manifest:
-    """Return the manifest of these assets, with the sizes of the encodings in ``jobs``.
+    """Return the manifest of these assets, with the size of its asset for each encoding.
 
     ``complete`` is that of the same build, made before: it says how its encodings were made.
     """
     recipe = fingerprinter.recipe
-    sizes = {name: job.sizes for job in jobs for name in job.names}
     assets = [
         Asset(
             name=asset.name,
@@ -279,7 +327,9 @@ def make_manifest(
             size=asset.digest.size,
             integrity=asset.digest.integrity,
             content_type=content_type(asset.name),
-            encodings=dict(sizes.get(asset.hashed_name, {})),
+            encodings=dict.fromkeys(
+                recipe.encodings if recipe.is_eligible(asset.name) else (), asset.digest.size
+            ),
             shared_prefix="" if asset.bound else recipe.shared_prefix,
             bound=asset.bound,
             quality=_quality(asset, recipe, complete) if recipe.is_eligible(asset.name) else {},

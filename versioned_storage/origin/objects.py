@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from ..build.compression import ensure
+from ..build.directory import BuildDirectory
+from ..build.manifest import BuildFile, Manifest
 from ..errors import VersionedStorageError
 
 #: Files up to this size, in bytes, are held in memory; larger ones are read again to be sent.
@@ -66,6 +69,29 @@ class UploadBody:
                 raise FileChanged(self.file)
             stream.seek(0)
             yield stream
+
+
+@dataclass(frozen=True)
+class LocalBuild:
+    """A build on this disk, complete or with encodings that are being made.
+
+    ``wait_for`` returns once a file is made. Until then its size in ``manifest`` is an estimate.
+    """
+
+    manifest: Manifest
+    directory: BuildDirectory
+    wait_for: Callable[[BuildFile], None] = lambda _: None
+
+    def body(self, file: BuildFile) -> UploadBody:
+        """Return the bytes of a file, which is made if this disk does not have it."""
+        self.wait_for(file)
+        return UploadBody.of(ensure(self.directory, file))
+
+    def sha256(self, file: BuildFile) -> str | None:
+        """Return the sha256 of a file in hex; None if this disk does not have it."""
+        self.wait_for(file)
+        path = self.directory.path(file.source)
+        return UploadBody.of(path).sha256 if path.is_file() else None
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from ..build.directory import BuildDirectory
 from ..build.manifest import BuildFile, Content, Manifest
 from ..constants import CACHE_CONTROL, ENCODINGS
 from ..text import bytes_text, count_text
-from .objects import LARGEST_COPY, ListedObject, StoredObject, UploadBody
+from .objects import LARGEST_COPY, ListedObject, LocalBuild, StoredObject
 from .shared_objects import SharedObjects, has_bytes_of
 
 #: The names of the metadata of an encoding: the integrity of its asset, and its encoder.
@@ -73,7 +71,7 @@ class PublishPlan:
     """The steps of a publish, the largest objects first.
 
     ``hashed`` are the objects under their hashed names. ``originals`` are those under original
-    names, which have the same bytes and come after all hashed ones. ``damaged`` has the URLs of
+    names, each of which has the bytes of a hashed one and follows it. ``damaged`` has the URLs of
     objects of the base build that are not copied because their size is not the recorded one.
     ``waiting`` are the files that cannot be planned yet: a running prune may delete the shared
     objects, so these come last, and the originals with their bytes.
@@ -161,8 +159,7 @@ def copy_sources(
 
 
 def plan(
-    manifest: Manifest,
-    directory: BuildDirectory,
+    build: LocalBuild,
     prefix: str,
     *,
     stored: Mapping[str, StoredObject],
@@ -171,7 +168,7 @@ def plan(
     shared: SharedObjects | None = None,
     files: Iterable[BuildFile] | None = None,
 ) -> PublishPlan:
-    """Plan the publish of the build in ``directory``.
+    """Plan the publish of a build.
 
     ``prefix`` is the STATIC_URL path without its first slash, ``stored`` has the objects below the
     build's prefix by path, ``sources`` and ``damaged`` are of `copy_sources`. ``shared`` is None
@@ -180,24 +177,23 @@ def plan(
     hashed: dict[str, Step] = {}
     originals: list[BuildFile] = []
     waiting: list[BuildFile] = []
-    for file in manifest.files() if files is None else files:
-        local = directory.path(file.source)
+    for file in build.manifest.files() if files is None else files:
         if shared is not None and prefix + file.hashed_path in shared.contested:
             waiting.append(file)
         elif file.path != file.hashed_path:
             originals.append(file)
         elif shared is not None and file.is_shared:
-            hashed[file.path] = _shared(file, prefix, local, shared)
+            hashed[file.path] = _shared(file, prefix, build, shared)
         else:
             object_ = stored.get(prefix + file.path)
             source = sources.get(file.content)
-            hashed[file.path] = _hashed(file, prefix, local, object_, source, manifest)
+            hashed[file.path] = _hashed(file, prefix, build, object_, source)
     original_steps = [
         _original(file, prefix, hashed[file.hashed_path], stored.get(prefix + file.path))
         for file in originals
     ]
     return PublishPlan(
-        build=str(manifest.build),
+        build=str(build.manifest.build),
         hashed=_largest_first(hashed.values()),
         originals=_largest_first(original_steps),
         damaged=tuple(damaged),
@@ -205,11 +201,13 @@ def plan(
     )
 
 
-def matches(stored: StoredObject, file: BuildFile, sha256: str | None, manifest: Manifest) -> bool:
+def matches(
+    stored: StoredObject, file: BuildFile, sha256: Callable[[], str | None], manifest: Manifest
+) -> bool:
     """Return True if an object is right for a file of the build.
 
-    ``sha256`` is of the bytes that this machine would upload. Other bytes of an encoding are as
-    good if the same encoder made them of the same asset.
+    ``sha256`` returns that of the bytes that this machine would upload; it is called if it is
+    needed. Other bytes of an encoding are as good if the same encoder made them of the same asset.
     """
     if stored.headers != headers(file) or stored.sha256 is None:
         return False
@@ -218,30 +216,27 @@ def matches(stored: StoredObject, file: BuildFile, sha256: str | None, manifest:
         return False
     made_of = metadata(file, manifest)
     if made_of:
-        return stored.sha256 == sha256 or made_of.items() <= stored.metadata.items()
-    return stored.sha256 == sha256 and stored.size == file.size
+        return made_of.items() <= stored.metadata.items() or stored.sha256 == sha256()
+    return stored.size == file.size and stored.sha256 == sha256()
 
 
 def _hashed(
     file: BuildFile,
     prefix: str,
-    local: Path,
+    build: LocalBuild,
     stored: StoredObject | None,
     source: CopySource | None,
-    manifest: Manifest,
 ) -> Step:
     step = partial(Step, path=prefix + file.path, file=file, stored=stored)
-    if stored is not None:
-        sha256 = UploadBody.of(local).sha256 if local.is_file() else None
-        if matches(stored, file, sha256, manifest):
-            return step(Action.SKIP, "is there", size=stored.size)
+    if stored is not None and matches(stored, file, partial(build.sha256, file), build.manifest):
+        return step(Action.SKIP, "is there", size=stored.size)
     if source is not None:
         return step(Action.COPY, "the base build has it", size=source.size, source=source)
     reason = "is new" if stored is None else "is there with other bytes or headers"
     return step(Action.UPLOAD, reason, size=file.size)
 
 
-def _shared(file: BuildFile, prefix: str, local: Path, shared: SharedObjects) -> Step:
+def _shared(file: BuildFile, prefix: str, build: LocalBuild, shared: SharedObjects) -> Step:
     path = prefix + file.path
     stored = shared.stored.get(path)
     step = partial(Step, path=path, file=file, stored=stored)
@@ -249,8 +244,7 @@ def _shared(file: BuildFile, prefix: str, local: Path, shared: SharedObjects) ->
         return step(Action.UPLOAD, "is new", size=file.size)
     if path in shared.vouched:
         return step(Action.SKIP, "is there", size=stored.size)
-    sha256 = UploadBody.of(local).sha256 if local.is_file() else None
-    if not has_bytes_of(file, stored, sha256):
+    if not has_bytes_of(file, stored, partial(build.sha256, file)):
         return step(Action.UPLOAD, "is there with other bytes", size=file.size)
     if path in shared.doubtful:
         return step(Action.COPY, "a prune that died may delete it", size=stored.size)

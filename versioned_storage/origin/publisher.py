@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,7 +19,7 @@ from ..progress import logger
 from ..text import bytes_text, count_text, lines_text
 from . import lease, record
 from .lease import Lease
-from .objects import ListedObject, StoredObject
+from .objects import ListedObject, LocalBuild, StoredObject
 from .plan import Action, PublishPlan, copy_sources, plan, reusable
 from .record import Record, StoredRecord, UnreadableRecord
 from .s3 import S3Origin
@@ -32,8 +32,9 @@ from .transfer import PublishedMeanwhile, PublishFailed, Stopped, Transfer, Tran
 DOLLARS_FOR_A_WRITE = 0.005 / 1000
 DOLLARS_FOR_A_READ = 0.0004 / 1000
 
-# Seconds between two checks of a prune that may delete what the build needs.
-_PAUSE = 2.0
+# Seconds between two checks of a prune that may delete what the build needs, and between two of a
+# build that is being completed.
+_PAUSE, _LOOK = 2.0, 0.05
 
 
 class BaseNotPublished(VersionedStorageError):
@@ -158,7 +159,7 @@ class Publisher:
         """Return what `publish` would do; nothing is written. Raises what `publish` would raise."""
         preflight = preflight or self.preflight(str(manifest.build))
         lease.check_publishable(self.origin, manifest, preflight.stored)
-        return self._plan(manifest, directory, preflight)
+        return self._plan(LocalBuild(manifest, directory), preflight)
 
     def publish(
         self,
@@ -174,17 +175,50 @@ class Publisher:
         objects do not get there, `OriginError` when the record does not. SIGINT and SIGTERM raise
         `Interrupted` and leave the lease for the next run.
         """
-        build = str(manifest.build)
-        preflight = preflight or self.preflight(build)
+        preflight = preflight or self.preflight(str(manifest.build))
+        complete: Future[Manifest] = Future()
+        complete.set_result(manifest)
+        build = LocalBuild(manifest, directory)
+        with _reporting_interrupts(manifest):
+            return interruptible(partial(self._publish, build, preflight, complete, before))
+
+    @contextmanager
+    def publishing(
+        self,
+        manifest: Manifest,
+        directory: BuildDirectory,
+        wait_for: Callable[[BuildFile], None],
+        preflight: Preflight,
+    ) -> Iterator[Callable[[Manifest], Published]]:
+        """Publish a build while its encodings are made; ``wait_for`` returns once a file is.
+
+        Yields what is to be called with the final manifest once the build is complete on this
+        disk: it commits, and returns and raises what `publish` does. Nothing is committed before.
+        """
+        if preflight.is_published:
+            # A no-op publish renews the activation, which is for complete builds.
+            yield partial(self.publish, directory=directory, preflight=preflight)
+            return
+        stop, complete = Event(), Future[Manifest]()
+        build = LocalBuild(manifest, directory, wait_for)
+        published = in_background(
+            lambda: self._publish(build, preflight, complete, before=None, stop=stop)
+        )
+
+        def finish(final: Manifest) -> Published:
+            complete.set_result(final)
+            with _reporting_interrupts(final):
+                return interruptible(lambda _: published.result())
+
         try:
-            return interruptible(partial(self._publish, manifest, directory, preflight, before))
-        except Interrupted:
-            logger.warning(
-                "The publish of build %s was interrupted. Run the same command again: it goes on "
-                "with what is left.",
-                build,
-            )
+            yield finish
+        except Exception:
+            stop.set()
+            # No request may be under way when this process begins another run.
+            wait([published])
             raise
+        finally:
+            stop.set()
 
     def _preflight(self, build: str) -> Preflight:
         stored, requests, reads = None, self.origin.requests, self.origin.reads
@@ -201,34 +235,36 @@ class Publisher:
 
     def _publish(
         self,
-        manifest: Manifest,
-        directory: BuildDirectory,
+        build: LocalBuild,
         preflight: Preflight,
+        complete: Future[Manifest],
         before: Callable[[], None] | None,
         stop: Event,
     ) -> Published:
         started = time.monotonic()
-        build = str(manifest.build)
-        place = self.origin.url(f"{self.origin.prefix}{build}/")
+        name = str(build.manifest.build)
+        place = self.origin.url(f"{self.origin.prefix}{name}/")
         base = str(preflight.base.build) if preflight.base else None
-        build_lease = lease.acquire(self.origin, manifest, preflight.stored, base, before)
+        build_lease = lease.acquire(self.origin, build.manifest, preflight.stored, base, before)
         if build_lease is None:
-            return Published(build, place)
+            return Published(name, place)
         if build_lease.record.base != base:
             # Another publisher of this content came first, and copies from another build.
             preflight = replace(preflight, **self._copying_from(build_lease.record.base))
-        transfer = Transfer(self.origin, manifest, directory, build_lease, stop)
+        transfer = Transfer(self.origin, build, build_lease, stop)
         try:
-            planned = self._plan(manifest, directory, preflight)
+            planned = self._plan(build, preflight)
             damaged = planned.damaged
             transferred = list(transfer.run(planned))
             while planned.waiting:
                 self._wait_for_prune(planned.waiting, build_lease, stop)
-                planned = self._plan(manifest, directory, preflight, planned.waiting)
+                planned = self._plan(build, preflight, planned.waiting)
                 transferred += transfer.run(planned)
+            while not complete.done():
+                _pause(build_lease, stop, _LOOK)
         except PublishedMeanwhile:
-            return Published(build, place)
-        stored = as_stored(manifest, transferred)
+            return Published(name, place)
+        stored = as_stored(complete.result(), transferred)
         build_lease.commit(build_lease.record.published(stored, self.origin.now()))
         copied_from = preflight.base.build if preflight.base else None
         self._warn_of_damage(copied_from, [*damaged, *transfer.damaged])
@@ -236,12 +272,12 @@ class Publisher:
             logger.warning(
                 "Shared objects had other headers than build %s has, so they were given its own:\n"
                 "%s\n'python manage.py staticbuilds verify' notes it for the builds before.",
-                build,
+                name,
                 lines_text(transfer.mended),
             )
         uploads = [item for item in transferred if item.action is Action.UPLOAD]
         return Published(
-            build=build,
+            build=name,
             place=place,
             objects={
                 action: sum(item.action is action for item in transferred) for action in Action
@@ -279,25 +315,19 @@ class Publisher:
                     count_text(len(paths), "object"),
                     f"{sweep.since:%Y-%m-%d %H:%M:%S}",
                 )
-            if stop.wait(_PAUSE):
-                raise Stopped
-            if not build_lease.renew_if_due():
-                raise PublishedMeanwhile
+            _pause(build_lease, stop, _PAUSE)
 
     def _plan(
         self,
-        manifest: Manifest,
-        directory: BuildDirectory,
+        build: LocalBuild,
         preflight: Preflight,
         waiting: Sequence[BuildFile] | None = None,
     ) -> PublishPlan:
         """Plan the publish, or the rest of it that was ``waiting``."""
-        build = str(manifest.build)
+        manifest, name = build.manifest, str(build.manifest.build)
         shared = self._shared(manifest, preflight, waiting)
-        stored = self._stored(build)
-        planning = partial(
-            plan, manifest, directory, self.origin.prefix, stored=stored, shared=shared
-        )
+        stored = self._stored(name)
+        planning = partial(plan, build, self.origin.prefix, stored=stored, shared=shared)
         base = preflight.base
         if waiting is not None or base is None or base.build == manifest.build:
             planned = planning(sources={}, files=waiting)
@@ -309,7 +339,7 @@ class Publisher:
         if waiting is None:
             foreign = stored.keys() - {self.origin.prefix + file.path for file in manifest.files()}
             if foreign:
-                raise NotOfThisBuild(build, [self.origin.url(path) for path in sorted(foreign)])
+                raise NotOfThisBuild(name, [self.origin.url(path) for path in sorted(foreign)])
         differing = [
             SharedObjectDiffers(
                 self.origin.url(step.path), step.file.asset.name, step.stored.sha256
@@ -318,7 +348,7 @@ class Publisher:
             if step.file.is_shared and step.action is Action.UPLOAD and step.stored is not None
         ]
         if differing:
-            raise PublishFailed(build, differing, len(planned.steps))
+            raise PublishFailed(name, differing, len(planned.steps))
         return planned
 
     def _shared(
@@ -411,6 +441,27 @@ def as_stored(manifest: Manifest, transferred: Iterable[TransferredObject]) -> M
         for hashed_name, asset in manifest.assets.items()
     }
     return replace(manifest, assets=assets)
+
+
+def _pause(build_lease: Lease, stop: Event, seconds: float) -> None:
+    """Wait, and keep the lease. Raises `Stopped`, `PublishedMeanwhile`, and what `renew` raises."""
+    if stop.wait(seconds):
+        raise Stopped
+    if not build_lease.renew_if_due():
+        raise PublishedMeanwhile
+
+
+@contextmanager
+def _reporting_interrupts(manifest: Manifest) -> Iterator[None]:
+    try:
+        yield
+    except Interrupted:
+        logger.warning(
+            "The publish of build %s was interrupted. Run the same command again: it goes on with "
+            "what is left.",
+            manifest.build,
+        )
+        raise
 
 
 @contextmanager

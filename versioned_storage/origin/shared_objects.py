@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -78,18 +78,18 @@ class UnreadableSweep(VersionedStorageError):
         )
 
 
-def has_bytes_of(file: BuildFile, stored: StoredObject, sha256: str | None) -> bool:
+def has_bytes_of(file: BuildFile, stored: StoredObject, sha256: Callable[[], str | None]) -> bool:
     """Return True if a shared object has the bytes of ``file``, or an encoding of them.
 
-    ``sha256``, in hex, is of the bytes that are expected. Those of an encoding may be another
-    encoder's: what it encodes is in its metadata.
+    ``sha256`` returns that of the bytes that are expected, in hex; it is called if it is needed.
+    Those of an encoding may be another encoder's: what it encodes is in its metadata.
     """
     if stored.sha256 is None or stored.metadata.get("sha256", stored.sha256) != stored.sha256:
         # Its bytes are no longer those that were uploaded.
         return False
     if file.encoding is not None and stored.metadata.get("encoding-of") == file.asset.integrity:
         return True
-    return stored.sha256 == sha256
+    return stored.sha256 == sha256()
 
 
 class Stage(str, Enum):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
 from threading import Event, Thread
 
-from ..build.compression import ensure
-from ..build.directory import BuildDirectory
-from ..build.manifest import Manifest
 from ..errors import VersionedStorageError
 from ..progress import track
 from ..text import lines_text
 from .lease import Lease, LeaseLost, clocks
-from .objects import CopyResult, StoredObject, UploadBody
+from .objects import CopyResult, LocalBuild, StoredObject, UploadBody
 from .plan import Action, CopySource, PublishPlan, Step, headers, matches, metadata
 from .s3 import S3Origin
 from .shared_objects import HEADERS_OF, SharedObjectDiffers, has_bytes_of
@@ -100,41 +97,31 @@ class Transfer:
     """
 
     origin: S3Origin
-    manifest: Manifest
-    directory: BuildDirectory
+    build: LocalBuild
     lease: Lease
     stop: Event = field(default_factory=Event)
     damaged: list[str] = field(default_factory=list)
     mended: list[str] = field(default_factory=list)
-    _hashed: dict[str, TransferredObject] = field(default_factory=dict)
     _planned: tuple[float, ...] = field(default_factory=clocks)
 
     def run(self, plan: PublishPlan) -> Iterator[TransferredObject]:
-        """Yield each object once S3 has it; those under hashed names come first.
+        """Yield each object once S3 has it; the one under an original name follows the hashed one.
 
         After the first failure no object is started, and the running requests are waited for.
         Raises `PublishFailed`, `LeaseLost`, `PublishedMeanwhile`, `Stopped`.
         """
-        total = len(plan.steps)
         self._planned = clocks()
+        objects, total = self._objects(plan), len(plan.steps)
+        yield from track(objects, total=total, doing="Publishing", unit="objects")
 
-        def objects() -> Iterator[TransferredObject]:
-            for transferred in self._each(self._bring, plan.hashed, total):
-                self._hashed[transferred.step.path] = transferred
-                yield transferred
-            yield from self._each(self._bring_original, plan.originals, total)
-
-        yield from track(objects(), total=total, doing="Publishing", unit="objects")
-
-    def _each(
-        self, bring: Callable[[Step], TransferredObject], steps: Sequence[Step], total: int
-    ) -> Iterator[TransferredObject]:
+    def _objects(self, plan: PublishPlan) -> Iterator[TransferredObject]:
+        originals = {step.file.source: step for step in plan.originals}
         failures: list[BaseException] = []
         results: SimpleQueue[TransferredObject] = SimpleQueue()
         # All threads take from this one; a tuple's iterator gives each step once.
-        work = partial(self._work, bring, iter(steps), results, failures)
+        work = partial(self._work, iter(plan.hashed), originals, results, failures)
         # Daemons, because an interrupted process must not wait for what S3 does not answer.
-        number = min(self.origin.connections, len(steps))
+        number = min(self.origin.connections, len(plan.hashed))
         threads = [Thread(target=work, daemon=True) for _ in range(number)]
         self._keep_lease()
         for thread in threads:
@@ -147,15 +134,15 @@ class Transfer:
                 for thread in threads:
                     thread.join()
             raise
-        self._raise(failures, total)
+        self._raise(failures, len(plan.steps))
         if self.stop.is_set():
             # Some steps were never made, so nobody may commit the build.
             raise Stopped
 
     def _work(
         self,
-        bring: Callable[[Step], TransferredObject],
         remaining: Iterator[Step],
+        originals: Mapping[str, Step],
         results: SimpleQueue[TransferredObject],
         failures: list[BaseException],
     ) -> None:
@@ -163,7 +150,11 @@ class Transfer:
             if self.stop.is_set():
                 return
             try:
-                results.put(bring(step))
+                transferred = self._bring(step)
+                results.put(transferred)
+                original = originals.get(step.file.source)
+                if original is not None:
+                    results.put(self._bring_original(original, transferred))
             except Stopped:
                 return
             except BaseException as error:  # noqa: BLE001  # raised by the main thread
@@ -191,7 +182,7 @@ class Transfer:
             if error not in expected or isinstance(error, LeaseLost):
                 raise error
         if expected:
-            raise PublishFailed(str(self.manifest.build), expected, total)
+            raise PublishFailed(str(self.build.manifest.build), expected, total)
 
     def _keep_lease(self) -> None:
         if not self.lease.renew_if_due():
@@ -224,7 +215,7 @@ class Transfer:
         if copied is None:
             # The base build is being pruned, or another publisher of this build was faster.
             stored = self.origin.find(step.path)
-            if stored is not None and matches(stored, step.file, source.sha256, self.manifest):
+            if stored is not None and self._matches(stored, step, source.sha256):
                 return _skipped(step, stored)
             return self._upload(step, step.stored)
         if copied.sha256 not in (None, source.sha256):
@@ -234,16 +225,15 @@ class Transfer:
 
     def _bring_shared(self, step: Step) -> TransferredObject:
         """Bring an object to S3 that other builds may have too: its bytes never change."""
-        stored, body = step.stored, None
+        stored = step.stored
         for _ in range(_ATTEMPTS):
             if stored is None:
-                body = UploadBody.of(ensure(self.directory, step.file))
+                body = self.build.body(step.file)
                 etag = self._put(step, body, None)
                 if etag is not None:
                     return TransferredObject(step, Action.UPLOAD, body.size, etag, body.sha256)
             else:
-                sha256 = body.sha256 if body is not None else self._local_sha256(step)
-                if not has_bytes_of(step.file, stored, sha256):
+                if not has_bytes_of(step.file, stored, partial(self.build.sha256, step.file)):
                     url = self.origin.url(step.path)
                     raise SharedObjectDiffers(url, step.file.asset.name, stored.sha256)
                 if step.action is not Action.COPY and stored.headers == headers(step.file):
@@ -255,17 +245,13 @@ class Transfer:
             stored = self.origin.find(step.path)
         raise Contended(self.origin.url(step.path))
 
-    def _local_sha256(self, step: Step) -> str | None:
-        local = self.directory.path(step.file.source)
-        return UploadBody.of(local).sha256 if local.is_file() else None
-
     def _write_again(self, step: Step, stored: StoredObject) -> TransferredObject | None:
         """Copy a shared object onto itself, with the headers of this build."""
         metadata_of = {name: value for name, value in stored.metadata.items() if name != "sha256"}
         other_headers = stored.headers != headers(step.file)
         if other_headers:
             # For `verify`, whose builds have other headers in their records.
-            metadata_of[HEADERS_OF] = str(self.manifest.build)
+            metadata_of[HEADERS_OF] = str(self.build.manifest.build)
         sha256 = str(stored.sha256)
         copied = self._copy(step, step.path, stored.etag, sha256, stored, metadata_of)
         if copied is None:
@@ -277,16 +263,15 @@ class Transfer:
             self.mended.append(url)
         return TransferredObject(step, Action.COPY, stored.size, copied.etag, sha256)
 
-    def _bring_original(self, step: Step) -> TransferredObject:
+    def _bring_original(self, step: Step, hashed: TransferredObject) -> TransferredObject:
         """Bring an object under its original name to S3, with the bytes of the hashed one."""
-        hashed = self._hashed[step.path.removesuffix(step.file.path) + step.file.hashed_path]
         stored = step.stored
         for _ in range(_ATTEMPTS):
             if stored is not None and _is_same(stored, step, hashed):
                 return _skipped(step, stored)
             if hashed.action is Action.UPLOAD:
                 # S3 checks the sha256, so a file that has changed since is refused.
-                body = UploadBody.of(self.directory.path(step.file.source), hashed.sha256)
+                body = UploadBody.of(self.build.directory.path(step.file.source), hashed.sha256)
                 etag = self._put(step, body, stored)
             else:
                 copied = self._copy(step, hashed.step.path, hashed.etag, hashed.sha256, stored)
@@ -306,17 +291,20 @@ class Transfer:
         raise Contended(self.origin.url(step.path))
 
     def _upload(self, step: Step, replacing: StoredObject | CopyResult | None) -> TransferredObject:
-        body = UploadBody.of(ensure(self.directory, step.file))
+        body = self.build.body(step.file)
         for _ in range(_ATTEMPTS):
             etag = self._put(step, body, replacing)
             if etag is not None:
                 return TransferredObject(step, Action.UPLOAD, body.size, etag, body.sha256)
             # Another publisher of this build was faster, or the first attempt's response was lost.
             stored = self.origin.find(step.path)
-            if stored is not None and matches(stored, step.file, body.sha256, self.manifest):
+            if stored is not None and self._matches(stored, step, body.sha256):
                 return _skipped(step, stored)
             replacing = stored
         raise Contended(self.origin.url(step.path))
+
+    def _matches(self, stored: StoredObject, step: Step, sha256: str) -> bool:
+        return matches(stored, step.file, lambda: sha256, self.build.manifest)
 
     def _put(
         self, step: Step, body: UploadBody, stored: StoredObject | CopyResult | None
@@ -326,7 +314,7 @@ class Transfer:
             step.path,
             body,
             replacing=_etag(stored),
-            metadata=metadata(step.file, self.manifest),
+            metadata=metadata(step.file, self.build.manifest),
             before_attempt=self._before_attempt,
             **headers(step.file),
         )
@@ -347,7 +335,9 @@ class Transfer:
             etag=etag,
             sha256=sha256,
             replacing=_etag(stored),
-            metadata=metadata(step.file, self.manifest) if metadata_of is None else metadata_of,
+            metadata=metadata(step.file, self.build.manifest)
+            if metadata_of is None
+            else metadata_of,
             before_attempt=self._before_attempt,
             **headers(step.file),
         )
