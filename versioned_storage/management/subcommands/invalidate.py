@@ -28,8 +28,8 @@ class NoDistribution(ConfigurationError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The distribution is unknown: add --distribution E2EXAMPLE, or set cdn_domain, by "
-            "which it is found."
+            "The distribution is unknown: add --distribution with its id or one of its domains, "
+            "as in '--distribution www.example.com', or set cdn_domain."
         )
 
 
@@ -61,7 +61,9 @@ class Invalidated:
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="for example '/media/logo.png'")
     parser.add_argument(
-        "--distribution", metavar="ID", help="the distribution (default: that of cdn_domain)"
+        "--distribution",
+        metavar="ID",
+        help="the distribution, by its id or by one of its domains (default: that of cdn_domain)",
     )
     parser.add_argument(
         "--wait", type=seconds, metavar="SECONDS", help="wait up to SECONDS until it is done"
@@ -75,8 +77,9 @@ def run(site: Site, options: Mapping[str, Any]) -> Invalidated:
     )
     client = cloudfront_of(site)
     distribution = options["distribution"]
-    if distribution is None:
-        host = urlsplit(site.options.cdn_domain or site.static_url.host).hostname
+    # An id has no dot, and a domain has one.
+    if distribution is None or "." in distribution:
+        host = distribution or urlsplit(site.options.cdn_domain or site.static_url.host).hostname
         if host is None:
             raise NoDistribution
         distribution = cloudfront.find_distribution(client, host)
