@@ -19,6 +19,10 @@ LAYOUTS: Mapping[str, Mapping[str, Any]] = {
     "not shared, all originals": {},
     "not shared, no originals": {"keep_originals": False},
     "shared, all originals": {"shared_assets": True},
+    "shared, originals where paths are computed": {
+        "shared_assets": True,
+        "keep_originals": ["vendor/tinymce/*", "vendor/mathjax/*"],
+    },
     "shared, no originals": {"shared_assets": True, "keep_originals": False},
 }
 
