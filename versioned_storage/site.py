@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,6 @@ from .build.manifest import Manifest, UnreadableManifest
 from .conf import Options
 from .errors import ConfigurationError, MissingBuildVersion, VersionedStorageError
 from .progress import logger
-from .static_root import complete_builds
 from .static_url import StaticURL
 from .storage import VersionedStaticFilesStorage
 
@@ -122,15 +122,6 @@ class Site:
         return self.storage.static_url
 
     @property
-    def prefix(self) -> str:
-        """The STATIC_URL path without its first slash: where builds are below the location.
-
-        Raises `NoStaticURL`, and `InvalidStaticURL` for one that cannot hold builds.
-        """
-        self.static_url.check_holds_builds(self.options.cdn_domain)
-        return self.static_url.path.lstrip("/")
-
-    @property
     def root(self) -> Path:
         """STATIC_ROOT. Raises `NoStaticRoot`."""
         if self.storage.root is None:
@@ -218,7 +209,12 @@ class Site:
 
     def builds_on_disk(self) -> list[str]:
         """The complete builds in STATIC_ROOT, sorted."""
-        return complete_builds(self.storage.root, self.storage.manifest_name)
+        return self.storage.builds_on_disk()
+
+    def completed_at(self, build: str) -> datetime:
+        """Return the time at which a build in STATIC_ROOT was completed."""
+        written_at = self.manifest_path(build).stat().st_mtime
+        return datetime.fromtimestamp(written_at, tz=timezone.utc)
 
 
 def configured_options() -> dict[str, Any] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -73,20 +72,15 @@ def complete_builds(root: str | None, manifest_name: str) -> list[str]:
     return [path.parent.name for path in manifests if _may_be_of_build(path)]
 
 
-def completed_at(root: Path, build: str, manifest_name: str) -> datetime:
-    """Return the time at which a build in STATIC_ROOT was completed."""
-    written_at = (root / build / manifest_name).stat().st_mtime
-    return datetime.fromtimestamp(written_at, tz=timezone.utc)
-
-
-def remove(root: Path, build: str, manifest_name: str) -> int:
-    """Delete a build from STATIC_ROOT and return the number of its files. Raises `CannotWrite`.
+def remove(manifest: Path) -> int:
+    """Delete the build that has this manifest and return the number of its files.
 
     The manifest goes first: a build without one is incomplete, so no process serves half of it.
+    Raises `CannotWrite`.
     """
-    directory = root / build
+    directory = manifest.parent
     with writing(directory):
-        (directory / manifest_name).unlink()
+        manifest.unlink()
         files = 1 + sum(len(names) for _, _, names in os.walk(directory))
         shutil.rmtree(directory)
     return files

@@ -166,10 +166,14 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             directory_mode=self.directory_permissions_mode,
         )
 
+    def builds_on_disk(self) -> list[str]:
+        """The complete builds in STATIC_ROOT, sorted."""
+        return complete_builds(self.root, self.manifest_name)
+
     def require_build(self) -> None:
         """Raise `MissingBuildVersion` where a build version is needed and not set."""
         if self.build_version is None and self.options.wants_build:
-            raise MissingBuildVersion(self._builds())
+            raise MissingBuildVersion(self.builds_on_disk())
 
     @property
     def gives_plain_urls(self) -> bool:
@@ -422,7 +426,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         if Path(self.path(path)) == Path(self.location):
             files.sort(key=lambda name: name != self.manifest_name)
             if self.build_version is None:
-                builds = self._builds()
+                builds = self.builds_on_disk()
                 directories = [name for name in directories if name not in builds]
         return directories, files
 
@@ -507,7 +511,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
     def _build_url(self, name: str) -> str:
         if self.build_version is None and self.options.wants_build:
             if self.manifest_strict:
-                raise MissingBuildVersion(self._builds())
+                raise MissingBuildVersion(self.builds_on_disk())
             return self._plain_url(name)
         if name in self.hashed_files:
             return self.stored_url(self.stored_name(name))
@@ -546,9 +550,6 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
                 leads,
             )
         return url
-
-    def _builds(self) -> list[str]:
-        return complete_builds(self.root, self.manifest_name)
 
 
 def _is_found(name: str) -> bool:

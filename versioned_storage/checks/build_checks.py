@@ -11,7 +11,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 from ..errors import MissingBuildVersion, VersionedStorageError
 from ..site import usable_storage
-from ..static_root import complete_builds
 from ..storage import VersionedStaticFilesStorage
 from .option_checks import unusable
 
@@ -74,7 +73,7 @@ def check_build(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage
 
 
 def _check_no_build_is_meant(storage: VersionedStaticFilesStorage) -> Sequence[checks.CheckMessage]:
-    builds = complete_builds(storage.root, storage.manifest_name)
+    builds = storage.builds_on_disk()
     if storage.options.wants_build and storage.manifest_strict:
         return [checks.Warning(str(MissingBuildVersion(builds)), id="versioned_storage.W006")]
     if not builds:

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from versioned_storage.build.references import (
     Syntax,
-    css_references,
     js_module_references,
     js_source_maps,
     rewrite,
     webmanifest_references,
 )
 from versioned_storage.build.references.scanning import MissingParser, Scanners, pattern_references
+
+from .test_stylesheets import css_references
 
 DJANGOS = HashedFilesMixin.patterns
 

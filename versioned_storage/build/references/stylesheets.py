@@ -60,21 +60,14 @@ _ESCAPED_NAME = re.compile(
 _ESCAPED_NEWLINES = ("\\\n", "\\\r", "\\\f", "\\\r\n")
 
 
-def css_references(text: str) -> list[Reference]:
+def css_tokens(text: str) -> list[Reference]:
     """Return the references of a style sheet in order.
 
     These are ``url()``, ``@import``, the strings of ``image-set()`` and ``src()``, and
     ``sourceMappingURL`` comments. An ``@import`` after a rule, and what ``//`` was meant to comment
-    out, has ``is_loaded`` False. Not included are ``@namespace``, which loads nothing, strings,
-    comments, bad-url tokens, and function names spelled with escapes.
-    """
-    return [token for token in css_tokens(text) if token.syntax is not Syntax.UNREAD]
-
-
-def css_tokens(text: str) -> list[Reference]:
-    """Return the references of a style sheet and, as `Syntax.UNREAD`, where the scanner gave up.
-
-    It gives up at malformed tokens, which browsers drop, and at names spelled with escapes.
+    out, has ``is_loaded`` False. Not included are ``@namespace``, which loads nothing, strings and
+    comments. Malformed tokens, which browsers drop, and names spelled with escapes are not read:
+    each is a reference of `Syntax.UNREAD`.
     """
     references: list[Reference] = []
     lowered = text.lower()

@@ -19,7 +19,6 @@ from ...origin import lease, record, retention
 from ...origin.record import Record, State, Totals
 from ...origin.retention import Activation
 from ...site import Site
-from ...static_root import completed_at
 from ...text import NOTHING, bytes_text, short_age_text, table, time_text
 from ..terminal import PLAIN, Terminal
 
@@ -200,9 +199,8 @@ def _activated(
             for record in records.values()
             if record.is_published
         ]
-    name = site.storage.manifest_name
     return [
-        Activation(build, completed_at(site.root, build, name))
+        Activation(build, site.completed_at(build))
         for build, manifest in on_disk.items()
         if manifest is not None and _has_files(site, build, manifest)
     ]

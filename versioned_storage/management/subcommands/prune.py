@@ -215,11 +215,10 @@ def run(site: Site, options: Mapping[str, Any]) -> PruneResult:
 
 
 def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any]) -> PruneResult:
-    root, manifest_name = site.root, site.storage.manifest_name
     verdicts = tuple(
         retention.decide(
             [
-                Activation(build, static_root.completed_at(root, build, manifest_name))
+                Activation(build, site.completed_at(build))
                 for build in site.builds_on_disk()
                 # A directory without a manifest of this site is not deleted.
                 if site.readable_manifest(build) is not None
@@ -233,7 +232,7 @@ def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any
     if not _go_ahead(result, options):
         return result
     pruned = tuple(
-        PrunedBuild(build, static_root.remove(root, build, manifest_name))
+        PrunedBuild(build, static_root.remove(site.manifest_path(build)))
         for build in result.deletions
     )
     return replace(result, pruned=pruned, dry_run=False)

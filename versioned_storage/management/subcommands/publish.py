@@ -179,7 +179,7 @@ def run(site: Site, options: Mapping[str, Any]) -> PublishResult | DryRun | Aban
         else:
             check()
             plan = publisher.plan(manifest, directory, preflight)
-        place = site.origin.url(f"{site.prefix}{build}/")
+        place = site.origin.url(f"{site.origin.prefix}{build}/")
         return DryRun(plan, place, preflight.is_published, options["verbosity"] > 1)
     published = publisher.publish(manifest, directory, preflight, check)
     return PublishResult(published)
