@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import django
 import pytest
 from django import forms
 from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.test import override_settings
 from django.urls import path
@@ -20,17 +22,24 @@ from tests.helpers import Site, site, write
 from tests.pulled import MIDDLEWARE
 from tests.servers import wsgi_server
 from versioned_storage.forms import Script, Stylesheet
+from versioned_storage.templatetags.versioned_static import static_preload_headers
 
-FILES = {
+EXAMPLE = Path(__file__).parents[2] / "example_project/showcase/static"
+FILES: dict[str, str | bytes] = {
     "css/app.css": "h1 { color: rgb(1, 2, 3) }",
     "css/plain.css": "p { color: rgb(4, 5, 6) }",
     "css/form.css": "label { color: rgb(7, 8, 9) }",
-    "css/inline.css": "h2 { color: rgb(10, 11, 12) }",
+    "css/inline.css": """@font-face { font-family: sans; src: url(../fonts/sans.woff2) }
+        h2 { color: rgb(10, 11, 12); font-family: sans }""",
+    "fonts/sans.woff2": (EXAMPLE / "fonts/instrument-sans.woff2").read_bytes(),
+    "img/sprite.svg": """<svg xmlns='http://www.w3.org/2000/svg'><symbol id='a'>
+        <rect width='9' height='9'/></symbol></svg>""",
     "js/inline.js": "heard.push('inline')",
     "js/app.js": "import { name } from './lib.js'; heard.push(name);",
     "js/lib.js": "export const name = 'module'",
     "js/form.js": "heard.push('form')",
     "js/classic.js": "window.heard = ['classic']",
+    "js/worker.js": "import { name } from './lib.js'; postMessage(`worker of a ${name}`)",
 }
 TEMPLATES = {
     "page.html": """<!doctype html>{% load static versioned_static %}
@@ -42,7 +51,9 @@ TEMPLATES = {
         {% stylesheet "css/app.css" nonce=NONCE %}
         <link rel="stylesheet" href="{% static 'css/plain.css' %}" nonce="{{ NONCE }}">
         <script type="module" nonce="{{ NONCE }}">import "app"</script>
-        MEDIA <h1>A</h1> <h2>B</h2> <p>B</p> <label>C</label>""",
+        MEDIA <h1>A</h1> <h2>B</h2> <p>B</p> <label>C</label>
+        <svg><use href="{% static_same_origin 'img/sprite.svg' %}#a"></use></svg>
+        <i data-worker="{% static_same_origin 'js/worker.js' %}"></i>""",
     # No import map says what bytes the module and those that it imports have.
     "bare.html": """<!doctype html>{% load static %}<script nonce="{{ NONCE }}">heard = []</script>
         <script type="module" nonce="{{ NONCE }}">import "{% static 'js/app.js' %}"</script>""",
@@ -53,7 +64,21 @@ STRICT = {
     "base-uri": ["'none'"],
     "script-src": ["NONCE", "'strict-dynamic'"],
     "style-src": ["NONCE"],
+    "font-src": ["http://127.0.0.1:*"],
+    "img-src": ["'self'"],
+    "worker-src": ["'self'"],
 }
+#: What a worker says, and what is drawn and written once its files have arrived.
+ARRIVED = """async () => {
+  const worker = new Worker(document.querySelector("i").dataset.worker, { type: "module" });
+  const said = await new Promise((resolve, reject) => {
+    worker.onmessage = event => resolve(event.data);
+    worker.onerror = () => reject(new Error("it does not load"));
+  });
+  await document.fonts.ready;
+  const fonts = [...document.fonts].map(font => font.status);
+  return [said, document.querySelector("use").getBBox().width, ...fonts];
+}"""
 # Chromium 156 has no destination but "script".
 POLICIES = {
     f"integrity_policy{suffix}": "blocked-destinations=(script)" for suffix in ("", "_report_only")
@@ -67,10 +92,23 @@ class Editor(forms.Form):
 
 
 def page(request: Any, name: str) -> Any:
-    return render(request, f"{name}.html", {"media": Editor().media})
+    response = render(request, f"{name}.html", {"media": Editor().media})
+    names, nonce = ("css/app.css", "fonts/sans.woff2"), nonce_of(request)
+    response.headers["Link"] = static_preload_headers(*names, nonce=nonce)
+    return response
 
 
-urlpatterns = [path("<name>/", page)]
+def nonce_of(request: Any) -> Any:
+    """The nonce of either package, in a view."""
+    if hasattr(request, "csp_nonce"):
+        return request.csp_nonce
+    from django.middleware.csp import get_nonce
+
+    return get_nonce(request)
+
+
+NO_ICON = path("favicon.ico", lambda _: HttpResponse(status=HTTPStatus.NO_CONTENT))
+urlpatterns = [NO_ICON, path("<name>/", page)]
 
 
 def django_s_own() -> tuple[dict[str, Any], str, str]:
@@ -100,7 +138,7 @@ def _with_nonce(nonce: Any) -> dict[str, list[Any]]:
 
 @contextmanager
 def served(
-    directory: Path, settings: Mapping[str, Any], files: Mapping[str, str] = FILES
+    directory: Path, settings: Mapping[str, Any], files: Mapping[str, str | bytes] = FILES
 ) -> Iterator[tuple[Site, str]]:
     """The site and its URL; its static files are served at another port, by itself."""
     applications: list[Any] = []
@@ -162,6 +200,10 @@ def test_a_page_breaks_no_policy(tmp_path: Path, policy: Any) -> None:
         color = "selector => getComputedStyle(document.querySelector(selector)).color"
         assert {name: shown.evaluate(color, name) for name in colors} == colors
         assert shown.evaluate("heard") == expected
+        assert shown.evaluate(ARRIVED) == ["worker of a module", 9, "loaded"]
+        loaded = shown.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
+        assert sorted(loaded) == sorted(set(loaded))
+        assert messages == []
         # The policy is in force: what has no integrity is blocked, without a word on the console.
         shown, _ = complaints(chromium, f"{url}/bare/")
         assert shown.evaluate("heard") == []
@@ -200,7 +242,7 @@ def test_the_admin_of_django_breaks_no_policy(tmp_path: Path) -> None:
     with override_settings(INSTALLED_APPS=settings["INSTALLED_APPS"]):
         from django.contrib import admin
 
-        settings["ROOT_URLCONF"] = (path("admin/", admin.site.urls),)
+        settings["ROOT_URLCONF"] = (NO_ICON, path("admin/", admin.site.urls))
     with browser.chromium() as chromium, served(tmp_path, settings) as (_, url):
         shown, messages = complaints(chromium, f"{url}/admin/login/")
         assert messages == []
@@ -211,7 +253,6 @@ def test_the_admin_of_django_breaks_no_policy(tmp_path: Path) -> None:
         assert shown.evaluate(background) == "rgb(65, 118, 144)"
 
 
-OPEN_TAB = Path(__file__).parents[2] / "example_project/showcase/static/js/open_tab.js"
 OPEN_PAGE = """<!doctype html>{% load versioned_static %}
     <meta name="build-version" content="{{ build_version }}">
     {% script "js/open_tab.js" type="module" %}
@@ -240,7 +281,7 @@ def test_an_open_tab_learns_of_a_new_build_when_somebody_comes_back_to_it(tmp_pa
             }
         ],
     }
-    files = {"js/open_tab.js": OPEN_TAB.read_text()}
+    files = {"js/open_tab.js": (EXAMPLE / "js/open_tab.js").read_text()}
     with browser.chromium() as chromium, served(tmp_path, settings, files) as (shop, url):
         cdn_urls.append(shop.storage.options.cdn_domain)
         tab, messages, requests = chromium.new_page(), [], []

@@ -218,6 +218,9 @@ def test_a_link_header_preloads_what_the_page_will_ask_for(shop):
         f'<{css}>; rel="preload"; as="style"; integrity="{integrity(shop, "css/app.css")}"; '
         f'crossorigin="anonymous", <{font}>; rel="preload"; as="font"; crossorigin="anonymous"'
     )
+    assert static_preload_headers("css/app.css", "fonts/a.woff2", nonce="n0nce") == value.replace(
+        '"anonymous", ', '"anonymous"; nonce="n0nce", '
+    )
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from ..site import cdn, usable_storage
 
 register = template.Library()
 
+_WITH_INTEGRITY = ("style", "script")
 _MAIN_TYPES = ("audio", "font", "image", "video")
 _NO_STATIC_FILE = ("http://", "https://", "/")
 # An import map as django-js-asset and others render it.
@@ -158,16 +159,18 @@ def static_inline(name: str, **attributes: Any) -> SafeString:
     return mark_safe(f"{opening}{content}</{element}>")  # noqa: S308 - nothing in it ends the element
 
 
-def static_preload_headers(*names: str) -> str:
+def static_preload_headers(*names: str, nonce: Any = "") -> str:
     """Return the value of a ``Link`` header that preloads these files, as `preload` does.
 
     ``response.headers["Link"] = static_preload_headers("css/app.css", "fonts/sans.woff2")``
+    ``nonce`` is that of the page, where a Content Security Policy demands it.
     """
     links = []
     for name in names:
         target = _destination(name)
-        integrity = _preload_integrity(name, target)
-        parameters = {"rel": "preload", "as": target, **integrity}
+        parameters = {"rel": "preload", "as": target, **_preload_integrity(name, target)}
+        if target in _WITH_INTEGRITY:
+            parameters["nonce"] = str(nonce)
         shown = (f'; {key}="{value}"' for key, value in parameters.items() if value)
         links.append(f"<{static(name)}>{''.join(shown)}")
     return ", ".join(links)
@@ -240,7 +243,7 @@ def _is_left_out(name: str, value: Any) -> bool:
 
 def _preload_integrity(name: str, target: str) -> dict[str, str]:
     # For any other target browsers ignore an integrity, with a warning on the console.
-    if target in ("style", "script"):
+    if target in _WITH_INTEGRITY:
         return integrity_attributes(name)
     return {"crossorigin": "anonymous"}
 
