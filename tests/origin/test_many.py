@@ -87,7 +87,7 @@ class Memory:
             source = parameters["CopySource"].partition("/")[2]
             etag_of_source, size, _ = self.objects[source]
             assert etag_of_source == parameters["CopySourceIfMatch"]
-            return {"CopyObjectResult": {"ETag": self._kept(key, size, b"")}}
+            return {"ETag": self._kept(key, size, b"")}
         etag = self.objects[key][0].strip('"') if key in self.objects else None
         if etag != parameters.get("IfMatch"):
             raise refused(412, "PreconditionFailed")
