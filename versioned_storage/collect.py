@@ -20,6 +20,7 @@ from .build.references.scanning import Scanners
 from .build.resolver import Resolver
 from .build.source_files import Sources
 from .build.transforms import apply, transformed
+from .conf import Options
 from .errors import OtherContent, SourceError
 from .progress import log_summary, logger
 from .static_root import check_outside_sources
@@ -207,19 +208,7 @@ def _draft(
         # The neutral layout is not locked, and other runs may write to builds in it.
         seconds = 0 if storage.build_version is not None else _ABANDONED_AFTER
         run.directory.remove_partial_files(older_than=seconds)
-    recipe = Recipe(
-        build=storage.build_version,
-        encodings=tuple(options.encodings),
-        skip_compress_extensions=options.skip_compress_extensions,
-        keep_originals=options.keep_originals,
-        prehashed=options.prehashed,
-        # Without a build version there is one layout, in which every asset keeps its URL.
-        shared_prefix=options.shared_prefix
-        if options.shares_assets and storage.build_version is not None
-        else "",
-        shared_globs=options.shared_globs,
-        qualities=options.encodings,
-    )
+    recipe = _recipe(options)
     fingerprinter = Fingerprinter(
         sources=sources,
         recipe=recipe,
@@ -237,6 +226,21 @@ def _draft(
         base=run.base,
         remote_encodings=preflight.remote_encodings(recipe.encoders) if preflight else None,
         dry_run=dry_run,
+    )
+
+
+def _recipe(options: Options) -> Recipe:
+    # Without a build version there is one layout, in which every asset keeps its URL.
+    shares = options.shares_assets and options.build_version is not None
+    return Recipe(
+        build=options.build_version,
+        encodings=tuple(options.encodings),
+        skip_compress_extensions=options.skip_compress_extensions,
+        keep_originals=options.keep_originals,
+        prehashed=options.prehashed,
+        shared_prefix=options.shared_prefix if shares else "",
+        shared_globs=options.shared_globs,
+        qualities=options.encodings,
     )
 
 
