@@ -36,7 +36,7 @@ from .serving.build_index import (
     set_default,
 )
 from .serving.django_responses import django_response, in_thread
-from .serving.regular_files import MissingFile, regular_files, status_of
+from .serving.regular_files import regular_files, status_of
 from .serving.static_file import FileOnDisk, StaticFile
 from .serving.static_response import FixedResponder, StaticResponse, not_found, redirect
 from .site import configured_storage
@@ -107,7 +107,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
 
     @staticmethod
     def serve(static_file: Any, request: HttpRequest) -> HttpResponseBase:
-        """Return the response of a static file. Raises `MissingFile`."""
+        """Return the response of a static file. Raises `MissingFileError`."""
         response = static_file.get_response(request.method, request.META)
         if not isinstance(response, StaticResponse):
             # WhiteNoise's own: a redirect to an index file.
@@ -141,7 +141,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
     ) -> HttpResponseBase | None:
         try:
             return None if static_file is None else self.serve(static_file, request)
-        except MissingFile:
+        except MissingFileError:
             return None
 
     def _owns(self, path: str) -> bool:
@@ -446,10 +446,9 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
 
 def _status(path: str, stat_cache: Mapping[str, Any] | None) -> os.stat_result:
     """The status of a regular file. Raises WhiteNoise's errors."""
-    try:
-        status: os.stat_result = status_of(path) if stat_cache is None else stat_cache[path]
-    except (KeyError, MissingFile) as error:
-        raise MissingFileError(path) from error
+    if stat_cache is not None and path not in stat_cache:
+        raise MissingFileError(path)
+    status: os.stat_result = status_of(path) if stat_cache is None else stat_cache[path]
     if stat.S_ISDIR(status.st_mode):
         raise IsDirectoryError(path)
     if not stat.S_ISREG(status.st_mode):

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from whitenoise.responders import MissingFileError
 
 from versioned_storage.serving import regular_files as module
 from versioned_storage.serving.regular_files import (
     FileSlice,
-    MissingFile,
     open_file,
     regular_files,
     status_of,
@@ -39,7 +39,7 @@ def refused(path: Path, size: int = 10, **options: object) -> bool:
     before = descriptors()
     try:
         open_file(str(path), size, **options).close()
-    except MissingFile:
+    except MissingFileError:
         assert descriptors() == before
         return True
     return False
@@ -94,7 +94,7 @@ def test_a_pipe_and_a_device_are_refused_without_a_wait(build: Path) -> None:
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
 def test_a_name_that_no_file_can_have_is_missing(build: Path, name: str) -> None:
     assert refused(build / name)
-    with pytest.raises(MissingFile):
+    with pytest.raises(MissingFileError):
         status_of(str(build / name))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from wsgiref.headers import Headers
 
 import pytest
+from whitenoise.responders import MissingFileError
 
-from versioned_storage.serving.regular_files import MissingFile
 from versioned_storage.serving.static_file import FileOnDisk, StaticFile
 from versioned_storage.serving.static_response import StaticResponse
 
@@ -91,7 +91,7 @@ def test_an_encoding_that_is_missing_is_not_asked_for_again(paths: dict[str, Pat
 def test_without_the_identity_file_there_is_no_response(paths: dict[str, Path]) -> None:
     file = static_file(paths)
     paths["identity"].unlink()
-    with pytest.raises(MissingFile):
+    with pytest.raises(MissingFileError):
         ask(file)
 
 
@@ -108,9 +108,9 @@ def test_a_head_request_opens_nothing_once_the_file_was_opened(paths: dict[str, 
 def test_what_is_said_of_a_file_is_said_only_if_it_exists(paths: dict[str, Path]) -> None:
     file = static_file(paths)
     paths["identity"].unlink()
-    with pytest.raises(MissingFile):
+    with pytest.raises(MissingFileError):
         ask(file, "HEAD")
-    with pytest.raises(MissingFile):
+    with pytest.raises(MissingFileError):
         ask(file, if_none_match='"tag"')
 
 

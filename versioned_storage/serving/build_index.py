@@ -14,12 +14,14 @@ from threading import Lock
 from typing import Generic, TypeVar
 from wsgiref.headers import Headers
 
+from whitenoise.responders import MissingFileError
+
 from ..build.manifest import Asset, Manifest, UnreadableManifest
 from ..constants import ENCODINGS, IDENTITY
 from ..progress import logger
 from ..text import names_text
 from ..validators import is_build_version
-from .regular_files import MissingFile, status_of
+from .regular_files import status_of
 from .static_file import FileOnDisk, StaticFile
 
 #: Seconds between two looks at the manifest of one build.
@@ -218,7 +220,7 @@ class BuildIndex:
             if build is not None and build.identity == _identity(status):
                 return
             manifest = Manifest.read(path)
-        except (MissingFile, FileNotFoundError):
+        except (MissingFileError, FileNotFoundError):
             if os.path.lexists(path):
                 self._report_unreadable(path, name, f"{path} cannot be read")
             self._forget(name)

@@ -10,6 +10,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
+from whitenoise.responders import MissingFileError
+
 from ..progress import logger
 from .rfc9110 import ByteRange
 
@@ -24,10 +26,6 @@ _NOT_SERVED = {
 FileIdentity = tuple[int, int, int]
 
 _NO_WAIT: int | None = getattr(os, "RWF_NOWAIT", None)
-
-
-class MissingFile(Exception):
-    """There is no regular file of that name, or not the one that was to be served."""
 
 
 class FileBody(Protocol):
@@ -93,7 +91,7 @@ class FileSlice:
 def open_file(
     path: str, size: int, *, inside: str | None = None, verified: FileIdentity | None = None
 ) -> OpenFile:
-    """Open a regular file of exactly ``size`` bytes, unbuffered. Raises `MissingFile`.
+    """Open a regular file of exactly ``size`` bytes, unbuffered. Raises `MissingFileError`.
 
     ``inside`` is the real path of the directory that the file must be in, through whatever links
     its name leads; None if it may be anywhere. A file with the identity ``verified`` is known to be
@@ -105,7 +103,7 @@ def open_file(
         if status.st_size != size or (
             inside is not None and identity != verified and not _is_inside(path, inside)
         ):
-            raise MissingFile(path)
+            raise MissingFileError(path)
         file = OpenFile(descriptor)
     except BaseException:
         os.close(descriptor)
@@ -115,15 +113,15 @@ def open_file(
 
 
 def status_of(path: str) -> os.stat_result:
-    """Return the status of a file or directory, through links. Raises OSError, `MissingFile`."""
+    """Return the status of what a path leads to. Raises OSError, `MissingFileError`."""
     try:
         return Path(path).stat()
     except ValueError as error:
         # A NUL, or a surrogate that the file system cannot encode: no file has such a name.
-        raise MissingFile(path) from error
+        raise MissingFileError(path) from error
     except OSError as error:
         if error.errno in _NOT_SERVED:
-            raise MissingFile(path) from error
+            raise MissingFileError(path) from error
         raise
 
 
@@ -139,7 +137,7 @@ def regular_files(
         directory_identity = _device_and_inode(status_of(directory))
         with os.scandir(directory) as entries:
             paths = sorted(entry.path for entry in entries)
-    except (OSError, MissingFile) as error:
+    except (OSError, MissingFileError) as error:
         logger.warning("Nothing in %s is served: %s", directory, error)
         return
     if directory_identity in above:
@@ -147,7 +145,7 @@ def regular_files(
     for path in paths:
         try:
             status = status_of(path)
-        except (OSError, MissingFile):
+        except (OSError, MissingFileError):
             continue
         if stat.S_ISREG(status.st_mode):
             yield path, status
@@ -165,17 +163,17 @@ def _open_regular(path: str) -> tuple[int, os.stat_result]:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except ValueError as error:
         # A NUL, or a surrogate that the file system cannot encode: no file has such a name.
-        raise MissingFile(path) from error
+        raise MissingFileError(path) from error
     except OSError as error:
         if isinstance(error, PermissionError):
             logger.warning("%s is not served: %s", path, error.strerror)
         if error.errno in _NOT_SERVED:
-            raise MissingFile(path) from error
+            raise MissingFileError(path) from error
         raise
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise MissingFile(path)
+        raise MissingFileError(path)
     return descriptor, status
 
 

@@ -8,10 +8,11 @@ from typing import NamedTuple
 from wsgiref.headers import Headers
 
 from django.utils.http import parse_http_date_safe
+from whitenoise.responders import MissingFileError
 
 from ..constants import IDENTITY
 from . import rfc9110
-from .regular_files import FileIdentity, FileSlice, MissingFile, OpenFile, open_file
+from .regular_files import FileIdentity, FileSlice, OpenFile, open_file
 from .rfc9110 import ByteRange
 from .static_response import EMPTY, METHOD_NOT_ALLOWED, NO_STORE, HeaderList, StaticResponse
 
@@ -63,7 +64,7 @@ class StaticFile:
         self.path = copies[IDENTITY][0].path
 
     def get_response(self, method: str, request: Mapping[str, str]) -> StaticResponse:
-        """Respond to a request whose headers have their WSGI names. Raises `MissingFile`."""
+        """Respond to a request whose headers have their WSGI names. Raises `MissingFileError`."""
         if method not in ("GET", "HEAD"):
             return METHOD_NOT_ALLOWED
         while True:
@@ -74,7 +75,7 @@ class StaticFile:
                 return StaticResponse(HTTPStatus.NOT_ACCEPTABLE, identity.error_headers())
             try:
                 return self._respond(representation, method, request)
-            except MissingFile:
+            except MissingFileError:
                 if not self._goes_on_without(representation):
                     raise
 
