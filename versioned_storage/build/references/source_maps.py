@@ -13,7 +13,9 @@ _SPACE = rf"[^\S{_ENDS}]"
 _LINE_SOURCE_MAP = re.compile(
     rf"//[#@]{_SPACE}*sourceMappingURL={_SPACE}*([^\s\"'`]+){_SPACE}*(?![^{_ENDS}])"
 )
-_AT_LINE_START = re.compile(rf"(?:\A\ufeff?|(?<=[{_ENDS}]))(?=//[#@]{_SPACE}*sourceMappingURL=)")
+# Whether it is at the start of a line is checked after it: a pattern that begins with a literal is
+# searched many times as fast.
+_BEGIN = re.compile(rf"//[#@]{_SPACE}*sourceMappingURL=")
 # ECMA-426: a comment, one that the line does not end, white space to the end, or code.
 _PART = re.compile(
     r"[\s\ufeff]*(?:(?P<line>//.*)|(?P<block>/\*.*?\*/)|/\*.*|(?P<code>[^\s/][^/]*|/)|\Z)",
@@ -32,13 +34,19 @@ def js_source_maps(text: str) -> list[Reference]:
         return []
     maps = {
         source_map.start: source_map
-        for match in _AT_LINE_START.finditer(text)
-        if (source_map := _line_source_map(text, match.end()))
+        for match in _BEGIN.finditer(text)
+        if _is_line_start(text, match.start())
+        if (source_map := _line_source_map(text, match.start()))
     }
     last = _last_source_map(text)
     if last is not None:
         maps[last.start] = last
     return [maps[start] for start in sorted(maps)]
+
+
+def _is_line_start(text: str, position: int) -> bool:
+    # A byte order mark is no character of the line.
+    return position == text.startswith("\ufeff") or (position > 0 and text[position - 1] in _ENDS)
 
 
 def _last_source_map(text: str) -> Reference | None:
