@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,13 +90,22 @@ def a_process_that_serves_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_reading_of_what_boto3_knows() -> Iterator[None]:
-    """Each of its clients would read some megabytes of JSON again, and tests make many."""
+    """Each of its clients would read some megabytes of JSON again, and the signatures of the same
+    hundred functions, and tests make many.
+    """
+    import botocore.hooks
     import botocore.loaders
     import botocore.session
 
     loader = botocore.loaders.create_loader()
+    accepts_kwargs = cache(botocore.hooks.accepts_kwargs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda *_: loader)
+        patch.setattr(
+            botocore.hooks,
+            "accepts_kwargs",
+            lambda func: accepts_kwargs(getattr(func, "__func__", func)),
+        )
         yield
 
 

@@ -160,8 +160,17 @@ class Connection:
     def client(self) -> S3Client:
         """One client for all threads. Raises `UnusableOrigin` and `CredentialsError`."""
         self.check_credentials()
+        storage = self._storage
         try:
-            client: S3Client = self._storage.connection.meta.client
+            # As `S3Storage.connection`, without boto3's resources around it.
+            client: S3Client = self.session.client(
+                "s3",
+                region_name=storage.region_name,
+                use_ssl=storage.use_ssl,
+                endpoint_url=storage.endpoint_url,
+                config=storage.client_config,
+                verify=storage.verify,
+            )
         except (BotoCoreError, ValueError) as error:
             raise UnusableOrigin(str(error)) from error
         return client
