@@ -56,14 +56,14 @@ NAMES = {
 #: with shared assets also with `versioned_storage.build.assemble.SHARED_RULES`.
 EXAMPLE = {
     False: {
-        "manifest": "673e239bc1c11c9f462a9ec00da212319784b7a34c6a0372a5fb33522e4b5b43",
-        "files": "9216e350837a937a6341cfc40bed696de82df6660b4db4c74b6047f6f2d594aa",
-        "version": "c85b6099ce7a",
+        "manifest": "aba7e1e26fb48fcf63cea21eff805cf4721ff17ab907484155a6213cc8883846",
+        "files": "a5ea8b995e7c7890d29858a2ef7a8ec1524bce9c5fda02c3fa28a983ad9590bb",
+        "version": "880166170ed5",
     },
     True: {
-        "manifest": "76348dd05a494a38e9473df566c88d7feb967786dac931f971108b71a95c4ac1",
-        "files": "4b41df4c66d09b7ae61a1180d198e8a77b7169a1715b8aba633adaf8c4879ac6",
-        "version": "5c95a5e805f2",
+        "manifest": "0730530406887908ee3281875174d068a4eb3c68c96007b750ec55e0f9e7cebc",
+        "files": "b1cb7e6ef07ec6bf26887a95aff3e7b51fa5efd0f495a6b46ce2fd070c69fcb3",
+        "version": "4712fca72ec4",
     },
 }
 
