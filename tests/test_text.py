@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from versioned_storage.text import age_text, bytes_text, count_text, table, time_text
+from versioned_storage.text import age_text, bytes_text, count_text, duration_text, table, time_text
 
 NOW = datetime(2026, 11, 20, 14, 2, 30, tzinfo=timezone.utc)
 
@@ -67,3 +67,17 @@ def test_bytes_are_in_powers_of_a_thousand(size, text):
 )
 def test_things_are_counted_in_the_right_number(number, text):
     assert count_text(number, "file") == text
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (timedelta(days=30), "30 days"),
+        (timedelta(days=1), "1 day"),
+        (timedelta(hours=36), "36 hours"),
+        (timedelta(minutes=1), "1 minute"),
+        (timedelta(0), "0 seconds"),
+    ],
+)
+def test_a_duration_is_said_in_its_largest_whole_unit(duration, text):
+    assert duration_text(duration) == text

@@ -280,7 +280,7 @@ def _publish(storage: VersionedStaticFilesStorage, finish: Callable[[Manifest], 
         # Pages get the other build. Without a manifest no process takes these files for it.
         storage.manifest_storage.delete(storage.manifest_name)
         raise
-    log_summary(str(published))
+    log_summary(published.text())
 
 
 def _warn_of_dotfiles(manifest: Manifest) -> None:

@@ -6,7 +6,7 @@ Everything is plain text, so a pipe gets the same as a terminal.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 #: How many items of a long list are shown.
 SHOWN = 10
@@ -79,6 +79,15 @@ def short_age_text(at: datetime, now: datetime) -> str:
     """Return the same for a narrow column: ``"18 h ago"``."""
     number, _, symbol = _age(at, now)
     return f"{number:,} {symbol} ago" if number else "just now"
+
+
+def duration_text(duration: timedelta) -> str:
+    """Return a duration in its largest whole unit: ``"30 days"``, ``"1 hour"``."""
+    seconds = int(duration.total_seconds())
+    for unit, _, length in _UNITS:
+        if seconds >= length and seconds % length == 0:
+            return count_text(seconds // length, unit)
+    return count_text(seconds, "second")
 
 
 def _age(at: datetime, now: datetime) -> tuple[int, str, str]:

@@ -172,7 +172,7 @@ def test_a_publish_sums_itself_up(bucket, directory):
     assert re.fullmatch(
         rf"Published build b1 to s3://{bucket.name}/shop/static/b1/: 8 objects uploaded, 236 B, "
         r"\d+ requests, \d+\.\d s, \$0\.0001",
-        str(published),
+        published.text(),
     )
 
 
@@ -180,12 +180,12 @@ def test_a_publish_costs_what_its_requests_do_by_their_class():
     """As docs/costs.md counts the first publish of 6,842 objects."""
     published = Published("b1", "s3://bucket/", {Action.UPLOAD: 6842}, requests=6848, reads=1)
     assert published.dollars == pytest.approx(6847 * 0.005 / 1000 + 0.0004 / 1000)
-    assert str(published).endswith("6,848 requests, 0.0 s, $0.0342")
+    assert published.text().endswith("6,848 requests, 0.0 s, $0.0342")
 
 
 def test_nothing_uploaded_is_said_in_words():
     published = Published("b1", "s3://bucket/static/b1/")
-    assert str(published) == (
+    assert published.text() == (
         "Build b1 is published at s3://bucket/static/b1/ already: nothing to upload"
     )
 

@@ -1,10 +1,9 @@
 from datetime import datetime, timedelta, timezone
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versioned_storage.origin.retention import Activation, decide, duration_text, superseded
+from versioned_storage.origin.retention import Activation, decide, superseded
 
 NOW = datetime(2026, 6, 30, tzinfo=timezone.utc)
 
@@ -90,17 +89,3 @@ def test_more_patience_never_deletes_more(days, keep, older):
     assert fewer <= set(kept(given_builds, keep=keep + 1, days=older))
     assert fewer <= set(kept(given_builds, keep=keep, days=older + 1))
     assert len(fewer) >= min(keep, len(days))
-
-
-@pytest.mark.parametrize(
-    ("duration", "text"),
-    [
-        (timedelta(days=30), "30 days"),
-        (timedelta(days=1), "1 day"),
-        (timedelta(hours=36), "36 hours"),
-        (timedelta(minutes=1), "1 minute"),
-        (timedelta(0), "0 seconds"),
-    ],
-)
-def test_a_duration_is_said_in_its_largest_whole_unit(duration, text):
-    assert duration_text(duration) == text

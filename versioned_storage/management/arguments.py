@@ -31,12 +31,17 @@ def add_build(parser: ArgumentParser) -> None:
     )
 
 
-def count(text: str) -> int:
-    """Parse a whole number from 0 on."""
-    if not text.isdecimal():
-        message = f"{text!r} is not a whole number from 0 on"
+def count(text: str, least: int = 0) -> int:
+    """Parse a whole number from ``least`` on."""
+    if not text.isdecimal() or int(text) < least:
+        message = f"{text!r} is not a whole number from {least} on"
         raise ArgumentTypeError(message)
     return int(text)
+
+
+def at_least_one(text: str) -> int:
+    """Parse a whole number from 1 on."""
+    return count(text, 1)
 
 
 def seconds(text: str) -> float:
@@ -75,11 +80,3 @@ def page_url(text: str) -> str:
         message = f"{text!r} is not a URL with http or https and a host"
         raise ArgumentTypeError(message)
     return text
-
-
-def at_least_one(text: str) -> int:
-    """Parse a whole number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        message = f"{text!r} is not a whole number from 1 on"
-        raise ArgumentTypeError(message)
-    return int(text)

@@ -113,13 +113,15 @@ class Published:
     reads: int = 0
     seconds: float = 0.0
 
+    ok = True
+
     @property
     def dollars(self) -> float:
         """What the requests cost on AWS in us-east-1 and eu-west-1."""
         return (self.requests - self.reads) * DOLLARS_FOR_A_WRITE + self.reads * DOLLARS_FOR_A_READ
 
-    def __str__(self) -> str:
-        """One line for whoever runs the deploy."""
+    def text(self) -> str:
+        """Return one line for whoever runs the deploy."""
         if not self.objects:
             return f"Build {self.build} is published at {self.place} already: nothing to upload"
         uploaded, copied, skipped = (self.objects.get(action, 0) for action in Action)
@@ -133,6 +135,21 @@ class Published:
             f"${self.dollars:.4f}",
         ]
         return f"Published build {self.build} to {self.place}: {', '.join(filter(None, parts))}"
+
+    def data(self) -> dict[str, Any]:
+        """Return everything for ``--json``."""
+        return {
+            "build": self.build,
+            "place": self.place,
+            "dry_run": False,
+            "already_published": not self.objects,
+            "objects": {action.value: self.objects.get(action, 0) for action in Action},
+            "uploaded_bytes": self.uploaded_size,
+            "requests": self.requests,
+            "reads": self.reads,
+            "dollars": round(self.dollars, 6),
+            "seconds": round(self.seconds, 3),
+        }
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ..text import duration_text
+
 
 @dataclass(frozen=True)
 class Activation:
@@ -75,12 +77,3 @@ def decide(
         Verdict(item.build, item.at, ended[item.build], *judge(rank, item.build))
         for rank, item in enumerate(ordered)
     ]
-
-
-def duration_text(duration: timedelta) -> str:
-    """Return a duration in its largest whole unit: ``"30 days"``, ``"1 hour"``."""
-    seconds = int(duration.total_seconds())
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length and seconds % length == 0:
-            return f"{seconds // length} {unit}{'' if seconds == length else 's'}"
-    return f"{seconds} seconds"

@@ -40,33 +40,6 @@ class NotBuilt(VersionedStorageError):
 
 
 @dataclass(frozen=True)
-class PublishResult:
-    """A publish that was done."""
-
-    published: Published
-
-    ok = True
-
-    def text(self) -> str:
-        return str(self.published)
-
-    def data(self) -> Any:
-        published = self.published
-        return {
-            "build": published.build,
-            "place": published.place,
-            "dry_run": False,
-            "already_published": not published.objects,
-            "objects": {action.value: published.objects.get(action, 0) for action in Action},
-            "uploaded_bytes": published.uploaded_size,
-            "requests": published.requests,
-            "reads": published.reads,
-            "dollars": round(published.dollars, 6),
-            "seconds": round(published.seconds, 3),
-        }
-
-
-@dataclass(frozen=True)
 class DryRun:
     """What a publish would do; with ``verbose`` every object is listed."""
 
@@ -161,7 +134,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def run(site: Site, options: Mapping[str, Any]) -> PublishResult | DryRun | AbandonedLease:
+def run(site: Site, options: Mapping[str, Any]) -> Published | DryRun | AbandonedLease:
     build = site.build(options["build"])
     if options["abandon"]:
         lease.abandon(site.origin, build)
@@ -181,8 +154,7 @@ def run(site: Site, options: Mapping[str, Any]) -> PublishResult | DryRun | Aban
             plan = publisher.plan(manifest, directory, preflight)
         place = site.origin.url(f"{site.origin.prefix}{build}/")
         return DryRun(plan, place, preflight.is_published, options["verbosity"] > 1)
-    published = publisher.publish(manifest, directory, preflight, check)
-    return PublishResult(published)
+    return publisher.publish(manifest, directory, preflight, check)
 
 
 def _manifest(site: Site, build: str) -> Manifest:
