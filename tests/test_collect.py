@@ -30,7 +30,7 @@ from tests.s3 import Bucket
 from versioned_storage.build.assemble import BuildIsComplete
 from versioned_storage.build.directory import CHUNK, CannotWrite
 from versioned_storage.build.manifest import UnreadableManifest
-from versioned_storage.errors import MissingEntry
+from versioned_storage.errors import ConfigurationError, MissingEntry
 from versioned_storage.static_root import StaticRootAmongSources
 from versioned_storage.storage import BuildIsFrozen, VersionedStaticFilesStorage
 
@@ -849,3 +849,11 @@ def test_verbose_says_which_assets_are_not_shared_and_why(tmp_path, capsys):
         "Types that may refer to other files: 2 assets, 34 B\n"
         "  x.html: .html (34 B, 2 assets)\n"
     )
+
+
+def test_a_missing_static_root_is_one_message_and_no_traceback(tmp_path: Path) -> None:
+    with (
+        site(tmp_path, {"a.css": "a{}"}, STATIC_ROOT=None) as shop,
+        pytest.raises(ConfigurationError, match="STATIC_ROOT"),
+    ):
+        shop.collect()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.staticfiles.management.commands import collectstatic
+from django.core.exceptions import ImproperlyConfigured
 
 from ...build.portability import bound_text
-from ...errors import VersionedStorageError
+from ...errors import ConfigurationError, VersionedStorageError
 from ...progress import log_summary
 from ...static_root import check_sources_are_files
 from ...storage import VersionedStaticFilesStorage
@@ -22,6 +23,9 @@ class Command(collectstatic.Command):
         except VersionedStorageError as error:
             error.shows_section = self.verbosity > 1
             raise
+        except ImproperlyConfigured as error:
+            # Django's own, of a missing STATIC_ROOT, would be printed with a traceback.
+            raise ConfigurationError(str(error)) from error
         return output
 
     def collect(self) -> Any:
