@@ -1,4 +1,4 @@
-"""Pages of Django packages with shared assets, served by a process of its own.
+"""Pages of Django packages with shared assets and integrity, served by a process of its own.
 
     python -m tests.e2e.packages DIRECTORY PACKAGE...
 
@@ -52,6 +52,7 @@ def configure(directory: Path, packages: list[str]) -> None:
         ],
         MIDDLEWARE=[
             "versioned_storage.middleware.VersionedWhiteNoiseMiddleware",
+            "versioned_storage.integrity.IntegrityMiddleware",
             "django.contrib.sessions.middleware.SessionMiddleware",
             "django.contrib.auth.middleware.AuthenticationMiddleware",
             "django.contrib.messages.middleware.MessageMiddleware",

@@ -1,7 +1,8 @@
-"""Chromium opens pages whose static files are shared: of packages, and of modules."""
+"""Chromium opens pages with shared assets: of packages, with integrity, and of modules."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from tests.e2e.packages import PAGES
 from tests.helpers import REPOSITORY, site
 from tests.pulled import MIDDLEWARE
 from tests.servers import wsgi_server
+
+#: An element of a page that loads a script or a style sheet of the site.
+ELEMENT = re.compile(r"""<(?:script|link)\s[^>]*(?:src|href)="/static/[^"]+\.(?:js|css)"[^>]*>""")
 
 
 @contextmanager
@@ -57,7 +61,9 @@ def complaints(page: Any) -> list[str]:
 
 @pytest.mark.deep
 @pytest.mark.parametrize("package", PAGES)
-def test_no_page_of_a_package_fails_with_shared_assets(tmp_path: Path, package: str) -> None:
+def test_no_page_of_a_package_fails_with_shared_assets_and_integrity(
+    tmp_path: Path, package: str
+) -> None:
     if find_spec("django.contrib.admin" if package == "admin" else package) is None:
         pytest.skip(f"{package} is not installed")
     shared: set[str] = set()
@@ -69,6 +75,9 @@ def test_no_page_of_a_package_fails_with_shared_assets(tmp_path: Path, package: 
         for address in PAGES[package]:
             answer = page.goto(f"{url}{address}", wait_until="networkidle")
             assert answer.status == 200
+            elements = ELEMENT.findall(answer.text())
+            assert elements
+            assert [element for element in elements if "integrity=" not in element] == []
     assert said == []
     assert shared
 
