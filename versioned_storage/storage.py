@@ -195,7 +195,8 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         Raises ImproperlyConfigured where a build version is needed and missing, ValueError for a
         file that the manifest does not have, unless ``manifest_strict`` is off. Once pages are
         served an error is logged, because Django's own LOGGING shows no error of a page; a missing
-        entry once for each name.
+        entry once for each name. With DEBUG the plain URL comes with a warning, or with
+        `MissingSource`, for a name that production will not have.
         """
         name = name or ""
         if self.gives_plain_urls and not force:
