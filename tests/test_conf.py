@@ -45,7 +45,7 @@ def test_without_any_setting_every_option_has_its_default():
     assert options.strict_source_maps is False
     assert options.ignore_missing == ()
     assert options.prehashed("app.3f2a9c1b.css") is False
-    assert options.connections == 64
+    assert options.connections == 128
     assert options.response_headers == {
         "Cross-Origin-Resource-Policy": "cross-origin",
         "Timing-Allow-Origin": "*",
@@ -109,7 +109,7 @@ def test_an_empty_environment_variable_is_no_build_version(monkeypatch):
 @pytest.mark.parametrize("unset", [None, {}])
 def test_the_setting_may_be_there_and_empty(unset):
     with override_settings(VERSIONED_STORAGE=unset):
-        assert Options.load().connections == 64
+        assert Options.load().connections == 128
 
 
 def test_a_setting_that_is_no_dict_is_refused():

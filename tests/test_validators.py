@@ -225,7 +225,7 @@ def test_a_switch_is_true_or_false_and_not_a_word(name):
 @pytest.mark.parametrize("value", [0, -1, 1001, "64", 1.5, True])
 def test_connections_are_a_whole_number_in_bounds(value):
     assert refusal(connections=value).endswith(
-        f"is {value!r}. It takes a whole number from 1 to 1000, for example 64."
+        f"is {value!r}. It takes a whole number from 1 to 1000, for example 128."
     )
 
 

@@ -108,7 +108,7 @@ class Options:
     publish: bool = True
     base_build: bool | str = True
     preload_manifest: bool | None = None
-    connections: int = 64
+    connections: int = 128
     conditional_writes: bool = True
     response_headers: Mapping[str, str] = field(default_factory=lambda: dict(RESPONSE_HEADERS))
     integrity_policy: str | None = None

@@ -202,7 +202,7 @@ def _check_base_build(value: object, setting: str) -> bool | str:
 def _check_connections(value: object, setting: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000:
         return value
-    raise InvalidOption(setting, repr(value), "a whole number from 1 to 1000", "64")
+    raise InvalidOption(setting, repr(value), "a whole number from 1 to 1000", "128")
 
 
 def _check_response_headers(value: object, setting: str) -> Mapping[str, str]:

@@ -28,9 +28,28 @@ def measure(bench: Bench) -> Iterator[Table]:
         disk = bench.scratch / "deployed"
         built = Project(HASHED_ONLY, bench.tree, disk)
         built.collect()
+        yield first_deploy(bench, server)
         yield from uploads(bench, server, built)
         yield unchanged(bench, server, built)
         yield one_changed(bench, server)
+
+
+def first_deploy(bench: Bench, server: Server) -> Table:
+    """Build and publish at once, beside the build alone; `uploads` has the publish alone."""
+
+    def collect(storage: Storage, fresh: Path) -> Taken:
+        server.empty()
+        return Project(storage, bench.tree, fresh / "root", server).collect()
+
+    return bench.compare(
+        "first deploy, empty disk and bucket",
+        {
+            "ours, not published": lambda fresh: collect(
+                HASHED_ONLY.with_options(publish=False), fresh
+            ),
+            "ours, published": lambda fresh: collect(HASHED_ONLY, fresh),
+        },
+    )
 
 
 def uploads(bench: Bench, server: Server, built: Project) -> Iterator[Table]:

@@ -114,6 +114,14 @@ def test_making_an_origin_talks_to_nobody(echo):
     assert echo.requests == []
 
 
+def test_a_process_with_few_open_files_makes_fewer_requests_at_a_time(monkeypatch):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
+    origin = S3Origin({"bucket_name": "static"}, connections=128)
+    assert origin.connections == 64
+    assert origin.client.meta.config.max_pool_connections == 64
+
+
 def test_object_parameters_are_on_each_object(bucket, tmp_path):
     (tmp_path / "a.css").write_bytes(b"a{}")
     parameters = {

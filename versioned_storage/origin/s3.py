@@ -6,6 +6,7 @@ Every write has a condition, so that no writer overwrites what it has not seen.
 from __future__ import annotations
 
 import hashlib
+import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -54,10 +55,10 @@ class S3Origin:
     """One bucket, and the keys of one site below its location.
 
     ``options`` are S3Storage's. ``prefix`` is the STATIC_URL path without its first slash, where
-    builds are below the location. ``connections`` is how many connections are kept open.
-    ``timeout`` is that of connecting and of reading, in seconds; with it a request is not retried.
-    ``conditional`` is False for a store without conditional writes. Making an origin sends no
-    request. Every method raises `OriginError`.
+    builds are below the location. ``connections`` is how many requests are made at a time, if the
+    process may have that many open files. ``timeout`` is that of connecting and of reading, in
+    seconds; with it a request is not retried. ``conditional`` is False for a store without
+    conditional writes. Making an origin sends no request. Every method raises `OriginError`.
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class S3Origin:
         options: Mapping[str, Any],
         *,
         prefix: str = "",
-        connections: int = 64,
+        connections: int = 128,
         timeout: float | None = None,
         conditional: bool = True,
     ) -> None:
+        connections = min(connections, _most_connections())
         self._connection = Connection(options, connections=connections, timeout=timeout)
         self.bucket = self._connection.bucket
         self.location = self._connection.location
@@ -487,6 +489,19 @@ class S3Origin:
             if is_of_credentials(error):
                 raise CredentialsError(error) from error
             raise OriginError(operation, self.url(path), error) from error
+
+
+def _most_connections() -> int:
+    """Return how many connections the limit of open files allows.
+
+    boto3 and AWS's Common Runtime each keep as many, and each thread reads a file.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return sys.maxsize
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else max(1, soft // 4)
 
 
 def _stored_object(response: Mapping[str, Any]) -> StoredObject:
