@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -203,7 +202,8 @@ def _wait_for(port: int, server: subprocess.Popen[str]) -> None:
 
 def _end(server: subprocess.Popen[str]) -> None:
     if server.poll() is None:
-        server.send_signal(signal.SIGINT)
+        # A shell without job control starts its children with SIGINT ignored.
+        server.terminate()
         try:
             server.wait(timeout=10)
         except subprocess.TimeoutExpired:
