@@ -68,6 +68,11 @@ def files_of(root):
     return files
 
 
+def encoded_by_brotli(data, quality):
+    encoder = brotli.Compressor(quality=quality, lgwin=22)
+    return encoder.process(data) + encoder.finish()
+
+
 def by_bundler(data):
     """As no encoder of ours would do it, so that one can tell who did."""
     return {"br": brotli.compress(data, quality=0), "gzip": gzip.compress(data, 1, mtime=1)}
@@ -142,6 +147,21 @@ def test_an_encoding_of_the_last_build_is_reused_at_the_same_quality_only(tmp_pa
     assert asset.encodings["br"] == len(brotli.compress(LINES, quality=quality, lgwin=22))
     name = f"{asset.hashed_name}.br"
     assert (root / name).samefile(root.parent / "b1" / name) is (quality == 5)
+
+
+def test_a_content_has_an_encoding_of_each_quality_and_a_file_has_one(tmp_path):
+    hashed_name = collected(tmp_path, {"a.css": LINES}, version="b0")[0].paths["a.css"]
+    # A copy that someone made of the hashed file, and the same bytes under another name.
+    files = {"a.css": LINES, hashed_name: LINES, "b.css": LINES}
+    encodings = {"br": {"*": 5, "a.css": 1, "b.css": 11}}
+    manifest, root = collected(
+        tmp_path, files, encodings=encodings, prehashed=lambda name: name == hashed_name
+    )
+    for asset in manifest.assets.values():
+        quality = asset.quality.get("br", 11)
+        data = (root / f"{asset.hashed_name}.br").read_bytes()
+        assert data == encoded_by_brotli(LINES, quality)
+        assert asset.encodings["br"] == len(data)
 
 
 def test_a_complete_build_keeps_its_encodings_and_says_how_they_were_made(tmp_path):

@@ -371,33 +371,39 @@ def encoding_jobs(
     """Return a job for each content that is encoded. Raises `WrongEncoding`."""
     recipe = fingerprinter.recipe
     names_of_encodings = recipe.names_of_encodings(fingerprinter.sources)
-    # A content has two jobs if the site wants another quality for one of its names.
-    names: dict[tuple[Digest, tuple[tuple[str, int], ...]], list[str]] = {}
+    files: dict[str, tuple[Digest, tuple[tuple[str, int], ...]]] = {}
     prebuilt: dict[Digest, dict[str, Opener]] = {}
     stale: list[str] = []
-    for asset in fingerprinted:
+    # Two assets of the same bytes can have one hashed name: the last counts, as in the manifest.
+    for asset in sorted(fingerprinted, key=lambda asset: asset.name):
         if not recipe.is_eligible(asset.name):
             continue
-        quality = _quality(asset, recipe, complete)
+        quality = tuple(_quality(asset, recipe, complete).items())
         for name, digest in _names_of(asset, recipe).items():
             is_original = name != asset.hashed_name
             if is_original and (name in names_of_encodings or directory.is_symlink(name)):
                 continue
-            names.setdefault((digest, tuple(quality.items())), []).append(name)
+            files[name] = digest, quality
         openers = _open_prebuilt(asset, fingerprinter, stale)
         prebuilt.setdefault(asset.source_digest, {}).update(openers)
     if stale:
         logger.warning("%s", stale_encodings_text(stale))
     base_files = base.encodings_by_content() if base else {}
+    # A content has two jobs if the site wants another quality for one of its names.
+    names: dict[tuple[Digest, tuple[tuple[str, int], ...]], list[str]] = {}
+    for name, content in files.items():
+        names.setdefault(content, []).append(name)
     jobs = []
     for (digest, items), names_of_content in names.items():
-        quality = dict(items)
-        contents = {name: (digest.integrity, name, quality.get(name)) for name in recipe.encodings}
+        quality_of = dict(items)
+        contents = {
+            name: (digest.integrity, name, quality_of.get(name)) for name in recipe.encodings
+        }
         jobs.append(
             EncodingJob(
-                tuple(dict.fromkeys(names_of_content)),
+                tuple(names_of_content),
                 digest,
-                quality=quality,
+                quality=quality_of,
                 prebuilt=prebuilt.get(digest, {}),
                 base_files=_chosen(contents, base_files),
                 remote_sizes=_chosen(contents, remote_encodings or {}),
