@@ -260,14 +260,12 @@ def _resolver(storage: VersionedStaticFilesStorage, sources: Sources) -> Resolve
 
 
 def _publisher(storage: VersionedStaticFilesStorage) -> Publisher | None:
-    options, static_url = storage.options, storage.static_url
-    if not options.publish or options.origin is None or static_url is None:
+    options = storage.options
+    origin = storage.s3_origin() if options.publish and storage.static_url is not None else None
+    if origin is None:
         return None
-    # boto3 costs a quarter of a second and 20 MB, and many sites have no origin.
     from .origin.publisher import Publisher
-    from .origin.s3 import S3Origin
 
-    origin = S3Origin.from_options(options, static_url)
     return Publisher(origin, options.base_build)
 
 

@@ -75,11 +75,7 @@ def _of_build(
         on_disk = Path(storage.location, hashed_name)
         places.append(str(on_disk))
         data = on_disk.read_bytes() if on_disk.is_file() else None
-    if data is None and storage.options.origin is not None:
-        # As for the manifest: boto3 is not for processes that have their build on disk.
-        from .origin.s3 import S3Origin
-
-        origin = S3Origin.from_options(storage.options, storage.static_url, timeout=ORIGIN_TIMEOUT)
+    if data is None and (origin := storage.s3_origin(timeout=ORIGIN_TIMEOUT)) is not None:
         places.append(origin.url(origin.prefix + path))
         stored = origin.get(origin.prefix + path)
         data = stored.data if stored is not None else None

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from threading import Lock
 
 from .build.manifest import Manifest
-from .conf import Options
-from .static_url import StaticURL
 
 #: Seconds until a manifest that could not be loaded is looked for again.
 RETRY_AFTER = 5.0
@@ -70,31 +68,3 @@ class ManifestLoader:
             raise
         finally:
             self._retry_at = time.monotonic() + RETRY_AFTER
-
-
-def published_manifest(options: Options, static_url: StaticURL | None) -> Manifest | None:
-    """Return the manifest that the origin has of the build; None if the build is not published.
-
-    Raises `OriginError` if the origin does not answer within `ORIGIN_TIMEOUT` seconds.
-    """
-    if options.origin is None or options.build_version is None:
-        return None
-    # boto3 costs a process a quarter of a second and 20 MB: it is not for those that have their
-    # manifest on disk.
-    from .origin import record
-    from .origin.s3 import S3Origin
-
-    origin = S3Origin.from_options(options, static_url, timeout=ORIGIN_TIMEOUT)
-    stored = record.read(origin, options.build_version)
-    # A build that is not published is not complete.
-    return stored.record.manifest if stored and stored.record.is_published else None
-
-
-def published_url(options: Options, static_url: StaticURL | None) -> str | None:
-    """Return the ``s3://`` URL of the build's record; None without an origin or a build."""
-    if options.origin is None or options.build_version is None:
-        return None
-    from .origin import record
-    from .origin.s3 import S3Origin
-
-    return S3Origin.from_options(options, static_url).url(record.path(options.build_version))

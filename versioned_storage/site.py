@@ -131,12 +131,12 @@ class Site:
     @cached_property
     def origin(self) -> S3Origin:
         """The S3 origin. Raises `NoOrigin`, `NoStaticURL`, `InvalidStaticURL`."""
-        if self.options.origin is None:
+        if self.options.origin is not None:
+            self.static_url.check_holds_builds(self.options.cdn_domain)
+        origin = self.storage.s3_origin()
+        if origin is None:
             raise NoOrigin
-        from .origin.s3 import S3Origin
-
-        self.static_url.check_holds_builds(self.options.cdn_domain)
-        return S3Origin.from_options(self.options, self.static_url)
+        return origin
 
     def build(self, named: str | None = None) -> str:
         """Return ``named``, or the build version of the settings.

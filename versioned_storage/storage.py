@@ -23,7 +23,7 @@ from django.core.files.storage import FileSystemStorage, Storage
 from django.utils import timezone
 from django.utils.encoding import filepath_to_uri
 
-from . import conf, manifest_loader, startup, static_url
+from . import conf, startup, static_url
 from .build.directory import BuildDirectory, CannotWrite, writing
 from .build.manifest import Manifest, UnreadableManifest, check_is_regular, keeps_original
 from .build.source_files import DigestedFile, PassingFile
@@ -35,7 +35,7 @@ from .errors import (
     MissingMarks,
     VersionedStorageError,
 )
-from .manifest_loader import ManifestLoader
+from .manifest_loader import ORIGIN_TIMEOUT, ManifestLoader
 from .progress import logger
 from .static_root import complete_builds
 from .static_url import StaticURL
@@ -43,6 +43,7 @@ from .static_url import StaticURL
 if TYPE_CHECKING:
     # A process that serves pages does not load what makes builds.
     from .collect import CollectstaticRun
+    from .origin.s3 import S3Origin
 
 # The names without an entry that a process logs.
 _LOGGED_NAMES = 100
@@ -381,13 +382,37 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         in_tests = self.options.manifest_strict is not True and conf.in_test_environment()
         if in_tests or not self.manifest_strict:
             return None
-        return manifest_loader.published_manifest(self.options, self.static_url)
+        origin = self.s3_origin(timeout=ORIGIN_TIMEOUT)
+        if origin is None or self.build_version is None:
+            return None
+        from .origin import record
+
+        stored = record.read(origin, self.build_version)
+        # A build that is not published is not complete.
+        return stored.record.manifest if stored and stored.record.is_published else None
 
     def manifest_places(self) -> list[str]:
         """Where a manifest is looked for, in that order, for people."""
         places = [str(Path(self.location, self.manifest_name))] if self.location else []
-        url = manifest_loader.published_url(self.options, self.static_url)
-        return [*places, url] if url else places
+        origin = self.s3_origin()
+        if origin is not None and self.build_version is not None:
+            from .origin import record
+
+            places.append(origin.url(record.path(self.build_version)))
+        return places
+
+    def s3_origin(self, *, timeout: float | None = None) -> S3Origin | None:
+        """Return the S3 origin of the site; None where none is configured.
+
+        ``timeout`` is in seconds; with it a request is not retried. Raises `UnusableOrigin`.
+        """
+        if self.options.origin is None:
+            return None
+        # boto3 costs a process a quarter of a second and 20 MB: it is not for those that have no
+        # origin, or their manifest on disk.
+        from .origin.s3 import S3Origin
+
+        return S3Origin.from_options(self.options, self.static_url, timeout=timeout)
 
     def file_hash(self, name: str, content: File[Any] | None = None) -> Any:
         """The first 12 hex digits of the MD5 of ``content``, as Django's."""

@@ -97,10 +97,10 @@ def run(site: Site, options: Mapping[str, Any]) -> Diagnosis:
 
 def _findings(site: Site, edge_url: str | None) -> Iterator[Finding]:
     manifest = None
-    if site.options.origin is None:
+    origin = site.storage.s3_origin(timeout=TIMEOUT)
+    if origin is None:
         yield Finding("bucket", Level.UNKNOWN, "the option origin is not set")
     else:
-        origin = S3Origin.from_options(site.options, site.static_url, timeout=TIMEOUT)
         reached = True
         shared_prefix = site.options.shared_prefix if site.options.shares_assets else ""
         for finding in Doctor(origin, shared_prefix).examine():
