@@ -149,6 +149,9 @@ def test_a_page_loads_its_lazy_chunk_and_their_style_sheets(
             options["cdn_domain"] = f"{moto_bucket.endpoint}/{moto_bucket.name}"
         else:
             options["cdn_domain"] = cdn
+            # The same file, where the build is on the disk of the application.
+            manifest = tmp_path / "static_root" / "b1" / "manifest.json"
+            settings["DJANGO_VITE"] = {"default": {"manifest_path": manifest}}
         if strict:
             static = "/".join(options["cdn_domain"].split("/")[:3])
             directives = {
