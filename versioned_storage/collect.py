@@ -75,7 +75,7 @@ class CollectstaticRun:
             return
         self._has_waited |= lock(self.directory)
         self._is_locked = True
-        self.look_again()
+        self.forget_manifest()
 
     def end(self) -> None:
         """Let other processes write to the directory again."""
@@ -94,7 +94,7 @@ class CollectstaticRun:
         # A manifest_storage of the site may still have the manifest of another build.
         return manifest if manifest is not None and manifest.build == self._build else None
 
-    def look_again(self) -> None:
+    def forget_manifest(self) -> None:
         """Read the manifest again when it is needed next, because it may be another one."""
         self.__dict__.pop("complete", None)
 
@@ -192,7 +192,7 @@ def _draft(
     dry_run: bool,
 ) -> Draft:
     options = storage.options
-    run.look_again()
+    run.forget_manifest()
     copied = run.digests
     # In the neutral layout an original stays as its source is, so there are no others.
     if storage.build_version is not None and options.transforms:

@@ -65,7 +65,7 @@ def _template_place(frame: FrameType) -> str | None:
     return f"{origin}:{token.lineno}" if isinstance(node, Node) and origin and token else None
 
 
-def warns_first() -> bool:
+def is_first_warning() -> bool:
     """Return True the first time that it is called in this process."""
     first, _Process.has_warned = not _Process.has_warned, True
     return first

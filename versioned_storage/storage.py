@@ -492,7 +492,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         with writing(self.path(name), is_complete=is_complete):
             super().delete(name)
         if name == self.manifest_name:
-            run.look_again()
+            run.forget_manifest()
 
     def save(self, name: str | None, content: IO[Any], max_length: int | None = None) -> str:
         """As Django's, but for a source with the manifest's name, which `post_process` reports.
@@ -561,7 +561,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             return None
         path, tail = _split(name)
         url = _join(self.base_url, unquote(path)) + tail
-        if startup.warns_first():
+        if startup.is_first_warning():
             leads = ""
             if not keeps_original(self.options.keep_originals, path):
                 leads = " It leads nowhere, because keep_originals is off."

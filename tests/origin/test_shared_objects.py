@@ -144,7 +144,7 @@ def test_damage_of_the_base_build_is_told_after_a_wait_for_a_prune_too(
     bucket.put(damaged, b"damaged")
     build = shared_build(tmp_path, "b2")
     swept = SweepLease.acquire(origin)
-    swept.delete({f"static/{build.manifest.asset('img/logo.png').path}": "2026-01-01"})
+    swept.write_candidates({f"static/{build.manifest.asset('img/logo.png').path}": "2026-01-01"})
     with ThreadPoolExecutor(1) as pool:
         publishing = pool.submit(build.publish, site_origin(bucket.options()))
         while "Waiting for the prune of" not in caplog.text:
@@ -353,7 +353,7 @@ def test_a_publish_waits_for_what_a_running_prune_may_delete_and_for_nothing_els
     build = shared_build(tmp_path, "b1")
     candidate = f"static/{build.manifest.asset('img/logo.png').path}"
     swept = SweepLease.acquire(origin)
-    swept.delete({candidate: "2026-01-01T00:00:00+00:00"})
+    swept.write_candidates({candidate: "2026-01-01T00:00:00+00:00"})
     with ThreadPoolExecutor(1) as pool:
         publishing = pool.submit(build.publish, site_origin(bucket.options()))
         expected = {f"static/{file.path}" for file in build.manifest.files()} - {candidate}

@@ -311,7 +311,7 @@ def _of_bucket(
     judge: Callable[[Mapping[str, Any]], Finding],
 ) -> Finding:
     try:
-        return judge(origin.of_bucket(operation))
+        return judge(origin.ask_of_bucket(operation))
     except OriginError as error:
         if is_denied(error):
             remedy = f"Grant {PERMISSIONS[operation]} to have it checked."

@@ -170,12 +170,12 @@ class Pruner:
         }
         items = [item for item in listed if item.path in unlisted]
         if items:
-            sweep_lease.delete({**doubtful, **unlisted})
+            sweep_lease.write_candidates({**doubtful, **unlisted})
             try:
                 deletions = self.origin.delete(
-                    _while_held(items, sweep_lease),
+                    _while_sweeping(items, sweep_lease),
                     before_attempt=sweep_lease.check,
-                    before_retry=sweep_lease.keep,
+                    before_retry=sweep_lease.let_expire,
                 )
                 for _ in deletions:
                     pass
@@ -290,7 +290,9 @@ def _while_leased(items: Iterable[ListedObject], build_lease: Lease) -> Iterator
         yield item
 
 
-def _while_held(items: Sequence[ListedObject], sweep_lease: SweepLease) -> Iterator[ListedObject]:
+def _while_sweeping(
+    items: Sequence[ListedObject], sweep_lease: SweepLease
+) -> Iterator[ListedObject]:
     for item in track(items, total=len(items), doing="Pruning shared assets", unit="objects"):
         sweep_lease.renew_if_due()
         yield item

@@ -161,7 +161,7 @@ class S3Origin:
         """Return what S3 says of an object without sending it; None if it does not exist."""
         return self._read("HeadObject", path, _stored_object, ChecksumMode="ENABLED")
 
-    def of_bucket(self, operation: str) -> Mapping[str, Any]:
+    def ask_of_bucket(self, operation: str) -> Mapping[str, Any]:
         """Return the response to an operation of S3's API that has only the bucket to name."""
         call = partial(getattr(self.client, xform_name(operation)), Bucket=self.bucket)
         response: Mapping[str, Any] = self._request(operation, "", call)

@@ -185,7 +185,7 @@ class SweepLease:
     etag: str
     #: The `clocks` before the last renewal was sent.
     renewed: tuple[float, ...]
-    _is_kept: bool = False
+    _expires_by_itself: bool = False
 
     @classmethod
     def acquire(cls, origin: S3Origin) -> SweepLease | Sweep:
@@ -219,23 +219,23 @@ class SweepLease:
         if seconds_since(self.renewed) > RENEW_EVERY:
             self.renew()
 
-    def delete(self, candidates: Mapping[str, str]) -> None:
-        """Write what is going to be deleted, before the first deletion."""
+    def write_candidates(self, candidates: Mapping[str, str]) -> None:
+        """Write what may be deleted from now on, before the first deletion."""
         self.renew(stage=Stage.DELETING, candidates=candidates)
 
-    def keep(self) -> None:
+    def let_expire(self) -> None:
         """Let the lease expire instead of being released: a deletion is sent again.
 
         The attempt before may be under way. It would delete what a publish has written again.
         """
-        self._is_kept = True
+        self._expires_by_itself = True
 
     def release(self, doubtful: Mapping[str, str]) -> None:
         """End the lease when every deletion was answered.
 
         ``doubtful`` are the candidates of a sweep that died, of which nobody knows that.
         """
-        if self._is_kept:
+        if self._expires_by_itself:
             logger.warning(
                 "A deletion was sent again, and its first attempt may be under way, so this prune "
                 "keeps its lease on shared objects until %s UTC. A publish waits for the deleted "
