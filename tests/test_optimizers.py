@@ -88,6 +88,7 @@ def test_an_operator_at_the_end_of_html_comments_is_no_comment() -> None:
         ("a { b: calc( 1px + ( 2px ) ) }", "a{b:calc(1px + (2px))}"),
         (".a { & .b { c: d } &:hover { } }", ".a{& .b{c:d}&:hover{}}"),
         ("/* Copyright X */ a { b: c }", "/*! Copyright X */a{b:c}"),
+        (".licence { }  /* d */", ".licence{}"),
         ("@media (a) and (b: c) { d { } }", "@media (a) and (b:c){d{}}"),
         ("@font-face { src: url( 'a  b' ) }", "@font-face { src: url( 'a  b' ) }"),
         # A blank before a colon may be one of a selector.

@@ -25,8 +25,6 @@ _RULES = 1
 # A text with longer lines on average is minified already.
 _MEAN_LINE = 200
 _LICENCE = re.compile(rb"@preserve|licen[cs]e|copyright", re.IGNORECASE)
-
-
 # Line ends of which the parser does not know that a semicolon may be inserted at them, and what
 # stands for a literal.
 _UNUSUAL = re.compile(rb"\r(?!\n)|\xe2\x80[\xa8\xa9]|\x01")
@@ -157,11 +155,11 @@ def _stays(name: str, data: bytes) -> bool:
 
 def _marked(token: bytes) -> bytes:
     """Return the comment of a licence with the mark of those that the minifiers keep."""
-    if not token.startswith((b"/*", b"//")) or not _LICENCE.search(token):
+    is_comment = token.startswith((b"/*", b"//")) and not token.startswith(b"/*!")
+    if not is_comment or not _LICENCE.search(token):
         return token
-    if token.startswith(b"/*"):
-        return token if token.startswith(b"/*!") else b"/*!" + token[2:]
-    return b"/*!" + token[2:].replace(b"*/", b"* /") + b" */"
+    closed = token if token.startswith(b"/*") else token.replace(b"*/", b"* /") + b" */"
+    return b"/*!" + closed[2:]
 
 
 def _prepared(root: Node, source: bytes) -> tuple[bytes, list[bytes]]:

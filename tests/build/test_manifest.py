@@ -181,6 +181,8 @@ def manifests(draw):
             integrity=draw(lines),
             content_type=draw(lines),
             encodings=draw(st.dictionaries(st.sampled_from(["br", "gzip"]), sizes)),
+            quality=draw(st.dictionaries(st.sampled_from(["br", "gzip"]), sizes)),
+            made_of=draw(words),
         )
         for number, name in enumerate(names)
     ]
@@ -423,7 +425,7 @@ PLACES = [
     ["assets", "a.0123456789ab.png"],
     *(
         ["assets", "a.0123456789ab.png", key]
-        for key in ("size", "integrity", "type", "encodings", "sha256")
+        for key in ("size", "integrity", "type", "encodings", "sha256", "quality", "made_of")
     ),
 ]
 
