@@ -26,8 +26,9 @@ from versioned_storage.errors import (
     MissingManifest,
     MissingMarks,
 )
+from versioned_storage.source_names import MissingSource
 from versioned_storage.static_url import InvalidStaticURL
-from versioned_storage.storage import MissingSource, VersionedStaticFilesStorage
+from versioned_storage.storage import VersionedStaticFilesStorage
 from versioned_storage.validators import InvalidOption
 
 OTHER = {

@@ -131,6 +131,13 @@ def restore() -> None:
         settings.STATIC_URL = written
 
 
+def split_name(name: str) -> tuple[str, str]:
+    """Split a name as a URL has it: the path, and the query and the fragment after it."""
+    ends = [end for end in (name.find("?"), name.find("#")) if end >= 0]
+    end = min(ends, default=len(name))
+    return name[:end], name[end:]
+
+
 def _raw() -> str | None:
     # Reading settings.STATIC_URL puts the current script prefix before a relative value and keeps
     # it; the settings object behind it has the value itself.

@@ -5,19 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from django.apps import apps
-from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import ManifestFilesMixin, ManifestStaticFilesStorage
-from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage
 from django.utils import timezone
@@ -37,6 +32,7 @@ from .errors import (
 )
 from .manifest_loader import ORIGIN_TIMEOUT, ManifestLoader
 from .progress import logger
+from .source_names import SourceNames
 from .static_root import complete_builds
 from .static_url import StaticURL
 
@@ -62,24 +58,6 @@ class BuildIsFrozen(VersionedStorageError):
             "the files in another way, with --link or without, set a new BUILD_VERSION, or run "
             "collectstatic --clear if this build was never deployed."
         )
-
-
-class MissingSource(VersionedStorageError, ValueError):
-    """A page of development names a static file that production will not have.
-
-    ``place`` is the template or the code that names it, ``near`` are similar names.
-    """
-
-    def __init__(self, name: str, place: str, near: Sequence[str]) -> None:
-        self.name = name
-        self.place = place
-        self.near = tuple(near)
-        if name.startswith("/"):
-            reason = f"The name begins with a slash: write {{% static '{name.lstrip('/')}' %}}."
-        else:
-            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-            reason = f"No finder finds that file.{hint}"
-        super().__init__(f"{place}: {{% static '{name}' %}} fails in production. {reason}")
 
 
 class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
@@ -129,21 +107,9 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         )
         self.manifest_storage = manifest_storage or self
         self._logged_names: set[str] = set()
-        self._looked_up: set[str] = set()
+        self._source_names = SourceNames(strict=self.options.debug_strict)
+        self._run: CollectstaticRun | None = None
         startup.warn_if_not_installed()
-
-    @cached_property
-    def _run(self) -> CollectstaticRun:
-        """The run of collectstatic that this storage takes part in."""
-        from .collect import CollectstaticRun
-
-        return CollectstaticRun(
-            self.build_directory(),
-            self.build_version,
-            self.root,
-            self.manifest_name,
-            self._manifest_on_disk,
-        )
 
     @property
     def build_version(self) -> str | None:
@@ -202,7 +168,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         name = name or ""
         if self.gives_plain_urls and not force:
             if conf.debug():
-                self._look_up(name)
+                self._source_names.check(name)
             return self._plain_url(name)
         try:
             return self._build_url(name)
@@ -213,28 +179,6 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             if startup.may_serve_pages() and self._is_news(error):
                 logger.error("{%% static %r %%} failed: %s", name, " ".join(str(error).split()))
             raise
-
-    def _look_up(self, name: str) -> None:
-        """Warn once for each name of a page that production will not have.
-
-        Raises `MissingSource` with the option ``debug_strict``.
-        """
-        path = _split(name)[0]
-        # A finder of apps needs them, and code asks for URLs before they are loaded.
-        if name in self._looked_up or not path or path.endswith("/") or not apps.apps_ready:
-            return
-        near: Sequence[str] = ()
-        if not path.startswith("/"):
-            if any(map(_is_found, dict.fromkeys((path, unquote(path), name)))):
-                self._looked_up.add(name)
-                return
-            names = {source for finder in finders.get_finders() for source, _ in finder.list([])}
-            near = get_close_matches(path, names, n=3, cutoff=0.75)
-        error = MissingSource(path, startup.caller(), near)
-        if self.options.debug_strict:
-            raise error
-        self._looked_up.add(name)
-        logger.warning("%s", error)
 
     def _is_news(self, error: Exception) -> bool:
         """Return False for a missing entry that was logged before.
@@ -437,7 +381,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         finally:
             run.end()
             # The files can change before the next run.
-            self.__dict__.pop("_run", None)
+            self._run = None
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """As Django's, for ``collectstatic --clear``.
@@ -473,7 +417,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         collectstatic then leaves it alone. A complete build is immutable, and whether it was made
         of the same sources is for `post_process` to say, by their content.
         """
-        if self._run.complete or self._is_manifest(name):
+        if self._current_run().complete or self._is_manifest(name):
             # Aware or naive as Django's are; also newer than a source from the future.
             return datetime.max.replace(tzinfo=timezone.now().tzinfo)
         return super().get_modified_time(name)
@@ -499,15 +443,15 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
 
         A file of a build that another process has completed meanwhile stays as it is.
         """
-        if name is not None:
-            run = self._begin()
-            if self._is_manifest(name) or (run.was_completed_meanwhile and self.exists(name)):
-                return name
+        name = content.name if name is None else name
+        run = self._begin()
+        if self._is_manifest(name) or (run.was_completed_meanwhile and self.exists(name)):
+            return name
         saved: str = super().save(name, content, max_length)
         return saved
 
     def _save(self, name: str, content: File[Any]) -> str:
-        run, clean_name = self._begin(), self.clean_name(name)
+        run, clean_name = self._current_run(), self.clean_name(name)
         passing = PassingFile(content)
         with writing(self.path(name), is_complete=run.complete is not None):
             if getattr(self, "_allow_overwrite", False):
@@ -523,7 +467,21 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
     def _begin(self, *, dry_run: bool = False) -> CollectstaticRun:
         """Return the run of collectstatic, once nobody else writes to the directory."""
         self.require_build()
-        self._run.begin(dry_run=dry_run)
+        run = self._current_run()
+        run.begin(dry_run=dry_run)
+        return run
+
+    def _current_run(self) -> CollectstaticRun:
+        if self._run is None:
+            from .collect import CollectstaticRun
+
+            self._run = CollectstaticRun(
+                self.build_directory(),
+                self.build_version,
+                self.root,
+                self.manifest_name,
+                self._manifest_on_disk,
+            )
         return self._run
 
     def _is_manifest(self, name: str) -> bool:
@@ -541,13 +499,13 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             return self._plain_url(name)
         if name in self.hashed_files:
             return self.stored_url(self.stored_name(name))
-        path, tail = _split(name)
+        path, tail = static_url.split_name(name)
         if path and not path.endswith("/"):
             return self.stored_url(self.stored_name(path)) + tail
         return _join(self.base_url, path) + tail
 
     def _plain_url(self, name: str) -> str:
-        path, tail = _split(name)
+        path, tail = static_url.split_name(name)
         return _join(self.static_url.plain() if self.static_url else "", unquote(path)) + tail
 
     def _url_before_serving(self, name: str, error: Exception) -> str | None:
@@ -559,7 +517,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
         reason = None if startup.may_serve_pages() else _reason_to_go_on(error)
         if reason is None:
             return None
-        path, tail = _split(name)
+        path, tail = static_url.split_name(name)
         url = _join(self.base_url, unquote(path)) + tail
         if startup.is_first_warning():
             leads = ""
@@ -576,15 +534,6 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
                 leads,
             )
         return url
-
-
-def _is_found(name: str) -> bool:
-    """Return True if a finder finds a file."""
-    try:
-        path = finders.find(name)
-    except SuspiciousFileOperation:
-        return False
-    return isinstance(path, str) and not Path(path).is_dir()
 
 
 def _is_tested() -> bool:
@@ -604,13 +553,6 @@ def _reason_to_go_on(error: Exception) -> str | None:
     if startup.is_collectstatic() and isinstance(error, (MissingEntry, UnreadableManifest)):
         return "the manifest does not have it yet"
     return None
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Split a name as a URL has it: the path, and the query and the fragment after it."""
-    ends = [end for end in (name.find("?"), name.find("#")) if end >= 0]
-    end = min(ends, default=len(name))
-    return name[:end], name[end:]
 
 
 def _join(base_url: str, path: str) -> str:
