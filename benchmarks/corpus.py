@@ -69,7 +69,7 @@ LARGE = (
 )
 PACKAGES = {"small": SMALL, "medium": MEDIUM, "large": LARGE}
 #: What Django's own storage refuses, and every peer that is built on it.
-REFUSED = re.compile(r"monaco-editor/vs/loader\.js|jquery-ui-dist/jquery-ui\.theme\.css")
+REFUSED = re.compile(r"monaco-editor/vs/loader\.js|jquery-ui-dist/jquery-ui(?:\.min|\.theme)?\.css")
 
 
 def make_corpus(cache: Path, size: str) -> Path:
