@@ -239,6 +239,20 @@ def test_a_reference_without_its_extension_is_told_the_one_name_that_has_it(tmp_
     assert error.references[0].near == ("lib/base.css",)
 
 
+def test_what_a_browser_would_not_load_from_a_style_sheet_does_not_stop_a_build(tmp_path, caplog):
+    css = '@import "b.css"; a{}\n@import "gone.css"; // url(gone.png)\nc{d:url(no.png)}'
+    names, root = build(tmp_path, {"a.css": css, "b.css": ""})
+    assert text(root, names["a.css"]) == css.replace(
+        '@import "b.css"', f'@import url("{names["b.css"]}")'
+    )
+    (warning,) = warnings(caplog)
+    assert warning.splitlines()[1:] == [
+        "  a.css:2: gone.css: there is no 'gone.css'",
+        "  a.css:2: gone.png: there is no 'gone.png'",
+        "  a.css:3: no.png: there is no 'no.png'",
+    ]
+
+
 def test_imports_that_only_a_bundler_completes_are_one_warning(tmp_path, caplog):
     pytest.importorskip("tree_sitter_javascript")
     source = "import a from './lib/a';\nimport('./lib');\nexport * from \"./b\";"

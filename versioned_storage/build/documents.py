@@ -34,6 +34,10 @@ class Notice(Enum):
     """What does not stop a build and is logged, with the places where it is."""
 
     SOURCE_MAP = "Source maps that do not exist, left as they are:"
+    NOT_LOADED = (
+        "References to missing files that browsers ignore (an @import after a rule, what follows "
+        "//), left as they are:"
+    )
     FOR_A_BUNDLER = (
         "Imports that only a bundler completes, left as they are. No browser can load these "
         "modules; if no page does, leave them out with collectstatic --ignore:"
@@ -242,6 +246,8 @@ class DocumentReader:
         broken = BrokenReference(name, line, reference.url, target.name)
         if reference.is_source_map and not self._strict_source_maps:
             self._note(Notice.SOURCE_MAP, broken)
+        elif not reference.is_loaded:
+            self._note(Notice.NOT_LOADED, broken)
         elif reference.is_of_module and (module := self._resolver.module_meant(target.name)):
             self._note(Notice.FOR_A_BUNDLER, replace(broken, near=(module,)))
         else:

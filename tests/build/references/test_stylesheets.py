@@ -308,3 +308,72 @@ def test_what_was_rewritten_is_found_again_in_the_same_places(text, url):
         assert after.url == url or (after.is_source_map and in_comments)
         assert rewritten[after.start : after.end] in before.spell(url)
     assert [actual.syntax for actual in again if actual.syntax is Syntax.IMPORT] == []
+
+
+def loaded(text):
+    return {reference.url: reference.is_loaded for reference in css_references(text)}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "\ufeff",
+        '@charset "utf-8";\n/* a{} */ ',
+        "@layer a, b;\n@import url(c.css) layer(a) supports(display: grid) screen;",
+        "<!-- \n",
+        "@import 'a;b{c.css'; ;",
+    ],
+)
+def test_an_import_before_all_rules_is_loaded(before):
+    assert loaded(f"{before}@import 'x.css';")["x.css"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "a{}",
+        "@media print{",
+        "@layer a{}",
+        "@font-face{src:url(f.woff)}\n",
+        "@namespace url(http://www.w3.org/1999/xhtml);",
+        "// ",
+        "@import 'a.css'; b{} @import 'c.css';",
+        "/* open */ . ",
+    ],
+)
+@pytest.mark.parametrize("form", ["'x.css'", "url(x.css)", 'url("x.css")', "/* a */ 'x.css'"])
+def test_an_import_after_a_rule_is_not_loaded(before, form):
+    assert loaded(f"{before}@import {form};")["x.css"] is False
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a{ // b:url(x)\n c:url(y); d:url(z) }", {"x": False, "y": False, "z": True}),
+        ("a{ // b:url(x);\n c:url(y) }", {"x": False, "y": True}),
+        ("// a{b:url(x)}\nc{d:url(y)}", {"x": False, "y": True}),
+        ("// a: url(x);\nb{c:url(y)} d{e:url(z)}", {"x": False, "y": False, "z": True}),
+        ("a{} // don't\nb{c:url(x)}", {"x": False}),
+        ("a{b:url(x); // c\n} d{e:url(y)}", {"x": True, "y": True}),
+        ("a{ // b\n &:hover{c:url(x)} d:url(y) }", {"x": False, "y": True}),
+        ("@media print{ // a\n b{c:url(x)} d{e:url(y)} }", {"x": False, "y": True}),
+        ("a{/* b */ // c:url(x)\n}", {"x": False}),
+        ("a{b:url(//host/x) url(y)}", {"//host/x": True, "y": True}),
+        ("a{b:url(http://host/x;y)} c{d:url(z)}", {"http://host/x;y": True, "z": True}),
+        ("/* // */ a{b:url(x)}", {"x": True}),
+        ("a{b:'// {' url(x)}", {"x": True}),
+        ("a{b:c // url(x)\n}", {"x": False}),
+        ("a{b:url(x) // url(y)\n; c:url(z)}", {"x": False, "y": False, "z": True}),
+        ("a // b\n{c:url(x)} d{e:url(y)}", {"x": False, "y": True}),
+        ("@import url(x) // y\n; @import url(z);", {"x": False, "z": True}),
+        ("a{b:url(x) /* // */; c:url(y)}", {"x": True, "y": True}),
+    ],
+)
+def test_two_slashes_drop_the_declaration_or_the_rule_that_they_begin(text, expected):
+    assert loaded(text) == expected
+
+
+@pytest.mark.parametrize("part", ["//", "// '", "a{//", "url(//", "@import 'a", "@layer ", "/* */"])
+def test_the_time_is_linear_where_browsers_drop_what_is_there(part):
+    css_references(part * (100_000 // len(part)) + "@import 'x.css'; a{b:url(y)}")

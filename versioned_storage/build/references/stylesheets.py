@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .tokens import Reference, Syntax, block_source_map, trimmed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _KEYWORDS = ("url(", "@import", "image-set(", "src(")
 
@@ -23,6 +29,17 @@ _AT_KEYWORD = re.compile(
 )
 _NAMESPACE_PREFIX = re.compile(rf"(?!url\()(?:\\|{_NAME_CHARACTER})*", re.ASCII | re.IGNORECASE)
 _URL_FUNCTION = re.compile(r"url\(", re.IGNORECASE)
+_BEFORE_IMPORT = re.compile(
+    r"[\s;]+|/\*|<!--|-->|@(?:charset|layer|import)(?:[^;{}'\"]|\"[^\"]*\"|'[^']*')*;",
+    re.IGNORECASE,
+)
+_STRUCTURE = re.compile(r"""/\*|//|["'{};]|url\(\s*(?=[^"'\s])""", re.IGNORECASE)
+# Slashes as of a comment, not of a URL or of base64; a quick test that few style sheets pass.
+_SLASHES = re.compile(r"(?:\A|[\s;{}]|\*/)//|//\s")
+_DEPTHS = {"{": 1, "}": -1}
+_END_OF_STRING = {
+    quote: re.compile(rf"(?:[^{quote}\\\n]|\\.)*[{quote}\n]?", re.DOTALL) for quote in "\"'"
+}
 _AFTER_QUOTED_URL = re.compile(rf"/\*|\\|{_NAME_CHARACTER}")
 
 _SPACE = " \t\n\r\f"
@@ -47,14 +64,15 @@ def css_tokens(text: str) -> list[Reference]:
     """Return the references of a style sheet in order.
 
     These are ``url()``, ``@import``, the strings of ``image-set()`` and ``src()``, and
-    ``sourceMappingURL`` comments. Not included are ``@namespace``, which loads nothing, strings and
+    ``sourceMappingURL`` comments. An ``@import`` after a rule, and what ``//`` was meant to comment
+    out, has ``is_loaded`` False. Not included are ``@namespace``, which loads nothing, strings and
     comments. Malformed tokens, which browsers drop, and names spelled with escapes are not read:
     each is a reference of `Syntax.UNREAD`.
     """
     references: list[Reference] = []
     lowered = text.lower()
     if "sourceMappingURL=" in text or any(word in lowered for word in _KEYWORDS):
-        references = _Scanner(text).scan()
+        references = _without_dropped(text, _Scanner(text).scan())
     escaped = _ESCAPED_NAME.search(text) if "\\" in text else None
     if escaped:
         references.append(_unread(text, escaped.start()))
@@ -76,6 +94,8 @@ class _Scanner:
         # True after a bad-string or bad-url token: browsers ignore the declaration.
         self._is_invalid = False
         self._escape_end = -1
+        # Up to here the text has only what is allowed before an @import.
+        self._end_of_imports = self._position
 
     def scan(self) -> list[Reference]:
         text = self._text
@@ -103,10 +123,12 @@ class _Scanner:
                 self._open.clear()
                 self._is_invalid = False
 
-    def _add(self, kind: Syntax, token: tuple[int, int], content: tuple[int, int]) -> None:
+    def _add(
+        self, kind: Syntax, token: tuple[int, int], content: tuple[int, int], loaded: bool = True
+    ) -> None:
         url = trimmed(_unescaped(self._text[slice(*content)]))
         if url and not self._is_invalid:
-            self._references.append(Reference(*token, url, kind))
+            self._references.append(Reference(*token, url, kind, is_loaded=loaded))
 
     def _skip(self, start: int) -> None:
         self._references.append(_unread(self._text, start))
@@ -238,17 +260,37 @@ class _Scanner:
             self._namespace()
 
     def _import(self, start: int) -> None:
+        loaded = self._is_before_rules(start)
         quote = _after_space(self._text, self._position)
         has_comments = self._text.startswith("/*", quote)
         if has_comments:
             quote = self._after_space_and_comments()
         if not self._text.startswith(('"', "'"), quote):
+            if not loaded and (function := _URL_FUNCTION.match(self._text, quote)):
+                count = len(self._references)
+                self._position = function.end()
+                self._url(quote)
+                self._references[count:] = [
+                    replace(reference, is_loaded=False) for reference in self._references[count:]
+                ]
             return
         end = self._string_end(quote)
         if end is not None and has_comments:
-            self._add(Syntax.CSS_STRING, (quote, end), (quote + 1, end - 1))
+            self._add(Syntax.CSS_STRING, (quote, end), (quote + 1, end - 1), loaded)
         elif end is not None:
-            self._add(Syntax.IMPORT, (start, end), (quote + 1, end - 1))
+            self._add(Syntax.IMPORT, (start, end), (quote + 1, end - 1), loaded)
+
+    def _is_before_rules(self, start: int) -> bool:
+        """Return True if an @import is allowed here (CSS Cascading and Inheritance, 2)."""
+        text, position = self._text, self._end_of_imports
+        while position < start and (part := _BEFORE_IMPORT.match(text, position)):
+            position = part.end()
+            if part[0] == "/*":
+                position = text.find("*/", position) + 2
+                if position == 1:
+                    return False
+        self._end_of_imports = position
+        return position >= start
 
     def _namespace(self) -> None:
         prefix = self._after_space_and_comments()
@@ -305,3 +347,69 @@ def _escaped_character(match: re.Match[str]) -> str:
     code_point = int(match["hex"], 16)
     is_character = 0 < code_point < 0xD800 or 0xDFFF < code_point < 0x110000
     return chr(code_point) if is_character else "\ufffd"
+
+
+def _without_dropped(text: str, references: list[Reference]) -> list[Reference]:
+    """Mark the references in what browsers drop because of ``//`` as not loaded."""
+    if not references or not _SLASHES.search(text):
+        return references
+    dropped = list(_dropped(text))
+    starts = [start for start, _ in dropped]
+
+    def is_dropped(reference: Reference) -> bool:
+        index = bisect_right(starts, reference.start) - 1
+        return index >= 0 and reference.start < dropped[index][1]
+
+    return [
+        replace(reference, is_loaded=False) if is_dropped(reference) else reference
+        for reference in references
+    ]
+
+
+def _dropped(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the declarations and rules that browsers drop because they have ``//`` in them.
+
+    CSS Syntax Level 3, 5.4: a declaration ends at a semicolon, a rule at the end of its block. A
+    semicolon between rules is a part of the next rule, except after an at-rule.
+    """
+    depth = begin = 0
+    # True while only white space and comments of a declaration or rule have been read.
+    at_begin, in_at_rule = True, False
+    dropped: tuple[int, int] | None = None
+    for start, mark, code in _marks(text):
+        if at_begin and code:
+            at_begin, in_at_rule = False, code[0] == "@"
+        if mark == "//" and dropped is None:
+            dropped = (begin, depth)
+        depth = max(0, depth + _DEPTHS.get(mark, 0))
+        is_end = mark == "}" or (mark == ";" and (depth > 0 or in_at_rule))
+        if dropped and is_end and depth <= dropped[1]:
+            yield dropped[0], start
+            dropped = None
+        at_begin = at_begin and mark == "/*"
+        if is_end or mark == "{":
+            begin, at_begin, in_at_rule = start + 1, True, False
+    if dropped:
+        yield dropped[0], len(text)
+
+
+def _marks(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield each mark of the structure, and the code before it since the last one."""
+    position = 0
+    while match := _STRUCTURE.search(text, position):
+        start, mark = match.start(), match[0]
+        code = text[position:start].strip()
+        position = match.end()
+        if mark == "/*":
+            position = _end(text, "*/", position)
+        elif mark in _END_OF_STRING:
+            end_of_string = _END_OF_STRING[mark].match(text, position)
+            position = end_of_string.end() if end_of_string else position
+        elif mark not in ("//", "{", "}", ";"):
+            position = _end(text, ")", position)
+        yield start, mark, code
+
+
+def _end(text: str, mark: str, position: int) -> int:
+    end = text.find(mark, position)
+    return len(text) if end < 0 else end + len(mark)

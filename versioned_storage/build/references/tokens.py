@@ -37,12 +37,14 @@ class Reference:
 
     ``start`` and ``end`` are the code points of the token that `spell` replaces. ``url`` is what a
     browser reads: without escapes and surrounding white space, with percent-escapes as written.
+    ``is_loaded`` is False in a part of the file that browsers ignore.
     """
 
     start: int
     end: int
     url: str
     syntax: Syntax
+    is_loaded: bool = field(default=True, kw_only=True)
 
     @property
     def is_source_map(self) -> bool:
