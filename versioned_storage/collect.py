@@ -81,11 +81,14 @@ class CollectstaticRun:
         """Let other processes write to the directory again."""
         unlock(self.directory)
 
-    @cached_property
+    @property
     def complete(self) -> Manifest | None:
         """The manifest of the build that is complete in the directory; None if none is."""
-        if self._build is None:
-            return None
+        return self.previous if self._build is not None else None
+
+    @cached_property
+    def previous(self) -> Manifest | None:
+        """The manifest that the directory has; None if it has none, or that of another build."""
         try:
             manifest = self._read_manifest()
         except UnreadableManifest:
@@ -96,7 +99,7 @@ class CollectstaticRun:
 
     def forget_manifest(self) -> None:
         """Read the manifest again when it is needed next, because it may be another one."""
-        self.__dict__.pop("complete", None)
+        self.__dict__.pop("previous", None)
 
     @property
     def was_completed_meanwhile(self) -> bool:
@@ -222,7 +225,7 @@ def _draft(
     return assemble(
         fingerprinter,
         run.directory,
-        complete=run.complete,
+        previous=run.previous,
         base=run.base,
         remote_encodings=preflight.remote_encodings(recipe.encoders) if preflight else None,
         dry_run=dry_run,
@@ -234,13 +237,12 @@ def _recipe(options: Options) -> Recipe:
     shares = options.shares_assets and options.build_version is not None
     return Recipe(
         build=options.build_version,
-        encodings=tuple(options.encodings),
+        encodings=options.encodings,
         skip_compress_extensions=options.skip_compress_extensions,
         keep_originals=options.keep_originals,
         prehashed=options.prehashed,
         shared_prefix=options.shared_prefix if shares else "",
         shared_globs=options.shared_globs,
-        qualities=options.encodings,
     )
 
 

@@ -17,32 +17,33 @@ class Encoding:
     """A content-coding (RFC 9110, 8.4.1): its HTTP name, its file suffix, its encoder's settings.
 
     The settings are recorded in each manifest, because an encoding is reused only if the same
-    encoder made it. The first of them is the quality, of which ``qualities`` has the values that a
-    site may choose, from the fastest to the smallest result.
+    encoder made it. ``parameter`` is the setting of the quality; ``qualities`` are the values that
+    a site may choose for it, from the fastest to the smallest result.
     """
 
     name: str
     suffix: str
     settings: Mapping[str, int]
+    parameter: str
     qualities: range
 
     @property
     def quality(self) -> int:
-        return next(iter(self.settings.values()))
+        return self.settings[self.parameter]
 
     def with_quality(self, quality: int | None) -> Encoding:
         """Return the same encoding at another quality; for None as it is."""
         if quality is None:
             return self
-        return replace(self, settings={**self.settings, next(iter(self.settings)): quality})
+        return replace(self, settings={**self.settings, self.parameter: quality})
 
 
 #: The encodings by name, the preferred one first.
 ENCODINGS: Mapping[str, Encoding] = {
     encoding.name: encoding
     for encoding in (
-        Encoding("br", ".br", {"quality": 11, "window": 22}, range(12)),
-        Encoding("gzip", ".gz", {"level": 9}, range(1, 10)),
+        Encoding("br", ".br", {"quality": 11, "window": 22}, "quality", range(12)),
+        Encoding("gzip", ".gz", {"level": 9}, "level", range(1, 10)),
     )
 }
 

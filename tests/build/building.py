@@ -86,7 +86,7 @@ def fingerprinted(tmp_path, root, order):
     storage = FileSystemStorage(location=str(tmp_path / "sources"))
     fingerprinter = Fingerprinter(
         sources={name: (storage, name) for name in order},
-        recipe=Recipe("b1", (), (), keep_originals=True),
+        recipe=Recipe("b1", {}, (), keep_originals=True),
         name_hook=VersionedStaticFilesStorage(str(tmp_path), "/static/").hashed_name,
         scanners=Scanners(VersionedStaticFilesStorage.patterns),
         resolver=Resolver(frozenset(order), "/static/", versioned=True),

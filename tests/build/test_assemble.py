@@ -1,3 +1,4 @@
+import errno
 import gzip
 import os
 import re
@@ -10,8 +11,10 @@ from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError
 
 from tests.helpers import site, write
+from versioned_storage.build import compression
 from versioned_storage.build.assemble import BuildIsComplete, encoding_jobs, make_manifest
-from versioned_storage.build.directory import BuildDirectory, digest_of
+from versioned_storage.build.compression import encode
+from versioned_storage.build.directory import BuildDirectory, CannotWrite, digest_of
 from versioned_storage.build.fingerprint import Fingerprinted, Fingerprinter
 from versioned_storage.build.manifest import Manifest
 from versioned_storage.build.recipe import Recipe
@@ -26,7 +29,7 @@ from versioned_storage.errors import SourceError
 
 PLAIN = b"a{color:red}" * 20
 BOTH = ["br", "gzip"]
-RECIPE = Recipe("b1", ("br", "gzip"), ("png",), keep_originals=True)
+RECIPE = Recipe("b1", {"br": {}, "gzip": {}}, ("png",), keep_originals=True)
 
 
 @contextmanager
@@ -126,15 +129,16 @@ LINES = b"".join(b".a%d { width: %dpx }\n" % (number % 97, number) for number in
 
 
 def test_each_file_is_encoded_at_the_quality_of_its_glob(tmp_path):
-    files = {"a.css": LINES, "b.map": LINES}
+    files = {"a.css": LINES, "b.map": LINES + b"\n"}
     manifest, root = collected(tmp_path, files, encodings=QUALITIES)
     style_sheet, source_map = manifest.asset("a.css"), manifest.asset("b.map")
     assert (style_sheet.quality, source_map.quality) == ({}, {"br": 5, "gzip": 1})
     assert style_sheet.encodings["br"] == len(brotli.compress(LINES, quality=11, lgwin=22))
-    assert source_map.encodings["br"] == len(brotli.compress(LINES, quality=5, lgwin=22))
+    assert source_map.encodings["br"] == len(brotli.compress(LINES + b"\n", quality=5, lgwin=22))
     for asset in (style_sheet, source_map):
-        assert brotli.decompress((root / f"{asset.hashed_name}.br").read_bytes()) == LINES
-        assert (root / f"{asset.name}.br").stat().st_size == asset.encodings["br"]
+        data = (root / f"{asset.hashed_name}.br").read_bytes()
+        assert brotli.decompress(data) == files[asset.name]
+        assert (root / f"{asset.name}.br").read_bytes() == data
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
@@ -149,7 +153,7 @@ def test_an_encoding_of_the_last_build_is_reused_at_the_same_quality_only(tmp_pa
     assert (root / name).samefile(root.parent / "b1" / name) is (quality == 5)
 
 
-def test_a_content_has_an_encoding_of_each_quality_and_a_file_has_one(tmp_path):
+def test_files_of_the_same_bytes_have_one_encoding_of_the_best_quality(tmp_path):
     hashed_name = collected(tmp_path, {"a.css": LINES}, version="b0")[0].paths["a.css"]
     # A copy that someone made of the hashed file, and the same bytes under another name.
     files = {"a.css": LINES, hashed_name: LINES, "b.css": LINES}
@@ -158,10 +162,36 @@ def test_a_content_has_an_encoding_of_each_quality_and_a_file_has_one(tmp_path):
         tmp_path, files, encodings=encodings, prehashed=lambda name: name == hashed_name
     )
     for asset in manifest.assets.values():
-        quality = asset.quality.get("br", 11)
+        assert asset.quality == {}
         data = (root / f"{asset.hashed_name}.br").read_bytes()
-        assert data == encoded_by_brotli(LINES, quality)
+        assert data == encoded_by_brotli(LINES, 11)
         assert asset.encodings["br"] == len(data)
+
+
+@pytest.mark.parametrize("version", [None, "b1"])
+def test_an_encoding_of_another_quality_is_made_again_unless_the_build_is_complete(
+    tmp_path, version
+):
+    for quality in (1, 1, 9):
+        manifest, root = collected(
+            tmp_path, {"a.css": LINES}, version=version, encodings={"br": quality}
+        )
+        expected = quality if version is None else 1
+        assert (root / "a.css.br").read_bytes() == encoded_by_brotli(LINES, expected)
+        assert manifest.asset("a.css").quality == {"br": expected}
+
+
+def test_an_encoding_of_a_run_that_failed_is_made_again(tmp_path, monkeypatch):
+    def only_brotli(directory, name, encoding):
+        if encoding.name == "gzip":
+            raise CannotWrite(name, OSError(errno.ENOSPC, "No space left on device"))
+        encode(directory, name, encoding)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(compression, "encode", only_brotli)
+        failure(CannotWrite, tmp_path, {"a.css": LINES}, encodings={"br": 1, "gzip": 9})
+    _, root = collected(tmp_path, {"a.css": LINES}, encodings={"br": 9, "gzip": 9})
+    assert (root / "a.css.br").read_bytes() == encoded_by_brotli(LINES, 9)
 
 
 def test_a_complete_build_keeps_its_encodings_and_says_how_they_were_made(tmp_path):
@@ -182,9 +212,9 @@ def test_the_record_is_the_same_in_whatever_order_files_were_done():
 @pytest.mark.parametrize(
     "other",
     [
-        Recipe("b1", ("br",), ("png",), keep_originals=True),
-        Recipe("b1", ("br", "gzip"), ("gif",), keep_originals=True),
-        Recipe("b1", ("br", "gzip"), ("png",), keep_originals=False),
+        Recipe("b1", {"br": {}}, ("png",), keep_originals=True),
+        Recipe("b1", {"br": {}, "gzip": {}}, ("gif",), keep_originals=True),
+        Recipe("b1", {"br": {}, "gzip": {}}, ("png",), keep_originals=False),
     ],
 )
 def test_the_options_that_shape_a_build_are_a_part_of_its_content_digest(other):
@@ -200,7 +230,9 @@ def test_the_version_is_no_part_of_the_content_digest():
 
 def test_two_files_with_one_content_are_one_work(tmp_path):
     assets = [settled("a.css", b"same"), settled("b.css", b"same"), settled("c.css", b"other")]
-    jobs = encoding_jobs(fingerprinter(), assets, BuildDirectory(tmp_path))
+    jobs = encoding_jobs(
+        fingerprinter(), assets, BuildDirectory(tmp_path), qualities={}, encoders={}
+    )
     assert [job.names for job in jobs] == [
         ("a.css.hash.css", "a.css", "b.css.hash.css", "b.css"),
         ("c.css.hash.css", "c.css"),

@@ -2,6 +2,7 @@ import gzip
 import os
 import stat
 import tracemalloc
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 
@@ -41,7 +42,7 @@ def job_of(directory, *names, content=TEXT, **prebuilt):
     for name in names:
         directory.write(name, [content])
     openers = {encoding: opener(copy) for encoding, copy in prebuilt.items()}
-    return EncodingJob(names, digest_of([content]), prebuilt=openers)
+    return EncodingJob(names, digest_of([content]), prebuilt=openers, kept=("br", "gzip"))
 
 
 def compressed_jobs(directory, *jobs, encodings=("br", "gzip"), **options):
@@ -222,6 +223,14 @@ def test_encodings_that_are_there_and_right_are_left_alone(directory):
     for name, was in before.items():
         now = directory.path(name).stat()
         assert (now.st_ino, now.st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
+
+
+def test_an_encoding_of_which_nobody_knows_how_it_was_made_is_made_again(directory):
+    job = job_of(directory, "a.css")
+    directory.write("a.css.gz", [gzip.compress(TEXT, compresslevel=1)])
+    (first,) = compressed_jobs(directory, replace(job, kept=())).values()
+    assert first.reused == set()
+    assert read(directory, "a.css.gz") == encoded(ENCODINGS["gzip"], TEXT)
 
 
 def test_an_encoding_that_somebody_else_made_is_reused_as_it_is(directory):

@@ -26,7 +26,7 @@ from versioned_storage.build.resolver import Resolver
 from versioned_storage.build.source_errors import SharedNameTaken
 from versioned_storage.storage import VersionedStaticFilesStorage
 
-RECIPE = Recipe("b1", (), (), keep_originals=True, shared_prefix="_shared")
+RECIPE = Recipe("b1", {}, (), keep_originals=True, shared_prefix="_shared")
 
 
 @cache

@@ -7,13 +7,13 @@ from django.core.files.storage import FileSystemStorage
 
 from versioned_storage.build.recipe import Recipe
 
-RECIPE = Recipe("b1", ("br", "gzip"), ("gz", "png"), keep_originals=True)
+RECIPE = Recipe("b1", {"br": {}, "gzip": {}}, ("gz", "png"), keep_originals=True)
 
 
 def test_the_extension_decides_whether_a_file_is_encoded():
     assert RECIPE.is_eligible("css/app.css")
     assert not RECIPE.is_eligible("img/logo.PNG")
-    assert not replace(RECIPE, encodings=()).is_eligible("css/app.css")
+    assert not replace(RECIPE, encodings={}).is_eligible("css/app.css")
 
 
 def test_the_names_of_encodings_are_those_of_eligible_files():
@@ -41,12 +41,11 @@ def test_a_prehashed_encoding_has_no_other_name():
 @pytest.mark.parametrize(
     ("name", "quality"),
     [
-        ("css/app.css", {"br": 10}),
+        ("css/app.css", {"br": 10, "gzip": 9}),
         ("js/app.js.map", {"br": 5, "gzip": 1}),
-        # The last glob gives Brotli the quality that it has by itself.
-        ("js/main.js", {}),
+        ("js/main.js", {"br": 11, "gzip": 9}),
     ],
 )
 def test_the_last_glob_that_matches_decides_the_quality(name, quality):
     qualities = {"br": {"*": 10, "*.map": 5, "js/main.js": 11}, "gzip": {"*.map": 1}}
-    assert replace(RECIPE, qualities=qualities).quality(name) == quality
+    assert replace(RECIPE, encodings=qualities).quality(name) == quality

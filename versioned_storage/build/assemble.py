@@ -38,6 +38,10 @@ SHARED_RULES = 1
 
 #: The sizes of the encodings that S3 has.
 RemoteEncodings = Mapping[Content, int]
+#: The qualities of encodings, by the integrity of the content and the name of the encoding.
+Qualities = Mapping[str, Mapping[str, int]]
+#: The settings of each encoder, as in a manifest.
+Encoders = Mapping[str, Mapping[str, int]]
 
 
 class BuildIsComplete(VersionedStorageError):
@@ -198,20 +202,21 @@ def assemble(
     fingerprinter: Fingerprinter,
     directory: BuildDirectory,
     *,
-    complete: Manifest | None = None,
+    previous: Manifest | None = None,
     base: Base | None = None,
     remote_encodings: RemoteEncodings | None = None,
     dry_run: bool = False,
 ) -> Draft:
     """Make the build of the fingerprinter's sources, but for its encodings and its manifest.
 
-    ``complete`` is the manifest of a complete build in ``directory``: for other content this raises
-    `BuildIsComplete` and changes nothing. Encodings that ``base`` has of the same content will
-    be copied, those in ``remote_encodings`` not even made. Raises SourceError for faults of the
-    sources, `CannotWrite` for faults of the disk.
+    ``previous`` is the manifest that ``directory`` has. With a build version the build in it is
+    complete: for other content this raises `BuildIsComplete` and changes nothing. Encodings that
+    ``base`` has of the same content will be copied, those in ``remote_encodings`` not even made.
+    Raises SourceError for faults of the sources, `CannotWrite` for faults of the disk.
     """
     started = time.monotonic()
     recipe = fingerprinter.recipe
+    complete = previous if recipe.build is not None else None
     fingerprinted: tuple[Fingerprinted, ...] = ()
     if dry_run or complete is not None:
         fingerprinted = _fingerprint(fingerprinter, directory.untouched())
@@ -223,15 +228,20 @@ def assemble(
         _check_shared_names(fingerprinted, recipe, base.manifest)
     for warning in fingerprinter.warnings:
         logger.warning("%s", warning)
+    qualities = _qualities(fingerprinted, recipe, complete)
+    manifest = make_manifest(fingerprinter, fingerprinted, qualities)
+    if complete is not None:
+        manifest = replace(manifest, encoders=complete.encoders)
     jobs = encoding_jobs(
         fingerprinter,
         fingerprinted,
         directory,
-        complete=complete,
+        qualities=qualities,
+        encoders=manifest.encoders,
+        previous=previous,
         base=base,
         remote_encodings=remote_encodings,
     )
-    manifest = make_manifest(fingerprinter, fingerprinted, complete)
     finished = {name: Future[EncodingJob]() for job in jobs for name in job.names}
     return Draft(
         fingerprinter, directory, base, fingerprinted, manifest, tuple(jobs), started, finished
@@ -312,12 +322,9 @@ def _names_of(asset: Fingerprinted, recipe: Recipe) -> dict[str, Digest]:
 def make_manifest(
     fingerprinter: Fingerprinter,
     fingerprinted: Iterable[Fingerprinted],
-    complete: Manifest | None = None,
+    qualities: Qualities | None = None,
 ) -> Manifest:
-    """Return the manifest of these assets, with the size of its asset for each encoding.
-
-    ``complete`` is that of the same build, made before: it says how its encodings were made.
-    """
+    """Return the manifest of these assets, with the size of its asset for each encoding."""
     recipe = fingerprinter.recipe
     assets = [
         Asset(
@@ -332,13 +339,15 @@ def make_manifest(
             ),
             shared_prefix="" if asset.bound else recipe.shared_prefix,
             bound=asset.bound,
-            quality=_quality(asset, recipe, complete) if recipe.is_eligible(asset.name) else {},
+            quality=(qualities or {}).get(asset.digest.integrity, {})
+            if recipe.is_eligible(asset.name)
+            else {},
             made_of=_made_of(asset, fingerprinter),
         )
         for asset in sorted(fingerprinted, key=lambda asset: asset.name)
     ]
     options: dict[str, object] = {
-        "encodings": recipe.encodings,
+        "encodings": tuple(recipe.encodings),
         "keep_originals": recipe.keep_originals,
         "skip_compress_extensions": recipe.skip_compress_extensions,
     }
@@ -350,7 +359,7 @@ def make_manifest(
         | {name: name for name in encodings_only},
         build=recipe.build,
         content=content_digest(assets, options),
-        encoders=complete.encoders if complete else recipe.encoders,
+        encoders=recipe.encoders,
         skip_compress_extensions=recipe.skip_compress_extensions,
         keep_originals=recipe.keep_originals,
         shared_prefix=recipe.shared_prefix,
@@ -364,52 +373,88 @@ def encoding_jobs(
     fingerprinted: Iterable[Fingerprinted],
     directory: BuildDirectory,
     *,
-    complete: Manifest | None = None,
+    qualities: Qualities,
+    encoders: Encoders,
+    previous: Manifest | None = None,
     base: Base | None = None,
     remote_encodings: RemoteEncodings | None = None,
 ) -> list[EncodingJob]:
     """Return a job for each content that is encoded. Raises `WrongEncoding`."""
     recipe = fingerprinter.recipe
     names_of_encodings = recipe.names_of_encodings(fingerprinter.sources)
-    files: dict[str, tuple[Digest, tuple[tuple[str, int], ...]]] = {}
+    names: dict[Digest, dict[str, None]] = {}
     prebuilt: dict[Digest, dict[str, Opener]] = {}
     stale: list[str] = []
-    # Two assets of the same bytes can have one hashed name: the last counts, as in the manifest.
-    for asset in sorted(fingerprinted, key=lambda asset: asset.name):
+    for asset in fingerprinted:
         if not recipe.is_eligible(asset.name):
             continue
-        quality = tuple(_quality(asset, recipe, complete).items())
         for name, digest in _names_of(asset, recipe).items():
             is_original = name != asset.hashed_name
             if is_original and (name in names_of_encodings or directory.is_symlink(name)):
                 continue
-            files[name] = digest, quality
+            names.setdefault(digest, {})[name] = None
         openers = _open_prebuilt(asset, fingerprinter, stale)
         prebuilt.setdefault(asset.source_digest, {}).update(openers)
     if stale:
         logger.warning("%s", stale_encodings_text(stale))
     base_files = base.encodings_by_content() if base else {}
-    # A content has two jobs if the site wants another quality for one of its names.
-    names: dict[tuple[Digest, tuple[tuple[str, int], ...]], list[str]] = {}
-    for name, content in files.items():
-        names.setdefault(content, []).append(name)
     jobs = []
-    for (digest, items), names_of_content in names.items():
-        quality_of = dict(items)
-        contents = {
-            name: (digest.integrity, name, quality_of.get(name)) for name in recipe.encodings
-        }
+    for digest, names_of_content in names.items():
+        quality = qualities.get(digest.integrity, {})
+        contents = {name: (digest.integrity, name, quality.get(name)) for name in recipe.encodings}
+        first, *_ = names_of_content
         jobs.append(
             EncodingJob(
                 tuple(names_of_content),
                 digest,
-                quality=quality_of,
+                quality=quality,
                 prebuilt=prebuilt.get(digest, {}),
+                kept=_made_alike(previous, first, quality, encoders) if previous else (),
                 base_files=_chosen(contents, base_files),
                 remote_sizes=_chosen(contents, remote_encodings or {}),
             )
         )
     return jobs
+
+
+def _qualities(
+    fingerprinted: Iterable[Fingerprinted], recipe: Recipe, complete: Manifest | None
+) -> Qualities:
+    """Return the qualities that the site has set, by the integrity of the content.
+
+    Of several files with the same bytes the best counts: they have one encoding. In a complete
+    build it stays as it is.
+    """
+    if complete is not None:
+        return {asset.integrity: asset.quality for asset in complete.assets.values()}
+    best: dict[str, dict[str, int]] = {}
+    for asset in fingerprinted:
+        if any(recipe.encodings.values()) and recipe.is_eligible(asset.name):
+            quality = recipe.quality(asset.name)
+            for digest in _names_of(asset, recipe).values():
+                other = best.get(digest.integrity, quality)
+                best[digest.integrity] = {name: max(quality[name], other[name]) for name in quality}
+    return {
+        integrity: {
+            name: number for name, number in quality.items() if number != ENCODINGS[name].quality
+        }
+        for integrity, quality in best.items()
+    }
+
+
+def _made_alike(
+    previous: Manifest, name: str, quality: Mapping[str, int], encoders: Encoders
+) -> set[str]:
+    """Return the encodings that the manifest before says were made of that file in this way."""
+    asset = previous.assets.get(name) or previous.asset(name)
+    if asset is None:
+        return set()
+    return {
+        encoding
+        for encoding, settings in encoders.items()
+        if previous.encoders.get(encoding) == settings
+        and asset.quality.get(encoding) == quality.get(encoding)
+    }
 
 
 def _made_of(asset: Fingerprinted, fingerprinter: Fingerprinter) -> str:
@@ -422,13 +467,6 @@ def _made_of(asset: Fingerprinted, fingerprinter: Fingerprinter) -> str:
 
 def _chosen(contents: Mapping[str, Content], values: Mapping[Content, T]) -> dict[str, T]:
     return {name: values[content] for name, content in contents.items() if content in values}
-
-
-def _quality(asset: Fingerprinted, recipe: Recipe, complete: Manifest | None) -> Mapping[str, int]:
-    """Return the quality of the asset's encodings; in a complete build, that with which it was."""
-    if complete is None:
-        return recipe.quality(asset.name)
-    return complete.assets[asset.hashed_name].quality
 
 
 def _open_prebuilt(

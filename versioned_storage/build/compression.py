@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -29,16 +29,18 @@ class EncodingJob:
 
     ``names`` are the files of the build directory that have this content. ``quality`` has the
     quality of the encodings for which the site has set one. ``prebuilt`` opens, by encoding, a
-    bundler's copies, which are known to decode to the content. ``base_files`` has, by encoding,
-    the files of an earlier build that can be reused unless they are damaged. ``remote_sizes`` has
-    the sizes of the encodings that S3 has and this disk does not need. `compress` fills in
-    ``sizes`` in bytes and the encodings that were ``reused`` instead of made.
+    bundler's copies, which are known to decode to the content. ``kept`` are the encodings that the
+    directory may have already, ``base_files`` has, by encoding, the files of an earlier build:
+    those can be reused unless they are damaged. ``remote_sizes`` has the sizes of the encodings
+    that S3 has and this disk does not need. `compress` fills in ``sizes`` in bytes and the
+    encodings that were ``reused`` instead of made.
     """
 
     names: tuple[str, ...]
     digest: Digest
     quality: Mapping[str, int] = field(default_factory=dict)
     prebuilt: Mapping[str, Opener] = field(default_factory=dict)
+    kept: Collection[str] = ()
     base_files: Mapping[str, str] = field(default_factory=dict)
     remote_sizes: Mapping[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
@@ -125,7 +127,8 @@ class _Compression:
     def _run(self, job: EncodingJob, encoding: Encoding, content: BinaryIO) -> None:
         directory = self.directory
         first, *links = [name + encoding.suffix for name in job.names]
-        if self._is_intact(encoding, first, content) or self._reuse(job, encoding, first, content):
+        is_kept = encoding.name in job.kept and self._is_intact(encoding, first, content)
+        if is_kept or self._reuse(job, encoding, first, content):
             job.reused.add(encoding.name)
         elif encoding.name in job.remote_sizes:
             for name in filter(directory.exists, (first, *links)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from ..constants import ENCODINGS, is_eligible
@@ -17,18 +17,17 @@ class Recipe:
 
     ``build`` is None in the neutral layout. ``prehashed`` returns True for names that already
     contain a hash. ``shared_prefix`` is empty without shared assets; ``shared_globs`` are those of
-    the option ``shared_assets``. ``qualities`` has the globs of the option ``encodings`` and their
-    qualities, by encoding.
+    the option ``shared_assets``. ``encodings`` has the qualities that the site has set, by
+    encoding and glob.
     """
 
     build: str | None
-    encodings: tuple[str, ...]
+    encodings: Mapping[str, Mapping[str, int]]
     skip_compress_extensions: tuple[str, ...]
     keep_originals: bool | tuple[str, ...]
     prehashed: Callable[[str], bool] = lambda _: False
     shared_prefix: str = ""
     shared_globs: tuple[str, ...] = ()
-    qualities: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def encoders(self) -> dict[str, dict[str, int]]:
@@ -40,21 +39,15 @@ class Recipe:
         return bool(self.encodings) and is_eligible(name, self.skip_compress_extensions)
 
     def quality(self, name: str) -> dict[str, int]:
-        """Return, by encoding, the quality that the site has set for a file of this name.
+        """Return the quality of each encoding of a file of this name.
 
-        Of several globs that match, the last one counts. Where it is the encoder's own, or none
-        matches, the encoding is left out.
+        Of several globs that match, the last one counts.
         """
-        chosen = {
+        return {encoding: ENCODINGS[encoding].quality for encoding in self.encodings} | {
             encoding: quality
-            for encoding, globs in self.qualities.items()
+            for encoding, globs in self.encodings.items()
             for glob, quality in globs.items()
             if fnmatchcase(name, glob)
-        }
-        return {
-            encoding: quality
-            for encoding, quality in chosen.items()
-            if quality != ENCODINGS[encoding].quality
         }
 
     def keeps_original(self, name: str) -> bool:
