@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
-from tests.helpers import site
+from tests.helpers import site, write
 from versioned_storage.checks import option_checks
 from versioned_storage.checks.build_checks import check_build, check_debug
 from versioned_storage.checks.option_checks import (
@@ -109,16 +109,38 @@ def test_a_source_that_collectstatic_cannot_collect_is_named_and_only_a_deployme
     assert f"{shop.sources}/loop is a link to {shop.sources}, which it is in" in error.msg
 
 
-@pytest.mark.parametrize("first", ["versioned_storage", "django.contrib.staticfiles"])
-def test_collectstatic_of_django_is_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+OTHER_COMMAND = "from django.contrib.staticfiles.management.commands.collectstatic import Command"
+SUBCLASS = """
+from versioned_storage.management.commands import collectstatic
+class Command(collectstatic.Command):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("app", "command", "expected"),
+    [
+        ("versioned_storage", None, []),
+        ("django.contrib.staticfiles", None, ["W025"]),
+        ("shop_of_another_command", OTHER_COMMAND, ["W025"]),
+        ("shop_of_a_subclass", SUBCLASS, []),
+    ],
+)
+def test_a_collectstatic_that_is_not_ours_is_a_warning(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    app: str,
+    command: str | None,
+    expected: list[str],
 ) -> None:
-    monkeypatch.setattr(option_checks, "get_commands", lambda: {"collectstatic": first})
+    if command is not None:
+        write(tmp_path, {f"{app}/management/commands/collectstatic.py": command})
+        monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(option_checks, "get_commands", lambda: {"collectstatic": app})
     with site(tmp_path):
         findings = check_command(None)
-    assert [finding.id for finding in findings] == (
-        [] if first == "versioned_storage" else ["versioned_storage.W025"]
-    )
+    assert ids(findings) == expected
+    assert all(f"the command of {app}, which is above" in finding.msg for finding in findings)
 
 
 def test_a_static_root_among_the_sources_is_an_error(tmp_path: Path) -> None:

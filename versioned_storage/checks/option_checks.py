@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import get_commands
+from django.core.management import BaseCommand, get_commands
 
 from ..build.source_errors import UnusableFiles
 from ..conf import compresses_sources, compressor_directory
@@ -57,20 +58,28 @@ def check_static_root(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckM
 
 
 def check_command(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """collectstatic is the command of this package and not that of Django."""
-    if get_commands().get("collectstatic") != "django.contrib.staticfiles":
+    """collectstatic is the command of this package, or a subclass of it."""
+    app = get_commands()["collectstatic"]
+    if app == "versioned_storage" or usable_storage() is None:
         return []
-    if usable_storage() is None:
+    theirs, ours = _collectstatic(app), _collectstatic("versioned_storage")
+    if issubclass(theirs, ours):
         return []
     return [
         checks.Warning(
-            "django.contrib.staticfiles is above versioned_storage in INSTALLED_APPS, so "
-            "collectstatic is Django's command: it waits for named pipes, and with -v 2 it says "
-            "less.",
-            hint='INSTALLED_APPS = ["versioned_storage", ..., "django.contrib.staticfiles", ...]',
+            f"collectstatic is the command of {app}, which is above versioned_storage in "
+            "INSTALLED_APPS. It waits for named pipes among the sources, and with -v 2 it lists "
+            "neither what is not shared nor the section of an error in the documentation.",
+            hint=f'INSTALLED_APPS = ["versioned_storage", ..., "{app}", ...], or a Command that '
+            f"inherits from {ours.__module__}.Command.",
             id="versioned_storage.W025",
         )
     ]
+
+
+def _collectstatic(app: str) -> type[BaseCommand]:
+    command: type[BaseCommand] = import_module(f"{app}.management.commands.collectstatic").Command
+    return command
 
 
 def check_sources(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
