@@ -148,9 +148,7 @@ class Draft:
             jobs = compress(self.jobs, self.directory, recipe.encodings, base=base)
             for job in track(jobs, total=len(self.jobs), doing="Compressing", unit="files"):
                 for name in job.names:
-                    # Two assets can have one name, of the same bytes in another quality.
-                    if not self.finished[name].done():
-                        self.finished[name].set_result(job)
+                    self.finished[name].set_result(job)
         finally:
             for future in self.finished.values():
                 future.cancel()
