@@ -11,15 +11,18 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.urls import get_script_prefix, set_script_prefix
 
 from tests.builds import state
 from tests.helpers import site
-from tests.s3 import ACCESS_KEY, HANGS_UP, SECRET_KEY, front, options, refusal
+from tests.s3 import ACCESS_KEY, HANGS_UP, SECRET_KEY, Front, front, options, refusal
 from versioned_storage.build import compression
 from versioned_storage.build.directory import CannotWrite
+from versioned_storage.origin import publisher
 from versioned_storage.origin.lease import BuildIsPublished
+from versioned_storage.origin.publisher import NotOfThisBuild
 from versioned_storage.origin.s3_errors import OriginError
 from versioned_storage.origin.transfer import PublishFailed
 from versioned_storage.storage import VersionedStaticFilesStorage
@@ -387,11 +390,11 @@ class Compression:
         self.is_on_disk_at_commit = None
         monkeypatch.setattr(compression, "encode", self)
 
-    def __call__(self, directory, name, encoding):
+    def __call__(self, *arguments):
         assert self.got_object.wait(30)
         if self.error is not None:
             raise self.error
-        self.encode(directory, name, encoding)
+        self.encode(*arguments)
 
     def answer(self, tmp_path):
         def answer(request):
@@ -426,23 +429,78 @@ def test_a_build_is_complete_on_disk_when_s3_failed_before_it_was(bucket, tmp_pa
     assert state(bucket, "b1") == "published"
 
 
-@pytest.mark.parametrize(
-    "error",
-    [CannotWrite("app.css.br", OSError(errno.ENOSPC, "No space left")), KeyboardInterrupt()],
-    ids=["full disk", "Ctrl-C"],
-)
-def test_nothing_is_published_when_a_file_cannot_be_compressed(
-    bucket, tmp_path, monkeypatch, error
-):
+FULL_DISK = CannotWrite("app.css.br", OSError(errno.ENOSPC, "No space left"))
+
+
+def fail(bucket, tmp_path, monkeypatch, error):
+    """A collectstatic that fails when S3 has an object already."""
     compressing = Compression(monkeypatch, error)
     with front(bucket.endpoint, compressing.answer(tmp_path)) as s3:
         with pytest.raises(type(error)):
             publish(tmp_path, bucket.options(endpoint_url=s3.url))
     assert not (tmp_path / MANIFEST).exists()
-    assert state(bucket, "b1") == "publishing"
     compressing.error = None
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [(FULL_DISK, "abandoned"), (KeyboardInterrupt(), "publishing")],
+    ids=["full disk", "Ctrl-C"],
+)
+def test_nothing_is_published_when_a_file_cannot_be_compressed(
+    bucket, tmp_path, monkeypatch, error, left
+):
+    fail(bucket, tmp_path, monkeypatch, error)
+    assert state(bucket, "b1") == left
     publish(tmp_path, bucket.options())
     assert state(bucket, "b1") == "published"
+
+
+def test_prune_makes_room_for_other_content_after_a_failure(bucket, tmp_path, monkeypatch):
+    fail(bucket, tmp_path, monkeypatch, FULL_DISK)
+    other = FILES | {"css/app.css": "body { color: red }"}
+    with site(tmp_path, other, options=origin(bucket.options()), BUILD_VERSION="b1") as shop:
+        with pytest.raises(NotOfThisBuild):
+            shop.collect()
+        assert state(bucket, "b1") == "abandoned"
+        call_command("staticbuilds", "prune", "--noinput")
+        shop.collect()
+    assert state(bucket, "b1") == "published"
+
+
+def test_a_failure_does_not_wait_for_s3(bucket, tmp_path, monkeypatch):
+    reached, ends = Event(), Event()
+    pass_on = Front.passed_on
+
+    def silent(standing, request, target):
+        if "prefix=static%2Fb1" in request.query:
+            reached.set()
+            ends.wait(30)
+        return pass_on(standing, request, target)
+
+    def fails(*_):
+        assert reached.wait(30)
+        raise FULL_DISK
+
+    monkeypatch.setattr(Front, "passed_on", silent)
+    monkeypatch.setattr(compression, "encode", fails)
+    monkeypatch.setattr(publisher, "_LONGEST_STOP", 0.1)
+    with front(bucket.endpoint) as s3:
+        with pytest.raises(CannotWrite):
+            publish(tmp_path, bucket.options(endpoint_url=s3.url))
+        assert not ends.is_set()
+        ends.set()
+
+
+def test_content_that_is_refused_is_not_compressed(bucket, tmp_path, monkeypatch):
+    publish(elsewhere(tmp_path), bucket.options(), FILES | {"css/app.css": "body {}"})
+
+    def compresses(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(compression, "encode", compresses)
+    with pytest.raises(BuildIsPublished):
+        publish(tmp_path, bucket.options())
 
 
 def test_nothing_is_written_to_s3_when_the_sources_have_an_error(bucket, tmp_path):
@@ -459,8 +517,8 @@ def test_a_published_build_is_not_activated_before_it_is_complete_on_disk(
     publish(tmp_path, bucket.options())
     activated = bucket.get("builds/b1.json")["Body"]
 
-    def fails(storage):
-        raise CannotWrite("staticfiles.json", OSError(errno.ENOSPC, "No space left"))
+    def fails(_):
+        raise FULL_DISK
 
     monkeypatch.setattr(VersionedStaticFilesStorage, "save_manifest", fails)
     with pytest.raises(CannotWrite):

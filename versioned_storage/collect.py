@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ from .static_root import check_outside_sources
 from .text import names_text
 
 if TYPE_CHECKING:
-    from .origin.publisher import Preflight, Published, Publisher
+    from .origin.publisher import Preflight, Publisher, Publishing
     from .storage import VersionedStaticFilesStorage
 
 # Seconds after which no run still writes to a partial file.
@@ -147,26 +148,44 @@ def collect(
         draft = _draft(storage, run, sources, preflight, dry_run=dry_run)
         if dry_run:
             log_summary(draft.forecast(storage.location))
-        elif publisher is None or preflight is None:
+        elif publisher is not None and preflight is not None:
+            publishing = publisher.publishing(
+                draft.manifest, run.directory, draft.wait_for, preflight
+            )
+            yield from _complete_and_publish(storage, draft, names, publishing)
+        else:
             yield from _complete(storage, draft, names)
             if storage.options.origin is not None:
                 log_summary(
                     f"Build {storage.build_version} was not published by this run; run 'python "
                     "manage.py staticbuilds publish' to publish it"
                 )
-        else:
-            # Files are uploaded while others are compressed.
-            with publisher.publishing(
-                draft.manifest, run.directory, draft.wait_for, preflight
-            ) as finish:
-                yield from _complete(storage, draft, names)
-                _publish(storage, finish)
     except (BuildIsComplete, SourceError) as error:
         if run.complete is not None:
             _remove_additions(run.directory, run.digests, run.complete)
         if isinstance(error, BuildIsComplete):
             raise
         yield names_text(error.names, shown=3), None, error
+
+
+def _complete_and_publish(
+    storage: VersionedStaticFilesStorage,
+    draft: Draft,
+    names: Mapping[str, str],
+    publishing: AbstractContextManager[Publishing],
+) -> Iterator[PostProcessed]:
+    """Compress the files, and upload each once it is made."""
+    try:
+        with publishing as publish:
+            yield from _complete(storage, draft, names)
+            manifest = storage.manifest
+            assert manifest is not None  # it was saved a moment ago
+            published = publish.finish(manifest)
+    except OtherContent:
+        # Pages get the other build. Without a manifest no process takes these files for it.
+        storage.manifest_storage.delete(storage.manifest_name)
+        raise
+    log_summary(published.text())
 
 
 def _complete(
@@ -269,18 +288,6 @@ def _publisher(storage: VersionedStaticFilesStorage) -> Publisher | None:
     from .origin.publisher import Publisher
 
     return Publisher(origin, options.base_build)
-
-
-def _publish(storage: VersionedStaticFilesStorage, finish: Callable[[Manifest], Published]) -> None:
-    manifest = storage.manifest
-    assert manifest is not None  # it was saved a moment ago
-    try:
-        published = finish(manifest)
-    except OtherContent:
-        # Pages get the other build. Without a manifest no process takes these files for it.
-        storage.manifest_storage.delete(storage.manifest_name)
-        raise
-    log_summary(published.text())
 
 
 def _warn_of_dotfiles(manifest: Manifest) -> None:

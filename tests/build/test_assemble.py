@@ -182,10 +182,10 @@ def test_an_encoding_of_another_quality_is_made_again_unless_the_build_is_comple
 
 
 def test_an_encoding_of_a_run_that_failed_is_made_again(tmp_path, monkeypatch):
-    def only_brotli(directory, name, encoding):
+    def only_brotli(directory, name, encoding, stopped):
         if encoding.name == "gzip":
             raise CannotWrite(name, OSError(errno.ENOSPC, "No space left on device"))
-        encode(directory, name, encoding)
+        encode(directory, name, encoding, stopped)
 
     with monkeypatch.context() as disk:
         disk.setattr(compression, "encode", only_brotli)

@@ -71,7 +71,7 @@ def test_a_publisher_of_other_content_is_refused_the_lease(origin):
         "Another process is publishing other content as build b1. It renewed its lease in "
         f"{url} at {since}. Set another BUILD_VERSION. If that process is dead, the lease expires "
         "15 minutes after that time; 'python manage.py staticbuilds publish --abandon b1' ends it "
-        "now."
+        "now, and 'python manage.py staticbuilds prune' deletes what that process has uploaded."
     )
     assert record.read(origin, "b1").etag == theirs.etag
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import BinaryIO
 
 from ..constants import ENCODINGS, Encoding
@@ -67,7 +68,9 @@ def compress(
             for future in as_completed(futures):
                 yield from future.result()
         finally:
-            # Reached early after a failure, or when the caller stops: do not start the rest.
+            # Reached early after a failure, or when the caller stops: do not start the rest, nor
+            # finish what runs, which takes ten seconds for some files.
+            task.stopped.set()
             for future in futures:
                 future.cancel()
 
@@ -86,10 +89,16 @@ def decodes_to(open_file: Opener, encoding: Encoding, digest: Digest) -> bool:
     return _decodes(open_file, encoding, digest_piece) and digester.digest() == digest
 
 
-def encode(directory: BuildDirectory, name: str, encoding: Encoding) -> None:
-    """Encode a file of the build, beside it. Raises `CannotWrite`, OSError."""
+def encode(
+    directory: BuildDirectory, name: str, encoding: Encoding, stopped: Event | None = None
+) -> None:
+    """Encode a file of the build, beside it. Raises `CannotWrite`, OSError.
+
+    Raises CancelledError once ``stopped`` is set.
+    """
     with directory.path(name).open("rb") as file:
-        directory.write(name + encoding.suffix, _encoded(chunks_of(file), encoding))
+        chunks = _until(stopped, chunks_of(file)) if stopped else chunks_of(file)
+        directory.write(name + encoding.suffix, _encoded(chunks, encoding))
 
 
 def ensure(directory: BuildDirectory, file: BuildFile) -> Path:
@@ -116,6 +125,7 @@ class _Compression:
     directory: BuildDirectory
     base: BuildDirectory | None
     encodings: list[Encoding]
+    stopped: Event = field(default_factory=Event)
 
     def run(self, jobs: list[EncodingJob]) -> list[EncodingJob]:
         for job in jobs:
@@ -138,7 +148,7 @@ class _Compression:
             return
         else:
             quality = job.quality.get(encoding.name)
-            encode(directory, job.names[0], encoding.with_quality(quality))
+            encode(directory, job.names[0], encoding.with_quality(quality), self.stopped)
         for name in links:
             directory.link(first, name)
         job.sizes[encoding.name] = directory.size(first)
@@ -204,6 +214,13 @@ def _decodes(open_file: Opener, encoding: Encoding, accept: Callable[[bytes], bo
     except (FileNotFoundError, NotADirectoryError, *DECODING_ERRORS):
         return False
     return decoder.finished()
+
+
+def _until(stopped: Event, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if stopped.is_set():
+            raise CancelledError
+        yield chunk
 
 
 def _encoded(chunks: Iterable[bytes], encoding: Encoding) -> Iterator[bytes]:

@@ -57,7 +57,8 @@ class AlreadyPublishing(OtherContent):
             f"Another process is publishing other content as build {build}. It renewed its lease "
             f"in {url} at {since:%Y-%m-%d %H:%M:%S} UTC. Set another BUILD_VERSION. If that "
             f"process is dead, the lease expires {minutes} minutes after that time; 'python "
-            f"manage.py staticbuilds publish --abandon {build}' ends it now."
+            f"manage.py staticbuilds publish --abandon {build}' ends it now, and 'python manage.py "
+            "staticbuilds prune' deletes what that process has uploaded."
         )
 
 
@@ -158,6 +159,8 @@ class Lease:
     etag: str
     #: The `clocks` before the last renewal was sent: S3 may have received it a little later.
     renewed: tuple[float, ...]
+    #: Another process may work on the same publish.
+    is_joined: bool = False
     _lock: Lock = field(default_factory=Lock)
 
     def renew_if_due(self) -> bool:
@@ -187,6 +190,13 @@ class Lease:
         """Replace the lease by the final state of the record. Returns what `renew` returns."""
         with self._lock:
             return self._replace(final)
+
+    def release(self) -> None:
+        """Give up the lease, unless another process may rely on it. Raises `OriginError`."""
+        if not self.is_joined:
+            with self._lock:
+                # Whoever has joined since has written the record.
+                record.write(self.origin, self.record.released(self.origin.now()), self.etag)
 
     def _lost(self) -> LeaseLost:
         build = self.record.build
@@ -248,6 +258,9 @@ def acquire(
             leased = _leased(manifest, stored, origin.now(), base)
             lease = try_acquire(origin, leased, stored.etag if stored else None)
             if lease is not None:
+                lease.is_joined = (
+                    stored is not None and stored.record.publish_id == leased.publish_id
+                )
                 if stored is None and origin.conditional:
                     _check_conditional_writes(origin, leased)
                 return lease

@@ -68,7 +68,7 @@ class Step:
 
 @dataclass(frozen=True)
 class PublishPlan:
-    """The steps of a publish, the largest objects first.
+    """The steps of a publish, the largest objects first, and those that may be made yet last.
 
     ``hashed`` are the objects under their hashed names. ``originals`` are those under original
     names, each of which has the bytes of a hashed one and follows it. ``damaged`` has the URLs of
@@ -270,7 +270,9 @@ def _original(file: BuildFile, prefix: str, hashed: Step, stored: StoredObject |
 
 
 def _largest_first(steps: Iterable[Step]) -> tuple[Step, ...]:
-    return tuple(sorted(steps, key=lambda step: (-step.size, step.path)))
+    return tuple(
+        sorted(steps, key=lambda step: (step.file.encoding is not None, -step.size, step.path))
+    )
 
 
 def _encoder(manifest: Manifest, encoding: str, quality: int | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,16 +25,23 @@ from .record import Record, StoredRecord, UnreadableRecord
 from .s3 import S3Origin
 from .s3_errors import OriginError
 from .shared_objects import SharedObjectDiffers, SharedObjects, read_sweep
-from .threads import Interrupted, in_background, interruptible, map_in_threads
-from .transfer import PublishedMeanwhile, PublishFailed, Stopped, Transfer, TransferredObject
+from .threads import (
+    Interrupted,
+    in_background,
+    interruptible,
+    map_in_threads,
+    raising_interrupts,
+)
+from .transfer import LOOK, PublishedMeanwhile, PublishFailed, Stopped, Transfer, TransferredObject
 
 #: What AWS charges in us-east-1 and eu-west-1 for a PUT, COPY, POST or LIST, and for a GET or HEAD.
 DOLLARS_FOR_A_WRITE = 0.005 / 1000
 DOLLARS_FOR_A_READ = 0.0004 / 1000
 
-# Seconds between two checks of a prune that may delete what the build needs, and between two of a
-# build that is being completed.
-_PAUSE, _LOOK = 2.0, 0.05
+# Seconds between two checks of a prune that may delete what the build needs.
+_PAUSE = 2.0
+# Seconds after which a command that failed does not wait for S3 any more.
+_LONGEST_STOP = 3.0
 
 
 class BaseNotPublished(VersionedStorageError):
@@ -62,8 +69,8 @@ class NotOfThisBuild(OtherContent):
             f"Build {build} is not published: its prefix holds {objects} that {verb} not belong to "
             f"it, and visitors would get a mix of two builds.\n{lines_text(self.urls)}\nAn "
             "earlier publish of other content left them there. Set a new BUILD_VERSION, or delete "
-            f"them: 'python manage.py staticbuilds publish --abandon {build}', then 'python "
-            "manage.py staticbuilds prune', then publish again."
+            f"them: 'python manage.py staticbuilds prune', after 'publish --abandon {build}' if a "
+            "dead process has the lease, then publish again."
         )
 
 
@@ -152,6 +159,47 @@ class Published:
         }
 
 
+class Publishing:
+    """A publish that has begun before the encodings of its build are made."""
+
+    def __init__(self, publisher: Publisher, build: LocalBuild, preflight: Preflight) -> None:
+        self._stop = Event()
+        self._complete: Future[Manifest] = Future()
+        self._leases: list[Lease] = []
+        self._published = in_background(
+            lambda: publisher._publish(
+                build, preflight, self._complete, self._stop, on_lease=self._leases.append
+            )
+        )
+
+    def finish(self, manifest: Manifest) -> Published:
+        """Commit the build, which is complete on this disk now; as `Publisher.publish`.
+
+        ``manifest`` is the final one.
+        """
+        self._complete.set_result(manifest)
+        return self._published.result()
+
+    def give_up(self) -> None:
+        """Stop, and release the lease, because the build cannot be completed.
+
+        Takes at most as long as an interrupted publish: what is later is done in the background,
+        and a lease that is not released expires.
+        """
+        self.stop()
+        wait([in_background(self._release)], timeout=_LONGEST_STOP)
+
+    def stop(self) -> None:
+        """Stop without waiting, if it has not ended."""
+        self._stop.set()
+        self._complete.cancel()
+
+    def _release(self) -> None:
+        if isinstance(self._published.exception(), (Stopped, CancelledError)):
+            for build_lease in self._leases:
+                build_lease.release()
+
+
 @dataclass(frozen=True)
 class Publisher:
     """Publishes the builds of one site.
@@ -195,9 +243,9 @@ class Publisher:
         preflight = preflight or self.preflight(str(manifest.build))
         complete: Future[Manifest] = Future()
         complete.set_result(manifest)
-        build = LocalBuild(manifest, directory)
+        publish = partial(self._publish, LocalBuild(manifest, directory), preflight, complete)
         with _reporting_interrupts(manifest):
-            return interruptible(partial(self._publish, build, preflight, complete, before))
+            return interruptible(lambda stop: publish(stop, before))
 
     @contextmanager
     def publishing(
@@ -206,36 +254,22 @@ class Publisher:
         directory: BuildDirectory,
         wait_for: Callable[[BuildFile], None],
         preflight: Preflight,
-    ) -> Iterator[Callable[[Manifest], Published]]:
+    ) -> Iterator[Publishing]:
         """Publish a build while its encodings are made; ``wait_for`` returns once a file is.
 
-        Yields what is to be called with the final manifest once the build is complete on this
-        disk: it commits, and returns and raises what `publish` does. Nothing is committed before.
+        Raises what `lease.check_publishable` raises. SIGINT and SIGTERM raise `Interrupted`. A
+        build that cannot be completed because of another error gives up its lease.
         """
-        if preflight.is_published:
-            # A no-op publish renews the activation, which is for complete builds.
-            yield partial(self.publish, directory=directory, preflight=preflight)
-            return
-        stop, complete = Event(), Future[Manifest]()
-        build = LocalBuild(manifest, directory, wait_for)
-        published = in_background(
-            lambda: self._publish(build, preflight, complete, before=None, stop=stop)
-        )
-
-        def finish(final: Manifest) -> Published:
-            complete.set_result(final)
-            with _reporting_interrupts(final):
-                return interruptible(lambda _: published.result())
-
-        try:
-            yield finish
-        except Exception:
-            stop.set()
-            # No request may be under way when this process begins another run.
-            wait([published])
-            raise
-        finally:
-            stop.set()
+        lease.check_publishable(self.origin, manifest, preflight.stored)
+        publishing = Publishing(self, LocalBuild(manifest, directory, wait_for), preflight)
+        with _reporting_interrupts(manifest), raising_interrupts():
+            try:
+                yield publishing
+            except Exception:
+                publishing.give_up()
+                raise
+            finally:
+                publishing.stop()
 
     def _preflight(self, build: str) -> Preflight:
         stored, requests, reads = None, self.origin.requests, self.origin.reads
@@ -255,16 +289,22 @@ class Publisher:
         build: LocalBuild,
         preflight: Preflight,
         complete: Future[Manifest],
-        before: Callable[[], None] | None,
         stop: Event,
+        before: Callable[[], None] | None = None,
+        on_lease: Callable[[Lease], None] = lambda _: None,
     ) -> Published:
+        """Publish a build, and commit it when its final manifest is in ``complete``."""
         started = time.monotonic()
         name = str(build.manifest.build)
         place = self.origin.url(f"{self.origin.prefix}{name}/")
+        if preflight.is_published:
+            # A no-op publish renews the activation, which is for complete builds.
+            complete.result()
         base = str(preflight.base.build) if preflight.base else None
         build_lease = lease.acquire(self.origin, build.manifest, preflight.stored, base, before)
         if build_lease is None:
             return Published(name, place)
+        on_lease(build_lease)
         if build_lease.record.base != base:
             # Another publisher of this content came first, and copies from another build.
             preflight = replace(preflight, **self._copying_from(build_lease.record.base))
@@ -278,7 +318,10 @@ class Publisher:
                 planned = self._plan(build, preflight, planned.waiting)
                 transferred += transfer.run(planned)
             while not complete.done():
-                _pause(build_lease, stop, _LOOK)
+                _pause(build_lease, stop, LOOK)
+        except NotOfThisBuild:
+            build_lease.release()
+            raise
         except PublishedMeanwhile:
             return Published(name, place)
         stored = as_stored(complete.result(), transferred)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
@@ -19,9 +20,9 @@ from .shared_objects import HEADERS_OF, SharedObjectDiffers, has_bytes_of
 
 # Attempts to write an object that another process writes too.
 _ATTEMPTS = 5
-# Seconds between two checks of the threads and the lease. A thread that is woken for each object
-# would compete with them for the GIL.
-_LOOK = 0.05
+#: Seconds between two checks of the threads and the lease. A thread that is woken for each object
+#: would compete with them for the GIL.
+LOOK = 0.05
 
 
 class PublishFailed(VersionedStorageError):
@@ -155,7 +156,9 @@ class Transfer:
                 original = originals.get(step.file.source)
                 if original is not None:
                     results.put(self._bring_original(original, transferred))
-            except Stopped:
+            except (Stopped, CancelledError):
+                # The file is not going to be made.
+                self.stop.set()
                 return
             except BaseException as error:  # noqa: BLE001  # raised by the main thread
                 failures.append(error)
@@ -167,7 +170,7 @@ class Transfer:
         """Yield the results until all threads have ended, and keep the lease meanwhile."""
         for thread in threads:
             while thread.is_alive():
-                thread.join(_LOOK)
+                thread.join(LOOK)
                 self._keep_lease()
                 while not results.empty():
                     yield results.get()
