@@ -34,8 +34,9 @@ _BEFORE_IMPORT = re.compile(
     re.IGNORECASE,
 )
 _STRUCTURE = re.compile(r"""/\*|//|["'{};]|url\(\s*(?=[^"'\s])""", re.IGNORECASE)
-# Slashes as of a comment, not of a URL or of base64; a quick test that few style sheets pass.
-_SLASHES = re.compile(r"(?:\A|[\s;{}]|\*/)//|//\s")
+# Slashes as of a comment, not of a URL or of base64; a quick test that few style sheets pass. `re`
+# finds a pattern that begins with a literal faster, so what is before them is checked after them.
+_SLASHES = re.compile(r"//(?:(?<=\A//)|(?<=[\s;{}]//)|(?<=\*///)|(?=\s))")
 _DEPTHS = {"{": 1, "}": -1}
 _END_OF_STRING = {
     quote: re.compile(rf"(?:[^{quote}\\\n]|\\.)*[{quote}\n]?", re.DOTALL) for quote in "\"'"
