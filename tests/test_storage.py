@@ -7,6 +7,7 @@ from pathlib import Path
 
 import django
 import pytest
+from django.contrib.staticfiles import finders
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
@@ -256,18 +257,23 @@ def test_with_debug_a_name_that_production_will_not_have_is_warned_of_once(
             )
     (message,) = caplog.messages
     assert message == (
-        f"{tmp_path}/templates/page.html:3: {{% static 'css/ap.css' %}} fails in production. "
-        "No finder finds that file. Did you mean 'css/app.css'?"
+        f"{tmp_path}/templates/page.html:3: 'css/ap.css' fails in production: collectstatic "
+        "collects no file of that name. Did you mean 'css/app.css'?"
     )
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("/css/app.css?v=1", "The name begins with a slash: write {% static 'css/app.css' %}."),
-        ("../../x", "No finder finds that file."),
-        ("https://js.example/v3", "No finder finds that file."),
-        ("css", "No finder finds that file."),
+        ("/css/app.css?v=1", "Did you mean 'css/app.css'?"),
+        ("./css/app.css", "Did you mean 'css/app.css'?"),
+        ("css/../css/app.css", "Did you mean 'css/app.css'?"),
+        ("css//app.css", "Did you mean 'css/app.css'?"),
+        ("CSS/APP.css", "Did you mean 'css/app.css'?"),
+        ("../../x", "collects no file of that name."),
+        ("https://js.example/v3", "It is a URL: use it as it is, without static()."),
+        ("//js.example/v3", "It is a URL: use it as it is, without static()."),
+        ("css", "It is a directory: 'css/', with a slash, has a URL."),
     ],
 )
 def test_with_debug_the_warning_says_what_is_wrong_with_a_name(tmp_path, caplog, name, reason):
@@ -279,7 +285,17 @@ def test_with_debug_the_warning_says_what_is_wrong_with_a_name(tmp_path, caplog,
 
 
 @pytest.mark.parametrize(
-    "name", ["css/app.css?v=1", "img/logo.svg#a", "js/a%23b.js", "js/a#b.js", "css/", "", None]
+    "name",
+    [
+        "css/app.css?v=1",
+        " css/app.css ",
+        "img/logo.svg#a",
+        "js/a%23b.js",
+        "js/a#b.js",
+        "css/",
+        "",
+        None,
+    ],
 )
 def test_with_debug_a_name_that_production_has_is_not_warned_of(tmp_path, caplog, name):
     with developed(tmp_path) as it:
@@ -292,8 +308,36 @@ def test_with_debug_strict_a_page_fails_as_in_production(tmp_path):
     write(tmp_path / "templates", {"page.html": "{% load static %}{% static '/css/app.css' %}"})
     with developed(tmp_path, debug_strict=True):
         for _ in range(2):
-            with pytest.raises(MissingSource, match=r"page\.html:1: .+ begins with a slash"):
+            with pytest.raises(MissingSource, match=r"page\.html:1: '/css/app\.css' fails"):
                 engines["django"].get_template("page.html").render()
+
+
+def test_with_debug_another_case_is_another_name_on_any_disk(tmp_path, caplog, monkeypatch):
+    with developed(tmp_path) as it:
+        # What a finder answers on a disk without upper and lower case.
+        monkeypatch.setattr(finders, "find", lambda name: f"{it.sources}/{name}")
+        it.storage.url("css/App.css")
+        monkeypatch.setattr(finders, "find", lambda _: f"{it.sources}/css/app.css")
+        it.storage.url("prefix/css/app.css")
+    (message,) = caplog.messages
+    assert "'css/App.css' fails in production" in message
+    assert message.endswith("Did you mean 'css/app.css'?")
+
+
+def test_with_debug_many_missing_names_list_the_sources_once(tmp_path, caplog, monkeypatch):
+    listed = []
+    finder = finders.FileSystemFinder
+    list_files = finder.list
+    monkeypatch.setattr(
+        finder, "list", lambda self, patterns: listed.append(1) or list_files(self, patterns)
+    )
+    with developed(tmp_path) as it:
+        for number in range(25):
+            it.storage.url(f"css/app{number}.css")
+    assert len(listed) == 1
+    assert [message.endswith("Did you mean 'css/app.css'?") for message in caplog.messages] == [
+        number < 20 for number in range(25)
+    ]
 
 
 def test_with_debug_the_hashed_url_can_be_forced(tmp_path):
@@ -449,7 +493,7 @@ def test_a_hashed_name_says_whose_it_is(tmp_path):
             it.storage.url(hashed_name)
     assert str(caught.value) == (
         f"Missing staticfiles manifest entry for '{hashed_name}'. It is the hashed name of "
-        "'img/logo.svg': write {% static 'img/logo.svg' %}."
+        "'img/logo.svg': use that name."
     )
 
 
@@ -459,10 +503,27 @@ def test_a_directory_says_how_to_ask_for_it(tmp_path):
         with pytest.raises(MissingEntry) as caught:
             it.storage.url("img")
         assert str(caught.value) == (
-            "Missing staticfiles manifest entry for 'img'. It is a directory: "
-            "{% static 'img/' %}, with a slash, gives its URL."
+            "Missing staticfiles manifest entry for 'img'. It is a directory: 'img/', with a "
+            "slash, has a URL."
         )
         assert it.storage.url("img/") == "/static/b1/img/"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("CSS/APP.css", "Did you mean 'css/app.css'? If the file is new, "),
+        ("./css//app.css", "Did you mean 'css/app.css'? If the file is new, "),
+        ("https://js.example/v3.js", "It is a URL: use it as it is, without static()."),
+        ("none", "If the file is new, "),
+    ],
+)
+def test_a_missing_entry_says_what_is_wrong_with_the_name(tmp_path, name, hint):
+    with site(tmp_path, FILES, BUILD_VERSION="b1") as it:
+        it.collect()
+        with pytest.raises(MissingEntry) as caught:
+            it.storage.url(name)
+    assert str(caught.value).startswith(f"Missing staticfiles manifest entry for '{name}'. {hint}")
 
 
 # Shared assets

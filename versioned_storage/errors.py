@@ -7,7 +7,8 @@ what was found, what was expected, what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import posixpath
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -99,26 +100,30 @@ class MissingEntry(VersionedStorageError, ValueError):
 
     def __init__(self, name: str, paths: Mapping[str, str]) -> None:
         self.name = name
-        self.near: tuple[str, ...] = ()
         originals = {hashed_name: original for original, hashed_name in paths.items()}
-        directory = f"{name.rstrip('/')}/"
         if name in originals:
-            remedy = (
-                f"It is the hashed name of '{originals[name]}': write "
-                f"{{% static '{originals[name]}' %}}."
-            )
-        elif any(path.startswith(directory) for path in paths):
-            remedy = (
-                f"It is a directory: {{% static '{directory}' %}}, with a slash, gives its URL."
-            )
+            hint = f"It is the hashed name of '{originals[name]}': use that name."
         else:
-            self.near = tuple(get_close_matches(name, paths, n=3, cutoff=0.75))
-            hint = f"Did you mean {' or '.join(map(repr, self.near))}? " if self.near else ""
-            remedy = (
-                f"{hint}If the file is new, run 'python manage.py collectstatic' with a new "
-                "BUILD_VERSION."
+            hint = name_hint(name, paths)
+        if not hint.startswith("It is "):
+            hint = (
+                f"{f'{hint} ' if hint else ''}If the file is new, run 'python manage.py "
+                "collectstatic' with a new BUILD_VERSION."
             )
-        super().__init__(f"Missing staticfiles manifest entry for '{name}'. {remedy}")
+        super().__init__(f"Missing staticfiles manifest entry for '{name}'. {hint}")
+
+
+def name_hint(name: str, names: Collection[str]) -> str:
+    """Return what may have been meant by a name that is not in ``names``; "" if nothing is near."""
+    directory = f"{name.rstrip('/')}/"
+    if "://" in name or name.startswith("//"):
+        return "It is a URL: use it as it is, without static()."
+    if any(other.startswith(directory) for other in names):
+        return f"It is a directory: '{directory}', with a slash, has a URL."
+    folded = posixpath.normpath(name).lstrip("/").lower()
+    near = sorted(other for other in names if other.lower() == folded)
+    near = near or get_close_matches(name, names, n=3, cutoff=0.75)
+    return f"Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 class MissingMarks(ConfigurationError):

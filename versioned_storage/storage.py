@@ -234,7 +234,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             return unquote(name)
         if self.manifest is None and not self.hashed_files:
             raise MissingManifest(clean_name, self.manifest_places())
-        raise MissingEntry(clean_name, self.hashed_files)
+        raise MissingEntry(unquote(name).strip(), self.hashed_files)
 
     @property
     def hashed_files(self) -> dict[str, str]:
