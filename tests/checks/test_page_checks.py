@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -180,32 +181,57 @@ def shop_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-PYTHON = """from django.templatetags.static import static
-logo = static("js/ap.js")
-app = static("js/app.js"), static(f"js/{x}.js"), static(
-    "js/none.js"
+PYTHON = """from django.templatetags.static import static as url_of
+logo = url_of("js/ap.js")
+app = url_of("js/app.js"), url_of(f"js/{x}.js"), url_of(
+    "js/"
+    "none.js"
 )
-written = "/static/js/lib.js"
+written = "/static/js/lib.js", f'''
+  <img src="/static/js/lib.js?{x}">'''
 """
+NOTHING_WRITTEN = '''"""Not static("js/ap.js") and not "/static/js/lib.js"."""
+from django.conf.urls.static import static as serve
+from django.templatetags.static import static
+from versioned_storage.forms import Script
+# static("js/ap.js"), "/static/js/lib.js"
+serve("js/ap.js"), self.static("js/ap.js")
+static("js/%s.js" % x), static("js/" + x), static("js/" "app.js"), static("js/"), static(x)
+Script("https://js.example/v3"), Script("/other/v3.js"), Script("js/app.js")
+help = "call static('js/ap.js')"
+pattern = "\\d"
+'''
 
 
 def test_python_code_of_the_site_is_read_too(tmp_path: Path, shop_app: Path) -> None:
-    text = PYTHON.replace("static(", "other(").replace("templatetags.static", "other")
+    text = PYTHON.replace("templatetags.static", "other")
     write(shop_app, {"views.py": PYTHON, "tests/a.py": PYTHON, "test_a.py": PYTHON, "b.py": text})
     with site(tmp_path, EXISTING, BUILD_VERSION="b1"):
         names, written = only(check_names(None)), only(check_written_urls(None))
     assert names.msg.splitlines()[1:] == [
-        f'  {shop_app}/views.py:2 static("js/ap.js"',
-        f'  {shop_app}/views.py:3 static( "js/none.js"',
+        f"  {shop_app}/views.py:2 url_of('js/ap.js')",
+        f"  {shop_app}/views.py:3 url_of('js/none.js')",
     ]
-    assert written.msg.splitlines()[1:-1] == [
-        f'  {shop_app}/b.py:6 "/static/js/lib.js',
-        f'  {shop_app}/views.py:6 "/static/js/lib.js',
+    assert [line for line in written.msg.splitlines() if "views.py" in line] == [
+        f'  {shop_app}/views.py:7 "/static/js/lib.js',
+        f'  {shop_app}/views.py:8 "/static/js/lib.js',
     ]
 
 
-def test_a_name_outside_the_static_files_does_not_exist(tmp_path: Path) -> None:
-    settings = templates(tmp_path / "templates", page="{% static '../../up.js' %}")
+@pytest.mark.parametrize("text", [NOTHING_WRITTEN, f"{PYTHON}\nprint 'Python 2'\n", "\0"])
+def test_python_code_that_names_no_missing_file_is_no_finding(
+    tmp_path: Path, shop_app: Path, text: str
+) -> None:
+    write(shop_app, {"views.py": text})
+    files = {**EXISTING, "js/app.js": ""}
+    with site(tmp_path, files, BUILD_VERSION="b1"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check_names(None) == check_written_urls(None) == []
+
+
+@pytest.mark.parametrize("name", ["../../up.js", "./js/app.js", "js//app.js", "/js/app.js", "js"])
+def test_a_name_that_no_manifest_has_does_not_exist(tmp_path: Path, name: str) -> None:
+    settings = templates(tmp_path / "templates", page=f"{{% static '{name}' %}}")
     with site(tmp_path, EXISTING, **settings):
         assert ids(check_names(None)) == ["W017"]
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from django.apps import apps
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core import checks
-from django.core.exceptions import SuspiciousFileOperation
 from django.template import engines
 from django.template.utils import get_app_template_dirs
 
 from ..site import cdn, middleware, usable_storage
+from ..source_names import is_source
+from ..static_url import split_name
 from ..text import lines_text
 
 INTEGRITY = "versioned_storage.integrity.IntegrityMiddleware"
@@ -45,9 +47,14 @@ _NAMED = re.compile(
     r"\{%\s{0,9}(static|static_\w{1,20}|stylesheet|script|preload)\s{1,9}([\"'])([^\"'{}]{1,300})\2"
     r"(?=\s|%\})(?:[^%{}]{0,200}%\})?"
 )
-# The same in Python, where one of these is imported.
-_NAMED_IN_PYTHON = re.compile(r"\b(static|Script|Stylesheet)\(\s{0,99}([\"'])([^\"'{}]{1,300})\2")
-_IMPORTED = ("templatetags.static", "versioned_storage.forms", "django.forms")
+# The same in Python, by the modules that they are imported from.
+_NAMING = {
+    "django.templatetags.static": ("static",),
+    "django.forms": ("Script", "Stylesheet"),
+    "django.forms.widgets": ("Script", "Stylesheet"),
+    "versioned_storage.forms": ("Script", "Stylesheet"),
+}
+_URLS = ("http://", "https://", "/")
 _NOT_OF_THE_SITE = frozenset({"site-packages", "dist-packages", "tests"})
 _NOT_RENDERED = re.compile(r"\{#.*?#\}|\{%\s*(comment|verbatim)\b.*?\{%\s*end\1\b", re.DOTALL)
 
@@ -129,13 +136,8 @@ def check_written_urls(app_configs: Any, **kwargs: Any) -> Sequence[checks.Check
         rf"[\"'`(=]{re.escape(storage.static_url.path)}([^\"'`()<>\s{{}}?#]{{1,300}})"
     )
     scripts = (path for path in _static_files() if path.suffix in (".js", ".mjs"))
-    places = [
-        _place(path, text, match)
-        for path in (*_templates(), *_python_files(), *scripts)
-        for text in (_text(path),)
-        for match in written.finditer(text)
-        if _exists(match[1]) and not _is_of_worker(text, match)
-    ]
+    files = (*_templates(), *_python_files(), *scripts)
+    places = [place for path in files for place in _of_written_url(path, written)]
     if not places:
         return []
     return [
@@ -149,30 +151,67 @@ def check_written_urls(app_configs: Any, **kwargs: Any) -> Sequence[checks.Check
 
 
 def _of_missing_file(path: Path) -> Iterator[str]:
+    if path.suffix == ".py":
+        for call, name in _named_in_python(_nodes(path)):
+            if not is_source(name):
+                yield f"{path}:{call.lineno} {ast.unparse(call)[:120]}"
+        return
     text = _text(path)
     ignored = [match.span() for match in _NOT_RENDERED.finditer(text)]
-    if path.suffix == ".py":
-        is_ours = any(module in text for module in _IMPORTED)
-        names = _NAMED_IN_PYTHON.finditer(text) if is_ours else iter(())
-    else:
+    for match in _NAMED.finditer(text):
         # Other apps have tags called script too.
-        names = _NAMED.finditer(text) if "versioned_static" in text else _of_django(text)
-    for match in names:
-        name = match[3].partition("?")[0].partition("#")[0]
+        is_ours = match[1] == "static" or "versioned_static" in text
         is_rendered = not any(start <= match.start() < end for start, end in ignored)
-        if is_rendered and not name.endswith("/") and not _exists(name):
+        if is_ours and is_rendered and not _is_directory(match[3]) and not is_source(match[3]):
             yield _place(path, text, match)
 
 
-def _of_django(text: str) -> Iterator[re.Match[str]]:
-    return (match for match in _NAMED.finditer(text) if match[1] == "static")
+def _named_in_python(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.Call, str]]:
+    """Calls of what was imported, with a name that is written out."""
+    naming = {
+        alias.asname or alias.name: alias.name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name in _NAMING.get(node.module or "", ())
+    }
+    for node in nodes:
+        match node:
+            case ast.Call(func=ast.Name(id=function), args=[ast.Constant(value=str(name)), *_]):
+                is_url = naming.get(function) != "static" and name.startswith(_URLS)
+                if function in naming and name and not is_url and not _is_directory(name):
+                    yield node, name
 
 
-def _exists(name: str) -> bool:
-    try:
-        return finders.find(unquote(name)) is not None
-    except SuspiciousFileOperation:
-        return False
+def _of_written_url(path: Path, written: re.Pattern[str]) -> Iterator[str]:
+    texts = _strings(_nodes(path)) if path.suffix == ".py" else [(1, _text(path))]
+    for line, text in texts:
+        for match in written.finditer(text):
+            if is_source(match[1]) and not _is_of_worker(text, match):
+                yield _place(path, text, match, line)
+
+
+def _strings(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
+    """The strings of Python code, in quotes, with their lines; a docstring is a comment."""
+    comments = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        match node:
+            case ast.Constant(value=str(value)) if id(node) not in comments:
+                yield node.lineno, f'"{value}"'
+
+
+def _nodes(path: Path) -> Sequence[ast.AST]:
+    """Return the syntax tree of Python code, in the order of its lines."""
+    # Code that is not for this Python is no finding, and neither are its warnings.
+    with suppress(SyntaxError, ValueError, RecursionError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nodes = ast.walk(ast.parse(_text(path)))
+        return sorted(nodes, key=lambda node: getattr(node, "lineno", 0))
+    return []
+
+
+def _is_directory(name: str) -> bool:
+    return split_name(name)[0].endswith("/")
 
 
 def _is_of_worker(text: str, match: re.Match[str]) -> bool:
@@ -229,7 +268,7 @@ def _text(path: Path) -> str:
     return ""
 
 
-def _place(path: Path, text: str, match: re.Match[str]) -> str:
-    """File, line and the beginning of what is there, in one line."""
-    line = text.count("\n", 0, match.start()) + 1
+def _place(path: Path, text: str, match: re.Match[str], line: int = 1) -> str:
+    """File, line and the beginning of what is there, for a text that begins in this line."""
+    line += text.count("\n", 0, match.start())
     return f"{path}:{line} {' '.join(match[0].split())[:120]}"
