@@ -70,10 +70,52 @@ def test_a_modern_script_keeps_its_meaning(script: str, expected: str) -> None:
         # No script, and one that a compiler has to read first.
         "a  =  ( 1 ;",
         "x = <p>a   b</p> ;",
+        # The parser takes the slash for a division and the template literal for a tag's.
+        "f = () => { }\n/a/g",
+        "f = () => { }\n`a`",
+        "export default  () => { }\n/a - b/g",
+        "x = { }  / a - b / c",
+        "f = async () => { await  /a - b/g }",
+        # Line ends that the parser does not count, and of which rjsmin loses some.
+        "return\n/a/.test( b )",
+        "f = () => { } // license\n/a/g ; b  =  c",
+        "a /*\n*/ ++\nb ;  c",
+        "async /*\n*/ a => a ;  b",
+        "async /*\n*/ function f( ) { }",
     ],
 )
 def test_a_script_that_would_have_another_meaning_stays(script: str) -> None:
     assert minified(script) == script
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("a\n++\nb", "a\n++\nb"),
+        ("f(\n  a ,\n  b\n)\n.c ;\n", "f(a,b).c;"),
+        ("a = /* d\n */ b ;", "a=b;"),
+        ("if ( a ) {\n  b /  2 ;\n}\nc\n", "if(a){b/2;}\nc"),
+    ],
+)
+def test_a_line_end_goes_only_where_no_statement_could_end(script: str, expected: str) -> None:
+    assert minified(script) == expected
+
+
+@pytest.mark.parametrize(
+    "licence",
+    [
+        "(c) 2024 Foo Inc., MIT",
+        "© 2024 Foo Inc.",
+        "All Rights Reserved.",
+        "Released under the terms of MIT",
+        "@preserve",
+        "SPDX-License-Identifier: MIT",
+    ],
+)
+def test_each_kind_of_licence_stays(licence: str) -> None:
+    source = f"/* {licence} */\n  a  {{ }}\n"
+    assert squeezed(source) == f"/*! {licence} */a{{}}"
+    assert minified(source.replace("a ", "if (a)")).startswith(f"/*! {licence} */")
 
 
 def test_an_operator_at_the_end_of_html_comments_is_no_comment() -> None:
@@ -98,6 +140,12 @@ def test_an_operator_at_the_end_of_html_comments_is_no_comment() -> None:
         (".a { .b :is( c ) { d: e } }", ".a { .b :is( c ) { d: e } }"),
         ("a { --b: ; c: d }", "a { --b: ; c: d }"),
         ("a { --b: ; }", "a { --b: ; }"),
+        # Invalid rules and queries, which would be valid without the blank.
+        ("a: hover  { b: c }", "a: hover  { b: c }"),
+        ("a { b: hover { c: d } }", "a { b: hover { c: d } }"),
+        ("a:is(b: hover)  { c: d }", "a:is(b: hover)  { c: d }"),
+        ("a[b ~ ='c']  { d: e }", "a[b ~ ='c']  { d: e }"),
+        ("@media (width > =1px)  { a { } }", "@media (width > =1px)  { a { } }"),
     ],
 )
 def test_a_style_sheet_keeps_its_meaning(style_sheet: str, expected: str) -> None:
@@ -120,25 +168,37 @@ def test_what_is_minified_or_has_a_source_map_stays(optimizer: Any, name: str, d
     assert optimizer(name, data) == data
 
 
-def image() -> bytes:
+def chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(kind + data).to_bytes(4, "big")
+    return len(data).to_bytes(4, "big") + kind + data + checksum
+
+
+def image(*metadata: bytes) -> bytes:
     """A PNG of 32 by 32 grey pixels in four bytes each, badly compressed."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        checksum = zlib.crc32(kind + data).to_bytes(4, "big")
-        return len(data).to_bytes(4, "big") + kind + data + checksum
-
     header = (32).to_bytes(4, "big") * 2 + bytes([8, 6, 0, 0, 0])
     pixels = (b"\0" + b"\x80\x80\x80\xff" * 32) * 32
-    chunks = chunk(b"IHDR", header) + chunk(b"tEXt", b"Author\0Example")
     data = chunk(b"IDAT", zlib.compress(pixels, 0)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunks + data
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(metadata) + data
 
 
 def test_a_png_is_smaller_and_keeps_its_author() -> None:
-    optimized = png("a.png", image())
+    optimized = png("a.png", image(chunk(b"tEXt", b"Author\0Example")))
     assert len(optimized) < len(image()) / 10
     assert b"Author\0Example" in optimized
     assert png("a.png", optimized) == optimized
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        image(chunk(b"bKGD", b"\0\1\0\2\0\3")),
+        image(chunk(b"sBIT", b"\5\5\5\5")),
+        image() + b"after the end",
+    ],
+    ids=["background", "significant bits", "after the end"],
+)
+def test_a_png_stays_where_oxipng_would_lose_more_than_pixels(data: bytes) -> None:
+    assert png("a.png", data) == data
 
 
 # One grey pixel, with a comment.
@@ -153,6 +213,21 @@ def test_a_jpeg_keeps_its_markers_and_is_never_larger() -> None:
     optimized = jpeg("a.jpg", JPEG)
     assert b"hello" in optimized
     assert len(optimized) <= len(JPEG)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        JPEG + JPEG,
+        JPEG + b"a film",
+        JPEG.replace(b"\xff\xfe\0\7hello", b"\xff\xe2\0\7MPF\0\0"),
+    ],
+    ids=["two images", "a film", "an index of images"],
+)
+def test_a_jpeg_with_more_than_an_image_stays(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mozjpeg_lossless_optimization.optimize", lambda *_, **__: b"smaller")
+    assert jpeg("a.jpg", JPEG) == b"smaller"
+    assert jpeg("a.jpg", data) == data
 
 
 @pytest.mark.parametrize("optimizer", [png, jpeg])
@@ -185,4 +260,4 @@ def test_a_missing_extra_is_an_error_that_names_the_command(
 
 def test_the_version_changes_with_the_packages() -> None:
     installed = importlib.metadata.version("rcssmin")
-    assert css.version == f"versioned_storage.optimizers.css 1, rcssmin {installed}"
+    assert css.version == f"versioned_storage.optimizers.css 2, rcssmin {installed}"

@@ -1,7 +1,8 @@
 """Functions for the option ``transforms`` that make files smaller and leave what they mean.
 
-A minifier's result is taken only if it has the tokens of the source: rcssmin and rjsmin go by
-regular expressions, which do not know nested rules and lose blanks of template literals.
+A result is taken only if it certainly means the same. rcssmin and rjsmin go by regular expressions,
+which do not know nested rules and lose blanks of template literals, and the parser of scripts is
+not that of a browser: so the tokens must stay, and each blank and line end that could matter.
 """
 
 from __future__ import annotations
@@ -20,17 +21,34 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 # Part of each optimizer's version: another number makes builds use it on every file again.
-_RULES = 1
+_RULES = 2
 
 # A text with longer lines on average is minified already.
 _MEAN_LINE = 200
-_LICENCE = re.compile(rb"@preserve|licen[cs]e|copyright", re.IGNORECASE)
+_LICENCE = re.compile(
+    rb"@preserve|licen[cs]e|copyright|\(c\)|\xc2\xa9|rights reserved|released under", re.IGNORECASE
+)
 # Line ends of which the parser does not know that a semicolon may be inserted at them, and what
 # stands for a literal.
 _UNUSUAL = re.compile(rb"\r(?!\n)|\xe2\x80[\xa8\xa9]|\x01")
+_LITERALS = frozenset(("regex", "template_string"))
 _STAND_IN = re.compile(rb'"\x01(\d+)"')
 # ECMA-262, B.1.1: the second one only at the beginning of a line.
 _HTML_COMMENT = re.compile(rb"<!--|(?:^|\*/)\s*-->", re.MULTILINE)
+# ECMA-262, 12.10: no semicolon is inserted at a line end after tokens that cannot end a statement,
+# of which the beginning of the file is the empty one, and before those that cannot begin one.
+_ENDS_NOTHING = re.compile(rb"(?!\+\+|--)[{(\[,;.?:=+\-*%!~&|^<>]*")
+_BEGINS_NOTHING = re.compile(rb"(?!=>)[})\],;.?:=%&|^<>]+")
+# After them a slash can be a division or the beginning of a regular expression, and which of both
+# it is depends on what the parser does not know: whether a line end has ended an arrow function,
+# whether a script is a module.
+_BEFORE_UNCERTAIN_SLASH = frozenset((b"}", b"await", b"yield", b"of"))
+
+
+_PNG_PIXELS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"fdAT"))
+_JPEG_END = b"\xff\xd9"
+
+_Token = tuple[int, str, bytes, bool]
 
 
 class MissingOptimizer(ConfigurationError):
@@ -100,11 +118,13 @@ def _js(name: str, data: bytes) -> bytes:
         other_root = syntax_tree(minified)
     except TooMuchWork:
         return data
-    is_same = all(
-        node == other
-        for node, other in zip_longest(_js_nodes(root, data), _js_nodes(other_root, minified))
+    if _has_html_comment(other_root, minified):
+        return data
+    return (
+        minified
+        if _is_same_script(_js_tokens(root, data), _js_tokens(other_root, minified))
+        else data
     )
-    return minified if is_same and not _has_html_comment(other_root, minified) else data
 
 
 def _png(name: str, data: bytes) -> bytes:
@@ -115,12 +135,30 @@ def _png(name: str, data: bytes) -> bytes:
     except PngError:
         # It only has the name of one.
         return data
-    return optimized
+    # A background colour and the significant bits go with another type of pixels.
+    return optimized if _png_metadata(data) == _png_metadata(optimized) else data
+
+
+def _png_metadata(image: bytes) -> list[bytes]:
+    """Return the chunks that are not the pixels, sorted, and the bytes after the last chunk."""
+    chunks = []
+    start, kind = len(b"\x89PNG\r\n\x1a\n"), b""
+    while kind != b"IEND" and start < len(image):
+        # PNG, 5.3: the length of the data, the type, the data, a checksum.
+        end = start + 12 + int.from_bytes(image[start : start + 4], "big")
+        kind = image[start + 4 : start + 8]
+        if kind not in _PNG_PIXELS:
+            chunks.append(image[start:end])
+        start = end
+    return [*sorted(chunks), image[start:]]
 
 
 def _jpeg(name: str, data: bytes) -> bytes:
     from mozjpeg_lossless_optimization import COPY_MARKERS, optimize
 
+    # Another image or a film can follow the first end of an image. Pixels cannot look like one.
+    if b"MPF\0" in data or data.find(_JPEG_END) != len(data) - len(_JPEG_END):
+        return data
     try:
         # Without its markers an image could lose its orientation, its colours and its author.
         optimized: bytes = optimize(data, copy=COPY_MARKERS.ALL)
@@ -177,7 +215,7 @@ def _prepared(root: Node, source: bytes) -> tuple[bytes, list[bytes]]:
         if node.type == "comment":
             pieces += source[end : node.start_byte], _marked(text)
             end = node.end_byte
-        elif node.type in ("regex", "template_string"):
+        elif node.type in _LITERALS:
             pieces += source[end : node.start_byte], b'"\x01%d"' % len(literals)
             literals.append(text)
             end = node.end_byte
@@ -193,14 +231,34 @@ def _has_html_comment(root: Node, script: bytes) -> bool:
     return False
 
 
-def _js_nodes(root: Node, source: bytes) -> Iterator[tuple[int, str, bytes]]:
-    """Yield the depth, the type and, of a leaf, the text of each node that is no comment.
+def _is_same_script(tokens: Iterator[_Token], others: Iterator[_Token]) -> bool:
+    """Return True if the tokens are the same, and the line ends at which a statement could end."""
+    before = b""
+    for token, other in zip_longest(tokens, others):
+        if token is None or other is None or token[:3] != other[:3]:
+            return False
+        (_, _, text, has_line_end), other_has_line_end = token, other[3]
+        if text.startswith(b"/") and before in _BEFORE_UNCERTAIN_SLASH:
+            return False
+        if has_line_end != other_has_line_end and not (
+            has_line_end and (_ENDS_NOTHING.fullmatch(before) or _BEGINS_NOTHING.fullmatch(text))
+        ):
+            return False
+        before = text
+    return True
 
-    The tree also tells where semicolons are inserted automatically.
+
+def _js_tokens(root: Node, source: bytes) -> Iterator[_Token]:
+    """Yield the depth, the type and the text of each token, and whether a line ends before it.
+
+    Literals are tokens. A line end inside a comment is like any other.
     """
+    end = 0
     for depth, node in _nodes(root):
-        if node.type != "comment":
-            yield depth, node.type, b"" if node.child_count else _text(node, source)
+        is_token = not node.child_count or node.type in _LITERALS
+        if is_token and node.start_byte >= end and node.type != "comment":
+            yield depth, node.type, _text(node, source), b"\n" in source[end : node.start_byte]
+            end = node.end_byte
 
 
 def _nodes(root: Node) -> Iterator[tuple[int, Node]]:
@@ -234,28 +292,53 @@ _CSS_TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
-# Where white space means nothing: after the first ones, before the second ones.
+# Where white space means nothing: after the first ones, before the second ones, but between those
+# that would be another token.
 _AFTER = frozenset((b"", *(bytes([mark]) for mark in b"{};,>:([=!")))
 _BEFORE = frozenset((b"", *(bytes([mark]) for mark in b"{};,>)]=!")))
+_JOINED = re.compile(rb"[~|^$*<>]=|<!|--+>")
 
 
 def _is_same_style_sheet(source: bytes, minified: bytes) -> bool:
     """Return True if only white space that means nothing was taken away, comments and ``;``."""
     before = b""
+    # Whether each open parenthesis is one of a query, as in "(color: red)", and not of a function.
+    parentheses: list[bool] = []
+    # A blank after a colon means nothing in a declaration. "a: hover {}" is an invalid rule.
+    must_be_declaration = False
     for (text, has_blank), (other_text, other_has_blank) in zip_longest(
         _css_tokens(source), _css_tokens(minified), fillvalue=(b"", False)
     ):
         if text != other_text or (other_has_blank and not has_blank):
             return False
-        is_lost = has_blank and not other_has_blank
-        if is_lost and before not in _AFTER and text not in _BEFORE:
-            # Of a selector with a pseudo-class, for example.
-            return False
-        if is_lost and before == b":" and text in (b"", b";", b"}"):
-            # An empty custom property, of which older browsers want the blank.
-            return False
+        if has_blank and not other_has_blank:
+            if not _is_idle_blank(before, text):
+                return False
+            if before == b":" and parentheses and not parentheses[-1]:
+                return False
+            must_be_declaration |= before == b":" and not parentheses
+        if text == b"(":
+            parentheses.append(has_blank or before in _AFTER)
+        elif parentheses:
+            parentheses = parentheses[:-1] if text == b")" else parentheses
+        elif text in (b"{", b"}", b";"):
+            if text == b"{" and must_be_declaration:
+                return False
+            must_be_declaration = False
         before = text
     return True
+
+
+def _is_idle_blank(before: bytes, after: bytes) -> bool:
+    """Return True if white space between these tokens means nothing, a selector's colon apart."""
+    # Older browsers want the blank of an empty custom property.
+    is_empty_value = before == b":" and after in (b"", b";", b"}")
+    # A blank before a colon can be one of a selector with a pseudo-class.
+    return (
+        (before in _AFTER or after in _BEFORE)
+        and not is_empty_value
+        and not _JOINED.fullmatch(before + after)
+    )
 
 
 def _css_tokens(style_sheet: bytes) -> Iterator[tuple[bytes, bool]]:
