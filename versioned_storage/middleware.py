@@ -162,16 +162,15 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
             version, _, name = self._below_static(path).partition("/")
             self._ready.remove(path)
             if may_be_shared_prefix(version):
-                if self._is_shared_prefix(version):
+                if self._may_get_shared_assets(version):
                     self._builds.refresh_all()
             elif name:
                 self._builds.refresh(version)
 
-    def _is_shared_prefix(self, prefix: str) -> bool:
+    def _may_get_shared_assets(self, prefix: str) -> bool:
         """Return True if a build that has arrived may have shared assets below that prefix.
 
-        In a rolling deploy that switches them on, or gives them another prefix, that is a build of
-        other options than this process has.
+        The build may be of a rolling deploy that switches shared assets on or changes their prefix.
         """
         is_expected = self._shares_assets or prefix == self._shared_prefix
         return is_expected or self._builds.has_shared_prefix(prefix)
@@ -209,11 +208,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         in code that does not use {% static %}. So are those of a script that computes the URL of a
         neighbour from the URL of a shared asset.
         """
-        hashed_name = self._current_hashed_name(name)
-        if hashed_name is None and (original := self._below_shared(name)):
-            hashed_name = self._current_hashed_name(original, hashed=False)
-            if hashed_name is not None:
-                self._report_computed_url(name, request)
+        hashed_name = self._hashed_name_of_miss(request, name)
         headers = self._common_headers()
         if self._storage is None or hashed_name is None:
             return not_found(headers)
@@ -238,6 +233,15 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
             return not_found(headers)
         headers["Vary"] = SEC_FETCH_DEST
         return redirect(url, headers)
+
+    def _hashed_name_of_miss(self, request: HttpRequest, name: str) -> str | None:
+        """Return the hashed name in the current build, also of a name below the shared prefix."""
+        hashed_name = self._current_hashed_name(name)
+        if hashed_name is None and (original := self._below_shared(name)):
+            hashed_name = self._current_hashed_name(original, hashed=False)
+            if hashed_name is not None:
+                self._report_computed_url(name, request)
+        return hashed_name
 
     def _file_in_place(self, url: str, build: ServedBuild, asset: Asset) -> StaticFile:
         """The file of an asset at a URL without a build."""
@@ -303,7 +307,7 @@ class VersionedWhiteNoiseMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         what django-compressor made always is.
         """
         if root == self.static_root and prefix == self.static_prefix:
-            self._builds.open(os.fspath(root))
+            self._builds.root = os.fspath(root)
             if not self.autorefresh:
                 self._builds.read()
                 if self._builds and self._storage and self._storage.build_version:

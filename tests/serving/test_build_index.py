@@ -20,7 +20,7 @@ from versioned_storage.serving.build_index import LRU, BuildIndex
 def index(tmp_path: Path, clock: Clock) -> BuildIndex:
     """The index of an empty STATIC_ROOT."""
     index = BuildIndex(MANIFEST_NAME)
-    index.open(str(tmp_path))
+    index.root = str(tmp_path)
     return index
 
 
@@ -92,7 +92,7 @@ def test_no_root_or_none_that_exists_has_no_builds(tmp_path: Path) -> None:
     index = BuildIndex(MANIFEST_NAME)
     index.read()
     assert index.refresh("b1") is None
-    index.open(str(tmp_path / "missing"))
+    index.root = str(tmp_path / "missing")
     index.read()
     assert len(index) == 0
 
@@ -152,7 +152,7 @@ def test_names_that_anybody_may_ask_for_are_not_remembered_without_end(
 ) -> None:
     monkeypatch.setattr(module, "REMEMBERED_NAMES", 8)
     index = BuildIndex(MANIFEST_NAME)
-    index.open(str(tmp_path))
+    index.root = str(tmp_path)
     put(tmp_path, "b1")
     for number in range(100):
         assert index.refresh(f"x{number}") is None

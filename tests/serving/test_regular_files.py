@@ -77,7 +77,7 @@ def test_a_neighbour_whose_name_begins_alike_is_outside(build: Path) -> None:
 def test_a_file_that_was_verified_is_resolved_again_only_if_it_is_another(build: Path) -> None:
     path = build / "css/app.css"
     with open_file(str(path), 10, inside=str(build)) as file:
-        verified = file.identity
+        verified = file.file_id
     # Only the realpath of its name is outside of this directory; the file is the one of before.
     assert not refused(path, inside=str(build / "js"), verified=verified)
     path.unlink()

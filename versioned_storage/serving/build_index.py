@@ -39,16 +39,16 @@ _SUFFIXES = {encoding.suffix: name for name, encoding in ENCODINGS.items()}
 class ServedBuild:
     """A build that can be served.
 
-    ``completed_at`` is when its manifest was written, in whole seconds since the epoch; ``inside``
-    the real path of its directory. ``identity`` tells this manifest from another at its place.
-    ``shared_prefix`` is that of its shared assets, empty without any.
+    ``completed_at`` is when its manifest was written, in whole seconds since the epoch.
+    ``real_directory`` is its directory through all links. ``manifest_id`` tells its manifest from
+    another at the same path. ``shared_prefix`` is that of its shared assets, empty without any.
     """
 
     name: str
     directory: str
-    inside: str
+    real_directory: str
     completed_at: int
-    identity: tuple[int, ...]
+    manifest_id: tuple[int, ...]
     shared_prefix: str
     assets: Mapping[str, Asset]
 
@@ -77,7 +77,7 @@ class ServedBuild:
         """Yield each encoding of an asset, identity included, and its file."""
         path = self.path(asset)
         for variant in asset.variants():
-            file = FileOnDisk(path + variant.suffix, variant.size, self.inside)
+            file = FileOnDisk(path + variant.suffix, variant.size, self.real_directory)
             yield variant.encoding or IDENTITY, file
 
 
@@ -103,35 +103,31 @@ class SharedFile:
 
 
 class BuildIndex:
-    """The builds below one directory; finds those that come and forgets those that go."""
+    """The builds below ``root``; finds those that come and forgets those that go."""
 
     def __init__(self, manifest_name: str) -> None:
         self.manifest_name = manifest_name
-        self._root: str | None = None
+        self.root: str | None = None
         self._builds: dict[str, ServedBuild] = {}
         self._refreshed_at: LRU[float] = LRU(REMEMBERED_NAMES)
         self._read_at = -math.inf
         self._reported: set[str] = set()
-        #: What the manifests were that could not be read, by build.
+        #: The ids of the manifests that could not be read, by build.
         self._unreadable: LRU[tuple[int, ...]] = LRU(REMEMBERED_NAMES)
         self._lock = Lock()
 
-    def open(self, root: str) -> None:
-        """Look for builds below ``root`` from now on."""
-        self._root = root
-
     def read(self) -> None:
         """Read the manifest of every build that is there now, and forget the others."""
-        if self._root is None:
+        if self.root is None:
             return
         try:
-            with os.scandir(self._root) as entries:
+            with os.scandir(self.root) as entries:
                 names = {entry.name for entry in entries}
         except (FileNotFoundError, NotADirectoryError):
             names = set()
         for name in sorted(names | self._builds.keys()):
             if is_build_version(name):
-                self._refresh(Path(self._root, name, self.manifest_name), name)
+                self._refresh(Path(self.root, name, self.manifest_name), name)
 
     def refresh_all(self) -> None:
         """Read STATIC_ROOT again, unless that was done within the last second."""
@@ -203,12 +199,12 @@ class BuildIndex:
 
         Other threads wait while one reads its manifest.
         """
-        if self._root is None or not is_build_version(name):
+        if self.root is None or not is_build_version(name):
             return None
         with self._lock:
             refreshed_at = self._refreshed_at.get(name)
             if refreshed_at is None or time.monotonic() - refreshed_at >= REFRESH_INTERVAL:
-                self._refresh(Path(self._root, name, self.manifest_name), name)
+                self._refresh(Path(self.root, name, self.manifest_name), name)
                 self._refreshed_at.put(name, time.monotonic())
         return self.get(name)
 
@@ -217,7 +213,7 @@ class BuildIndex:
         try:
             # Before the manifest is read: one that is written in between is read again.
             status = status_of(str(path))
-            if build is not None and build.identity == _identity(status):
+            if build is not None and build.manifest_id == _manifest_id(status):
                 return
             manifest = Manifest.read(path)
         except (MissingFileError, FileNotFoundError):
@@ -236,9 +232,9 @@ class BuildIndex:
         build = ServedBuild(
             name=name,
             directory=str(path.parent),
-            inside=os.path.realpath(path.parent),
+            real_directory=os.path.realpath(path.parent),
             completed_at=int(status.st_mtime),
-            identity=_identity(status),
+            manifest_id=_manifest_id(status),
             shared_prefix=manifest.shared_prefix,
             assets=_assets_by_name(manifest, self.manifest_name),
         )
@@ -248,11 +244,11 @@ class BuildIndex:
     def _report_unreadable(self, path: Path, name: str, reason: str) -> None:
         """Log why a build is not served, unless its manifest is the one that was logged."""
         try:
-            identity = _identity(path.lstat())
+            manifest_id = _manifest_id(path.lstat())
         except OSError:
-            identity = ()
-        if self._unreadable.get(name) != identity:
-            self._unreadable.put(name, identity)
+            manifest_id = ()
+        if self._unreadable.get(name) != manifest_id:
+            self._unreadable.put(name, manifest_id)
             logger.warning("The build %s is not served: %s", name, reason)
 
     def _forget(self, name: str) -> None:
@@ -260,7 +256,7 @@ class BuildIndex:
 
 
 def may_be_shared_prefix(name: str) -> bool:
-    """Return True for what no build version begins with."""
+    """Return True if the name begins with an underscore, as no build version does."""
     return name.startswith("_")
 
 
@@ -281,7 +277,7 @@ def set_default(headers: Headers, name: str, value: str) -> None:
         headers[name] = value
 
 
-def _identity(status: os.stat_result) -> tuple[int, ...]:
+def _manifest_id(status: os.stat_result) -> tuple[int, ...]:
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
@@ -290,7 +286,7 @@ def _static_file(
 ) -> StaticFile:
     """What is served of an asset that these builds have, with their validators.
 
-    The time is that of the oldest build. ``headers`` may have others.
+    The time is that of the oldest build. Validators in ``headers`` are kept.
     """
     completed_at = min(build.completed_at for build, _ in copies)
     set_default(headers, "Last-Modified", formatdate(completed_at, usegmt=True))

@@ -22,8 +22,8 @@ _NOT_SERVED = {
     errno.ENOTDIR, errno.ENXIO, errno.EPERM,
 }  # fmt: skip
 
-#: Device, inode and time of the last status change: another file has another identity.
-FileIdentity = tuple[int, int, int]
+#: Device, inode and time of the last status change: no two files have the same.
+FileId = tuple[int, int, int]
 
 _NO_WAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 
@@ -41,7 +41,7 @@ class FileBody(Protocol):
 class OpenFile(FileIO):
     """An open file, unbuffered."""
 
-    identity: FileIdentity
+    file_id: FileId
 
     def read_cached(self, size: int, /) -> bytes:
         """Return what the kernel has in memory of the next ``size`` bytes, possibly nothing.
@@ -89,26 +89,26 @@ class FileSlice:
 
 
 def open_file(
-    path: str, size: int, *, inside: str | None = None, verified: FileIdentity | None = None
+    path: str, size: int, *, inside: str | None = None, verified: FileId | None = None
 ) -> OpenFile:
     """Open a regular file of exactly ``size`` bytes, unbuffered. Raises `MissingFileError`.
 
     ``inside`` is the real path of the directory that the file must be in, through whatever links
-    its name leads; None if it may be anywhere. A file with the identity ``verified`` is known to be
-    inside.
+    its name leads; None if it may be anywhere. The file with the id ``verified`` was found to be
+    inside before.
     """
     descriptor, status = _open_regular(path)
     try:
-        identity = (status.st_dev, status.st_ino, status.st_ctime_ns)
+        file_id = (status.st_dev, status.st_ino, status.st_ctime_ns)
         if status.st_size != size or (
-            inside is not None and identity != verified and not _is_inside(path, inside)
+            inside is not None and file_id != verified and not _is_inside(path, inside)
         ):
             raise MissingFileError(path)
         file = OpenFile(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
-    file.identity = identity
+    file.file_id = file_id
     return file
 
 
@@ -134,13 +134,13 @@ def regular_files(
     of those directories. A directory that cannot be read is logged.
     """
     try:
-        directory_identity = _device_and_inode(status_of(directory))
+        directory_id = _device_and_inode(status_of(directory))
         with os.scandir(directory) as entries:
             paths = sorted(entry.path for entry in entries)
     except (OSError, MissingFileError) as error:
         logger.warning("Nothing in %s is served: %s", directory, error)
         return
-    if directory_identity in above:
+    if directory_id in above:
         return
     for path in paths:
         try:
@@ -150,7 +150,7 @@ def regular_files(
         if stat.S_ISREG(status.st_mode):
             yield path, status
         elif stat.S_ISDIR(status.st_mode):
-            yield from regular_files(path, above | {directory_identity})
+            yield from regular_files(path, above | {directory_id})
 
 
 def _device_and_inode(status: os.stat_result) -> tuple[int, int]:

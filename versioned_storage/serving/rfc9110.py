@@ -113,7 +113,7 @@ def _matches(etag: str | None, header: str, *, strongly: bool) -> bool:
 
 
 def _is_newer(last_modified: int | None, date: str | None) -> bool | None:
-    """Return None if there is nothing to compare, or the date is malformed."""
+    """Return True if it was modified after ``date``; None if either is missing or malformed."""
     if last_modified is None or date is None:
         return None
     seconds = parse_http_date_safe(date)

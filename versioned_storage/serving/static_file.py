@@ -12,15 +12,15 @@ from whitenoise.responders import MissingFileError
 
 from ..constants import IDENTITY
 from . import rfc9110
-from .regular_files import FileIdentity, FileSlice, OpenFile, open_file
+from .regular_files import FileId, FileSlice, OpenFile, open_file
 from .rfc9110 import ByteRange
 from .static_response import EMPTY, METHOD_NOT_ALLOWED, NO_STORE, HeaderList, StaticResponse
 
 # The headers of a 304 (RFC 9110, 15.4.5), and CORS: a cache updates what it stored with them.
-_OF_304 = {"cache-control", "content-location", "etag", "expires", "vary"}
+_HEADERS_OF_304 = {"cache-control", "content-location", "etag", "expires", "vary"}
 _CORS = "access-control-"
 # Headers that describe the file, which error responses leave out.
-_OF_THE_FILE = {
+_FILE_HEADERS = {
     "accept-ranges", "cache-control", "content-encoding", "content-language", "content-length",
     "content-type", "etag", "expires", "last-modified",
 }  # fmt: skip
@@ -76,7 +76,7 @@ class StaticFile:
             try:
                 return self._respond(representation, method, request)
             except MissingFileError:
-                if not self._goes_on_without(representation):
+                if not self._leave_out(representation):
                     raise
 
     def was_opened_for(self, request: Mapping[str, str]) -> bool:
@@ -93,8 +93,8 @@ class StaticFile:
         encoding = rfc9110.choose_encoding(accept_encoding, self._available)
         return self._representations[encoding][0]
 
-    def _goes_on_without(self, missing: Representation) -> bool:
-        """Leave out a file that is not on disk; return False for the last one without encoding."""
+    def _leave_out(self, missing: Representation) -> bool:
+        """Leave out a file that is not on disk; return False for the last identity file."""
         encoding = missing.encoding
         others = tuple(file for file in self._representations[encoding] if file is not missing)
         if others:
@@ -134,7 +134,7 @@ class StaticFile:
             inside=representation.inside,
             verified=representation.verified,
         )
-        representation.verified = file.identity
+        representation.verified = file.file_id
         return file
 
 
@@ -165,10 +165,10 @@ class Representation:
         self.headers_of_304: HeaderList = tuple(
             (name, value)
             for name, value in self.headers
-            if name.lower() in _OF_304 or name.lower().startswith(_CORS)
+            if name.lower() in _HEADERS_OF_304 or name.lower().startswith(_CORS)
         )
-        #: The identity of the file that was opened last; None before the first time.
-        self.verified: FileIdentity | None = None
+        #: The id of the file that was opened last; None before the first time.
+        self.verified: FileId | None = None
 
     def bodiless_response(self, method: str, request: Mapping[str, str]) -> StaticResponse | None:
         """Return the response if its preconditions or HEAD settle it."""
@@ -200,7 +200,7 @@ class Representation:
 
     def error_headers(self, *more: tuple[str, str]) -> HeaderList:
         """The headers of an error response without a body, and ``more``."""
-        return self._without(_OF_THE_FILE, NO_STORE, EMPTY, *more)
+        return self._without(_FILE_HEADERS, NO_STORE, EMPTY, *more)
 
     def _without(self, names: Iterable[str], *more: tuple[str, str]) -> HeaderList:
         return (*(header for header in self.headers if header[0].lower() not in names), *more)
