@@ -32,6 +32,7 @@ FILES: dict[str, str | bytes] = {
     "css/inline.css": """@font-face { font-family: sans; src: url(../fonts/sans.woff2) }
         h2 { color: rgb(10, 11, 12); font-family: sans }""",
     "fonts/sans.woff2": (EXAMPLE / "fonts/instrument-sans.woff2").read_bytes(),
+    "img/photo.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
     "img/sprite.svg": """<svg xmlns='http://www.w3.org/2000/svg'><symbol id='a'>
         <rect width='9' height='9'/></symbol></svg>""",
     "js/inline.js": "heard.push('inline')",
@@ -44,7 +45,7 @@ FILES: dict[str, str | bytes] = {
 TEMPLATES = {
     "page.html": """<!doctype html>{% load static versioned_static %}
         {% import_map "app=js/app.js" "js/lib.js" nonce=NONCE %}
-        {% preload "js/classic.js" nonce=NONCE %}
+        {% preload "js/classic.js" nonce=NONCE %} {% preload "img/photo.svg" %}
         {% script "js/classic.js" nonce=NONCE %}
         {% static_inline "js/inline.js" nonce=NONCE %}
         {% static_inline "css/inline.css" nonce=NONCE %}
@@ -52,6 +53,7 @@ TEMPLATES = {
         <link rel="stylesheet" href="{% static 'css/plain.css' %}" nonce="{{ NONCE }}">
         <script type="module" nonce="{{ NONCE }}">import "app"</script>
         MEDIA <h1>A</h1> <h2>B</h2> <p>B</p> <label>C</label>
+        <img src="{% static 'img/photo.svg' %}">
         <svg><use href="{% static_same_origin 'img/sprite.svg' %}#a"></use></svg>
         <i data-worker="{% static_same_origin 'js/worker.js' %}"></i>""",
     # No import map says what bytes the module and those that it imports have.
@@ -65,7 +67,7 @@ STRICT = {
     "script-src": ["NONCE", "'strict-dynamic'"],
     "style-src": ["NONCE"],
     "font-src": ["http://127.0.0.1:*"],
-    "img-src": ["'self'"],
+    "img-src": ["'self'", "http://127.0.0.1:*"],
     "worker-src": ["'self'"],
 }
 #: What a worker says, and what is drawn and written once its files have arrived.

@@ -147,7 +147,7 @@ def test_an_import_map_has_urls_and_their_integrity(shop):
 
 def test_modules_that_others_import_by_their_paths_are_named_by_globs(shop):
     urls = {name: shop.storage.url(name) for name in ("js/app.js", "js/a & b.js")}
-    for source in ("{% import_map 'js/*' 'css/*' %}", "{% import_map 'js/a*.js' 'none' %}"):
+    for source in ("{% import_map 'js/*' 'css/*' %}", "{% import_map 'js/a*.js' 'none*' %}"):
         assert import_map(source) == {
             "integrity": {url: integrity(shop, name) for name, url in urls.items()}
         }
@@ -209,6 +209,16 @@ def test_with_debug_an_import_map_has_plain_urls(shop):
         assert import_map("{% import_map 'app=js/app.js' 'js/*' undefined %}") == {
             "imports": {"app": "/static/js/app.js"}
         }
+
+
+def test_a_module_of_an_import_map_that_does_not_exist_is_an_error(shop, caplog):
+    with pytest.raises(MissingEntry, match=r"js/ap\.js"):
+        render("{% import_map 'js/ap.js' %}")
+    caplog.clear()
+    with override_settings(DEBUG=True):
+        assert import_map("{% import_map 'js/ap.js' 'js/none/*' 'js/app.js' %}") == {}
+    (message,) = caplog.messages
+    assert "'js/ap.js' fails in production" in message
 
 
 def test_a_link_header_preloads_what_the_page_will_ask_for(shop):
@@ -289,20 +299,28 @@ def test_the_value_alone_is_for_elements_of_ones_own(shop):
 
 
 @pytest.mark.parametrize(
-    ("name", "destination", "has_integrity"),
+    ("name", "destination", "has_integrity", "has_cors"),
     [
-        ("css/app.css", "style", True),
-        ("js/app.js", "script", True),
-        ("fonts/a.woff2", "font", False),
-        ("img/a.svg", "image", False),
-        ("data.json", "fetch", False),
+        ("css/app.css", "style", True, True),
+        ("js/app.js", "script", True, True),
+        ("fonts/a.woff2", "font", False, True),
+        ("img/a.svg", "image", False, False),
+        ("data.json", "fetch", False, True),
     ],
 )
-def test_a_preload_says_what_it_is_for(shop, name, destination, has_integrity):
+def test_a_preload_asks_as_the_element_that_needs_it(
+    shop, name, destination, has_integrity, has_cors
+):
     rendered = render("{% preload name %}", name=name)
     assert f'rel="preload" href="{shop.storage.url(name)}" as="{destination}"' in rendered
-    assert 'crossorigin="anonymous"' in rendered
+    assert ('crossorigin="anonymous"' in rendered) is has_cors
+    assert ('crossorigin="anonymous"' in static_preload_headers(name)) is has_cors
     assert ("integrity=" in rendered) is has_integrity
+
+
+def test_an_image_with_crossorigin_has_a_preload_with_it(shop):
+    rendered = render("{% preload 'img/a.svg' crossorigin='anonymous' %}")
+    assert rendered.endswith(' as="image" crossorigin="anonymous">')
 
 
 def test_what_a_preload_is_for_can_be_said(shop):

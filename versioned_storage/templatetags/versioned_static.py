@@ -28,10 +28,12 @@ from ..site import cdn, usable_storage
 register = template.Library()
 
 _WITH_INTEGRITY = ("style", "script")
+_WITHOUT_CORS = ("audio", "image", "track", "video")
 _MAIN_TYPES = ("audio", "font", "image", "video")
 _NO_STATIC_FILE = ("http://", "https://", "/")
 # An import map as django-js-asset and others render it.
 _IMPORT_MAP = re.compile(r"<script[^>]*>(.*)</script>", re.DOTALL)
+_GLOB = re.compile(r"[*?[!]")
 # JSON that cannot end the element it is in.
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
 
@@ -104,7 +106,8 @@ def script(name: str, **attributes: Any) -> SafeString:
 def preload(name: str, **attributes: Any) -> SafeString:
     """Return ``<link rel="preload">`` of a file; attributes as for `stylesheet`.
 
-    ``as`` defaults to that of the file's type.
+    ``as`` defaults to that of the file's type. Images, audio and video have no ``crossorigin``
+    unless it is given, as for an ``<img crossorigin>``.
     """
     target = attributes.pop("as", None) or _destination(name)
     named = {
@@ -131,6 +134,8 @@ def import_map(*entries: Any, **attributes: Any) -> SafeString:
         parts = _import_map_parts(entry)
         if parts is None:
             globs.append(entry)
+            if not _GLOB.search(entry):
+                static(entry)  # says that the manifest does not have it
         else:
             for scope, imports in parts.pop("scopes", {}).items():
                 merged["scopes"].setdefault(scope, {}).update(imports)
@@ -242,10 +247,11 @@ def _is_left_out(name: str, value: Any) -> bool:
 
 
 def _preload_integrity(name: str, target: str) -> dict[str, str]:
-    # For any other target browsers ignore an integrity, with a warning on the console.
+    # For any other target browsers ignore an integrity, with a warning on the console. They do not
+    # use a preload that asks with CORS for what the element of the page asks without.
     if target in _WITH_INTEGRITY:
         return integrity_attributes(name)
-    return {"crossorigin": "anonymous"}
+    return {} if target in _WITHOUT_CORS else {"crossorigin": "anonymous"}
 
 
 def _destination(name: str) -> str:
