@@ -17,6 +17,8 @@ FILES = {
     "img/logo.png": b"\x89PNG" * 500,
     "img/copy.png": b"\x89PNG" * 500,
     "js/<b>.js": "b()",
+    "js/empty.js": "",
+    "py/empty.css": "",
 }
 
 
@@ -79,10 +81,11 @@ def test_it_shows_what_changed_since_another_build(two):
 
 
 def test_it_says_what_is_not_shared_and_why(tmp_path):
-    files = {"js/loader.js": "load(document.currentScript.src)"}
+    files = {"js/loader.js": "load(document.currentScript.src)", "js/app.js": "app()"}
     collect(tmp_path, "b1", files, options={"shared_assets": True})
     with site(tmp_path):
         html = page("b1")
+    assert "<dt>can be shared with other builds<dd>" in html
     assert re.search(r"Not shared, because of</h2>.+Scripts that ask where they were loaded", html)
     assert re.search(r"<pre>[^<]*js/loader\.js", html)
 

@@ -132,7 +132,7 @@ class Report:
         facts = [("assets", f"{len(assets):,}"), *zip(self._encodings(), sizes, strict=True)]
         if any(asset.is_shared for asset in assets):
             shared = [asset for asset in assets if asset.is_shared]
-            facts.append(("shared with other builds", bytes_text(sum(map(_size, shared)))))
+            facts.append(("can be shared with other builds", bytes_text(sum(map(_size, shared)))))
         if comparison is not None:
             facts.append(("a returning visitor loads", bytes_text(comparison.download_bytes)))
         items = format_html_join("", "<div><dt>{}<dd>{}</div>", facts)
@@ -148,10 +148,9 @@ class Report:
             yield self._table("More than once, by content", rows)
 
     def _duplicates(self) -> list[list[Asset]]:
-        """The assets with the same content, those that cost the most first."""
-        same = [
-            group for _, group in _grouped(self.manifest.assets.values(), lambda a: a.integrity)
-        ]
+        """The assets with the same content, the largest first, without empty files."""
+        assets = (asset for asset in self.manifest.assets.values() if asset.size)
+        same = [group for _, group in _grouped(assets, lambda asset: asset.integrity)]
         return [group for group in same if len(group) > 1]
 
     def _table(self, title: str, groups: Sequence[tuple[str, Sequence[Asset]]]) -> SafeString:
