@@ -56,14 +56,14 @@ NAMES = {
 #: with shared assets also with `versioned_storage.build.assemble.SHARED_RULES`.
 EXAMPLE = {
     False: {
-        "manifest": "aba7e1e26fb48fcf63cea21eff805cf4721ff17ab907484155a6213cc8883846",
-        "files": "a5ea8b995e7c7890d29858a2ef7a8ec1524bce9c5fda02c3fa28a983ad9590bb",
-        "version": "880166170ed5",
+        "manifest": "20cc19f41a2ad43fe16037c1aaf84732a4936e33a1e7b0ea394682295a3f7b81",
+        "files": "95d1d49790adce3e60933f65e72d9432dc87a2ee2daf31e178da79ea91d4a73a",
+        "version": "33c84731a77c",
     },
     True: {
-        "manifest": "0730530406887908ee3281875174d068a4eb3c68c96007b750ec55e0f9e7cebc",
-        "files": "b1cb7e6ef07ec6bf26887a95aff3e7b51fa5efd0f495a6b46ce2fd070c69fcb3",
-        "version": "4712fca72ec4",
+        "manifest": "846951f64fecb9e73be910607ab46773ff284bdb7e0408e9aa00f680dc1cc1ca",
+        "files": "181c0307d77213ac142fd86c1993e22d6972df4e32fdb03d1ebe324d69118aa7",
+        "version": "1d9f2d80c641",
     },
 }
 

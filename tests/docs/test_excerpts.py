@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django import forms
@@ -142,3 +143,18 @@ def test_the_module_for_open_tabs_is_that_of_the_example() -> None:
     example = DOCS.parent / "example_project/showcase/static/js/open_tab.js"
     code = example.read_text().partition("const ")
     assert "".join(code[1:]) in [block.text for block in blocks("howto/open-tabs.md")]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed (apt: nodejs)")
+def test_the_module_for_open_tabs_needs_no_place_for_its_message() -> None:
+    program = """
+        globalThis.document = {
+          querySelector: (selector) => (selector.startsWith("meta") ? { content: "b1" } : null),
+          addEventListener() {},
+        };
+        const { noteBuild } = await import(process.argv[1]);
+        noteBuild({ headers: { get: () => "b2" } });
+    """
+    module = DOCS.parent / "example_project/showcase/static/js/open_tab.js"
+    url = f"data:text/javascript,{quote(module.read_text())}"
+    subprocess.run(["node", "--input-type=module", "-e", program, url], check=True)

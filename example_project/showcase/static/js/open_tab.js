@@ -9,7 +9,7 @@ let askedAt = Date.now();
 export function noteBuild(response) {
   const current = response.headers.get("X-Build-Version");
   if (own && current && current !== own) {
-    document.querySelector("[data-new-build]").hidden = false;
+    document.querySelector("[data-new-build]")?.removeAttribute("hidden");
   }
 }
 
