@@ -98,7 +98,7 @@ def options(**values: Any) -> str:
 
 def lines_of(process: subprocess.CompletedProcess[str]) -> list[str]:
     """What the process said on stderr of failing pages."""
-    return [line for line in process.stderr.splitlines() if line.startswith("{% static")]
+    return [line for line in process.stderr.splitlines() if line.startswith("No URL for ")]
 
 
 COMMANDS = pytest.mark.parametrize(

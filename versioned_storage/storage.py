@@ -177,7 +177,7 @@ class VersionedStaticFilesStorage(ManifestStaticFilesStorage):
             if url is not None:
                 return url
             if startup.may_serve_pages() and self._is_news(error):
-                logger.error("{%% static %r %%} failed: %s", name, " ".join(str(error).split()))
+                logger.error("No URL for %r: %s", name, " ".join(str(error).split()))
             raise
 
     def _is_news(self, error: Exception) -> bool:
