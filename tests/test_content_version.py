@@ -40,10 +40,29 @@ def test_it_does_not_depend_on_the_build_version_that_is_set(version) -> None:
 
 
 def test_it_changes_with_the_quality_of_the_encodings(version) -> None:
-    encodings = [["br"], {"br": 10}, {"br": {"*": 10, "*.map": 5}}, {"br": {"*.map": 5, "*": 10}}]
-    derived = [version({}, options={"encodings": value}) for value in encodings]
-    assert len(set(derived)) == 4
-    assert version({}, options={"encodings": {"br": {}}}) == derived[0]
+    files = {"a.js": "a", "a.map": "{}"}
+    encodings = [["br"], {"br": 10}, {"br": {"*": 10, "*.map": 5}}, {"br": {"*.map": 5}}]
+    derived = {version(files, options={"encodings": value}) for value in encodings}
+    assert len(derived) == 4
+
+
+@pytest.mark.parametrize(
+    "encodings",
+    [
+        ["gzip", "br"],
+        {"br": {}, "gzip": {}},
+        {"br": 11, "gzip": 9},
+        {"br": {"*": 11, "*.css": 5}},
+        {"br": {"*.js": 5, "*": 11}},
+        # Files that no encoding is made of.
+        {"br": {"*.png": 5}},
+    ],
+)
+def test_it_is_that_of_the_defaults_where_each_file_has_those(version, encodings) -> None:
+    if isinstance(encodings, dict):
+        encodings = {"gzip": 9, **encodings}
+    files = {"a.js": "a", "a.map": "{}", "a.png": "p"}
+    assert version(files, options={"encodings": encodings}) == version(files)
 
 
 def test_a_source_that_collectstatic_leaves_out_does_not_count(version) -> None:

@@ -16,6 +16,7 @@ from django.core.files.storage import Storage
 from .build.assemble import SHARED_RULES
 from .build.directory import chunks_of
 from .build.manifest import FORMAT
+from .build.recipe import Recipe
 from .build.source_files import Sources, open_source
 from .build.transforms import Transformed, transformed
 from .constants import ENCODINGS
@@ -72,18 +73,24 @@ def _shape(sources: Sources, storage: VersionedStaticFilesStorage) -> dict[str, 
     so its answer for each source counts. The URLs count because references to them are rewritten.
     """
     options, static_url = storage.options, storage.static_url
+    recipe = Recipe(
+        build=None,
+        encodings=options.encodings,
+        skip_compress_extensions=options.skip_compress_extensions,
+        keep_originals=options.keep_originals,
+    )
     shape = {
         "class": f"{type(storage).__module__}.{type(storage).__qualname__}",
         "patterns": storage.patterns,
         "prehashed": sorted(name for name in sources if options.prehashed(name)),
         "encoders": {name: ENCODINGS[name].settings for name in options.encodings},
+        # As each file has them, so that it makes no difference how the option is written.
+        "qualities": {name: recipe.quality(name) for name in filter(recipe.is_eligible, sources)},
         "skip_compress_extensions": options.skip_compress_extensions,
         "keep_originals": options.keep_originals,
         "static_url": [static_url.host, static_url.path] if static_url else None,
         "cdn_domain": options.cdn_domain,
     }
-    if any(options.encodings.values()):
-        shape["qualities"] = [[name, *globs.items()] for name, globs in options.encodings.items()]
     if options.shares_assets:
         shape["shared_assets"] = [options.shared_prefix, SHARED_RULES, options.shared_globs]
     return shape

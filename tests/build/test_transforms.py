@@ -96,6 +96,17 @@ def test_the_derived_build_version_is_that_of_what_becomes_of_the_files(tmp_path
     assert len(versions) == 3
 
 
+def test_a_path_that_leads_to_no_function_is_an_error_of_the_option(tmp_path: Path) -> None:
+    options = {"transforms": [("*", "tests.helpers.minified")]}
+    with (
+        site(tmp_path, FILES, options=options, BUILD_VERSION="b1") as shop,
+        pytest.raises(
+            CommandError, match=r"The option transforms names tests\.helpers\.minified: "
+        ),
+    ):
+        shop.collect()
+
+
 class Counted:
     """A function with a version, which notes the files that it is called for."""
 

@@ -13,6 +13,7 @@ from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
 from tests.helpers import site, write
+from versioned_storage import optimizers
 from versioned_storage.checks import option_checks
 from versioned_storage.checks.build_checks import check_build, check_debug
 from versioned_storage.checks.option_checks import (
@@ -24,6 +25,7 @@ from versioned_storage.checks.option_checks import (
     check_static_root,
     check_static_root_outside_sources,
 )
+from versioned_storage.optimizers import Optimizer
 
 from .helpers import CDN, ids, only
 
@@ -36,6 +38,38 @@ def test_an_option_that_cannot_be_is_an_error_in_the_words_of_the_storage(tmp_pa
         error = only(check_options(None))
     assert (error.id, error.level) == ("versioned_storage.E001", checks.ERROR)
     assert error.msg.startswith("BUILD_VERSION is 'a/b'. It takes 1 to 64 letters, digits,")
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("shop_missing.minified", "No module named 'shop_missing'"),
+        (
+            "tests.helpers.minified",
+            'Module "tests.helpers" does not define a "minified" attribute/class',
+        ),
+        ("versioned_storage.optimizers._RULES", "it is of type int"),
+    ],
+)
+def test_a_transform_that_is_no_function_is_an_error(tmp_path: Path, path: str, says: str) -> None:
+    with site(tmp_path, options={"transforms": [("*.css", path)]}):
+        error = only(check_options(None))
+    assert error.id == "versioned_storage.E001"
+    assert error.msg == (
+        f"The option transforms names {path}: {says}. Correct the dotted path of the function, or "
+        "take it out of the option."
+    )
+
+
+def test_a_transform_whose_packages_are_missing_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optimizer = Optimizer(lambda _, data: data, "minify", ("package-that-is-missing",))
+    monkeypatch.setattr(optimizers, "css", optimizer)
+    with site(tmp_path, options={"transforms": [("*", "versioned_storage.optimizers.css")]}):
+        error = only(check_options(None))
+    assert error.id == "versioned_storage.E001"
+    assert "package-that-is-missing is not installed. Run pip install" in error.msg
 
 
 def test_an_unknown_argument_of_the_storage_is_an_error_too(tmp_path: Path) -> None:

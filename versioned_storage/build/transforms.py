@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from django.core.files.storage import Storage
 from django.utils.module_loading import import_string
 
-from ..errors import SourceError, VersionedStorageError
+from ..errors import ConfigurationError, SourceError, VersionedStorageError
 from .compression import available_cores
 from .directory import BuildDirectory, digest_of
 from .manifest import Manifest
@@ -22,6 +22,18 @@ from .source_files import Sources, open_source
 
 #: Takes the name and the bytes of a source and returns the bytes for the build.
 Transform = Callable[[str, bytes], bytes]
+
+
+class UnusableTransform(ConfigurationError):
+    """The option ``transforms`` has the dotted path of something that is not a function."""
+
+    def __init__(self, path: str, reason: object) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"The option transforms names {path}: {reason}. Correct the dotted path of the "
+            "function, or take it out of the option."
+        )
 
 
 class TransformFailed(SourceError):
@@ -94,15 +106,34 @@ class Transformed(Storage):
         return True
 
 
+def usable_functions(
+    transforms: Iterable[tuple[str, str | Transform]],
+) -> list[tuple[str, Transform]]:
+    """Return the globs and functions of the option ``transforms``, which has functions or paths.
+
+    Raises `UnusableTransform`, and what a function raises when it is asked for its ``version``.
+    """
+    functions = []
+    for glob, transform in transforms:
+        function: Any = transform
+        if isinstance(transform, str):
+            try:
+                function = import_string(transform)
+            except ImportError as error:
+                raise UnusableTransform(transform, error) from error
+            if not callable(function):
+                raise UnusableTransform(transform, f"it is of type {type(function).__name__}")
+        getattr(function, "version", None)
+        functions.append((glob, function))
+    return functions
+
+
 def transformed(sources: Sources, transforms: Iterable[tuple[str, str | Transform]]) -> Sources:
     """Return the sources, of which those that match a glob have a `Transformed` as their storage.
 
-    Each of these is read now. Raises ImportError for a function that does not exist.
+    Each of these is read now. Raises the errors of `usable_functions`.
     """
-    functions = [
-        (glob, import_string(function) if isinstance(function, str) else function)
-        for glob, function in transforms
-    ]
+    functions = usable_functions(transforms)
     changed = {}
     for name, location in sources.items():
         matching = [function for glob, function in functions if fnmatchcase(name, glob)]

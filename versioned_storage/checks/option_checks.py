@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import BaseCommand, get_commands
 
 from ..build.source_errors import UnusableFiles
+from ..build.transforms import usable_functions
 from ..conf import compresses_sources, compressor_directory
 from ..site import configured_storage, usable_storage
 from ..static_root import StaticRootAmongSources, check_outside_sources, check_sources_are_files
@@ -23,9 +24,10 @@ SAMPLE_DOMAIN = "d111111abcdef8.cloudfront.net"
 
 
 def check_options(app_configs: Any, **kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """The options can be read and the URL of the storage can hold builds."""
+    """The options can be read, transforms imported, and the URL of the storage can hold builds."""
     try:
-        configured_storage()
+        if storage := configured_storage():
+            usable_functions(storage.options.transforms)
     except ImproperlyConfigured as error:
         return [unusable(error)]
     return []
