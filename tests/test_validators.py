@@ -172,8 +172,29 @@ def test_encodings_have_the_order_of_preference_whatever_order_they_are_given_in
 def test_encodings_that_nobody_makes_are_refused(value):
     assert refusal(encodings=value) == (
         f'STORAGES["staticfiles"]["OPTIONS"]["encodings"] is {value!r}. It takes a list of '
-        "encodings, known are br, gzip; an empty one is for none, and a dict gives each its "
-        "quality, for example ['br', 'gzip']."
+        "encodings, known are br, gzip, for example ['br', 'gzip']. An empty one is for no "
+        "encodings."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (["brotli"], "Did you mean 'br'?"),
+        (["br", "gz"], "Did you mean 'gzip'?"),
+        ({"gz": 9}, "Did you mean 'gzip'?"),
+    ],
+)
+def test_another_name_of_an_encoding_gets_the_right_one(value, hint):
+    assert refusal(encodings=value).endswith(f". {hint}")
+
+
+def test_qualities_by_glob_and_then_by_encoding_get_the_order_that_is_right():
+    assert refusal(encodings={"*.css": {"br": 5}}) == (
+        'STORAGES["staticfiles"]["OPTIONS"]["encodings"] is {\'*.css\': {\'br\': 5}}. It takes a '
+        "dict whose keys are encodings, known are br, gzip, for example "
+        "{'br': {'*': 10, '*.map': 5}, 'gzip': {'*': 8, '*.map': 5}}. An empty one is for no "
+        "encodings."
     )
 
 
@@ -184,12 +205,22 @@ def test_an_encoding_has_one_quality_or_one_for_each_glob():
     }
 
 
-@pytest.mark.parametrize("quality", [12, -1, True, "best", None, {"*.map": 12}, {"": 5}, {5: 5}])
+@pytest.mark.parametrize("quality", [12, -1, True, "best", None, {"": 5}, {5: 5}])
 def test_a_quality_that_brotli_does_not_have_is_refused(quality):
     assert refusal(encodings={"br": quality}) == (
         f'STORAGES["staticfiles"]["OPTIONS"]["encodings"]["br"] is {quality!r}. It takes a '
-        "quality from 0 to 11, or a dict of globs and qualities; for files without encodings there "
-        "is skip_compress_extensions, for example {'*': 10, '*.map': 5}."
+        "quality from 0 to 11, or a dict of globs and qualities, for example "
+        "{'*': 10, '*.map': 5}. Files without encodings have their extension in "
+        "skip_compress_extensions."
+    )
+
+
+@pytest.mark.parametrize("quality", [12, True, None, {"*": 5}])
+def test_of_several_globs_the_one_with_the_wrong_quality_is_named(quality):
+    assert refusal(encodings={"br": {"*": 10, "*.map": quality, "*.txt": 5}}) == (
+        f'STORAGES["staticfiles"]["OPTIONS"]["encodings"]["br"]["*.map"] is {quality!r}. It takes '
+        "a quality from 0 to 11, for example 10. Files without encodings have their extension in "
+        "skip_compress_extensions."
     )
 
 

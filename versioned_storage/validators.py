@@ -30,14 +30,21 @@ _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.
 
 
 class InvalidOption(ConfigurationError):
-    """An option has a value that it does not take; ``value`` and ``allowed`` describe both."""
+    """An option has a value that it does not take; ``value`` and ``allowed`` describe both.
 
-    def __init__(self, setting: str, value: str, allowed: str, example: str) -> None:
+    ``hint`` is a sentence, or empty.
+    """
+
+    def __init__(
+        self, setting: str, value: str, allowed: str, example: str, hint: str = ""
+    ) -> None:
         self.setting = setting
         self.value = value
         self.allowed = allowed
         self.example = example
-        super().__init__(f"{setting} is {value}. It takes {allowed}, for example {example}.")
+        self.hint = hint
+        message = f"{setting} is {value}. It takes {allowed}, for example {example}."
+        super().__init__(f"{message} {hint}" if hint else message)
 
 
 def is_build_version(value: str) -> bool:
@@ -121,11 +128,16 @@ def _check_origin(value: object, setting: str) -> Mapping[str, Any]:
 def _check_encodings(value: object, setting: str) -> Mapping[str, Mapping[str, int]]:
     names = _strings(value)
     if names is None or not set(names) <= ENCODINGS.keys():
-        allowed = (
-            f"a list of encodings, known are {', '.join(ENCODINGS)}; an empty one is for none, and "
-            "a dict gives each its quality"
-        )
-        raise InvalidOption(setting, repr(value), allowed, str(list(ENCODINGS)))
+        known = ", ".join(ENCODINGS)
+        allowed, example = f"a list of encodings, known are {known}", str(list(ENCODINGS))
+        if isinstance(value, Mapping):
+            allowed = f"a dict whose keys are encodings, known are {known}"
+            example = str({name: _example_of_qualities(name) for name in ENCODINGS})
+        # Of "brotli" and "gz", for example.
+        unknown = {name[:2] for name in names or () if name not in ENCODINGS}
+        meant = [name for name in ENCODINGS if name[:2] in unknown]
+        hint = f"Did you mean {meant[0]!r}?" if meant else "An empty one is for no encodings."
+        raise InvalidOption(setting, repr(value), allowed, example, hint)
     qualities: Mapping[str, object] = value if isinstance(value, Mapping) else {}
     return {
         name: _check_qualities(qualities.get(name, {}), name, f'{setting}["{name}"]')
@@ -137,16 +149,23 @@ def _check_encodings(value: object, setting: str) -> Mapping[str, Mapping[str, i
 def _check_qualities(value: object, encoding: str, setting: str) -> Mapping[str, int]:
     by_glob = value if isinstance(value, Mapping) else {"*": value}
     qualities = ENCODINGS[encoding].qualities
+    allowed = f"a quality from {qualities[0]} to {qualities[-1]}"
+    hint = "Files without encodings have their extension in skip_compress_extensions."
     for glob, quality in by_glob.items():
         is_quality = type(quality) is int and quality in qualities
-        if not (isinstance(glob, str) and glob and is_quality):
-            allowed = (
-                f"a quality from {qualities[0]} to {qualities[-1]}, or a dict of globs and "
-                "qualities; for files without encodings there is skip_compress_extensions"
-            )
-            example = f"{{'*': {qualities[-2]}, '*.map': 5}}"
-            raise InvalidOption(setting, repr(value), allowed, example)
+        if isinstance(glob, str) and glob and is_quality:
+            continue
+        if by_glob is value and isinstance(glob, str) and glob:
+            setting = f'{setting}["{glob}"]'
+            raise InvalidOption(setting, repr(quality), allowed, str(qualities[-2]), hint)
+        allowed = f"{allowed}, or a dict of globs and qualities"
+        example = str(_example_of_qualities(encoding))
+        raise InvalidOption(setting, repr(value), allowed, example, hint)
     return dict(by_glob)
+
+
+def _example_of_qualities(encoding: str) -> dict[str, int]:
+    return {"*": ENCODINGS[encoding].qualities[-2], "*.map": 5}
 
 
 def _check_extensions(value: object, setting: str) -> tuple[str, ...]:
