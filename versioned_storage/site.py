@@ -198,7 +198,7 @@ class Site:
                 return LocatedBuild(manifest, str(self.directory(build).root))
             places.append(str(self.manifest_path(build)))
         if self.options.origin is not None:
-            from .origin import record
+            from .origin import record  # loads boto3
 
             url = self.origin.url(record.path(build))
             stored = record.read(self.origin, build)
@@ -219,7 +219,7 @@ class Site:
 
 def configured_options() -> dict[str, Any] | None:
     """Return the OPTIONS of the staticfiles storage; None if that makes no builds."""
-    # Not settings.STORAGES: Django 4.2 puts the old STATICFILES_STORAGE into this alone.
+    # Not settings.STORAGES: Django 4.2 puts the old STATICFILES_STORAGE only into this.
     configured: Any = storages.backends.get("staticfiles", {})
     try:
         backend = import_string(configured.get("BACKEND", ""))

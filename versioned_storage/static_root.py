@@ -72,7 +72,7 @@ def complete_builds(root: str | None, manifest_name: str) -> list[str]:
     return [path.parent.name for path in manifests if _may_be_of_build(path)]
 
 
-def remove(manifest: Path) -> int:
+def remove_build(manifest: Path) -> int:
     """Delete the build that has this manifest and return the number of its files.
 
     The manifest goes first: a build without one is incomplete, so no process serves half of it.

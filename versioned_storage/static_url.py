@@ -132,7 +132,7 @@ def restore() -> None:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Split a name as a URL has it: the path, and the query and the fragment after it."""
+    """Split the name in ``{% static %}`` into the path, and the query and fragment after it."""
     ends = [end for end in (name.find("?"), name.find("#")) if end >= 0]
     end = min(ends, default=len(name))
     return name[:end], name[end:]

@@ -19,8 +19,8 @@ from versioned_storage.edge.functions import (
     Constants,
     FunctionTooLarge,
     constants_line,
+    in_common,
     rendered,
-    shared,
     source,
 )
 from versioned_storage.serving.rfc9110 import NotAcceptable, choose_encoding
@@ -484,8 +484,8 @@ def test_what_the_builds_share_is_the_fewest_encodings_and_the_most_that_is_skip
         CompressionRules(("gzip",), ("svg",)),
         CompressionRules(("br", "gzip"), ("jpg", "png")),
     ]
-    assert shared(now, before) == CompressionRules(("gzip",), ("jpg", "png", "svg"))
-    assert shared(now, []) == now
+    assert in_common(now, before) == CompressionRules(("gzip",), ("jpg", "png", "svg"))
+    assert in_common(now, []) == now
 
 
 compressions = st.builds(
@@ -501,7 +501,7 @@ compressions = st.builds(
 
 @given(compressions, st.lists(compressions), st.sampled_from(["a.css", "a.png", "a", "a.svg"]))
 def test_what_is_asked_for_is_there_in_every_build(now, builds, name):
-    asked_for = shared(now, builds)
+    asked_for = in_common(now, builds)
     for build in (now, *builds):
         assert set(asked_for.encodings) <= set(build.encodings)
         if is_eligible(name, asked_for.skip):

@@ -16,7 +16,7 @@ MANY = [f"b{number:02}" for number in range(30)]
         str(NotBuilt("b99", "/srv/static", MANY)),
         str(TooManyBuilds(MANY, 1)),
         str(UnknownDistribution("static.example.com", MANY)),
-        CompressionRules((), tuple(MANY)).less_than(CompressionRules()).replace(".b", "b"),
+        CompressionRules((), tuple(MANY)).missing_text(CompressionRules()).replace(".b", "b"),
     ],
 )
 def test_a_long_list_is_cut_at_ten_and_says_how_many_more(message):

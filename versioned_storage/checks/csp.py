@@ -11,8 +11,8 @@ from django.core import checks
 
 from ..site import cdn, middleware, usable_storage
 
-DJANGO = "django.middleware.csp.ContentSecurityPolicyMiddleware"
-DJANGO_CSP = "csp.middleware.CSPMiddleware"
+DJANGO_MIDDLEWARE = "django.middleware.csp.ContentSecurityPolicyMiddleware"
+DJANGO_CSP_MIDDLEWARE = "csp.middleware.CSPMiddleware"
 DIRECTIVES = ("style-src", "script-src", "img-src", "font-src")
 #: Prefixes of the sources that allow a script or style sheet from any host: in a header, in
 #: Django's settings and in those of django-csp.
@@ -42,10 +42,10 @@ def _policies() -> Iterator[tuple[str, Mapping[str, Any]]]:
     entries = middleware()
     for suffix in ("", "_REPORT_ONLY"):
         policy = getattr(settings, f"SECURE_CSP{suffix}", None)
-        if policy and any(entry.is_a(DJANGO) for entry in entries):
+        if policy and any(entry.is_a(DJANGO_MIDDLEWARE) for entry in entries):
             yield f"SECURE_CSP{suffix}", policy
         policy = getattr(settings, f"CONTENT_SECURITY_POLICY{suffix}", None)
-        if policy and any(entry.is_a(DJANGO_CSP) for entry in entries):
+        if policy and any(entry.is_a(DJANGO_CSP_MIDDLEWARE) for entry in entries):
             directives = {"default-src": "'self'", **(policy.get("DIRECTIVES") or {})}
             yield f'CONTENT_SECURITY_POLICY{suffix}["DIRECTIVES"]', directives
 

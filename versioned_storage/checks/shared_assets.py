@@ -1,4 +1,4 @@
-"""Checks of shared assets: they are served, the build has some, and scripts have neighbours.
+"""Checks of shared assets: they are served, exist, and their scripts find the files beside them.
 
 The build is the one in STATIC_ROOT; a build that is on S3 only is not requested.
 """
@@ -21,7 +21,7 @@ from ..text import count_text, names_text
 
 #: How many names a message has.
 _SHOWN = 3
-# Of scripts that may compute the URL of a file beside them.
+# Why scripts are bound that may compute the URL of a file beside them.
 _COMPUTING = (Reason.LOCATION, Reason.IMPORT, Reason.WORKER)
 
 

@@ -38,20 +38,20 @@ class WholeAsset:
 
     def __call__(self, response: EdgeResponse) -> Iterator[Fault]:
         if response.status != 200:
-            yield self._status(response)
+            yield self._status_fault(response)
             return
         yield from asset_headers(response, self.asset)
         if response.coding not in self.codings:
-            yield self._coding(response)
+            yield self._coding_fault(response)
         elif response.coding:
             size = self.asset.encodings[response.coding]
             if _is_recompressed(response, size):
                 received = f"{response.received:,} bytes"
-                yield _recompressed(f"size in {response.coding}", received, f"{size:,}")
+                yield _recompressed_fault(f"size in {response.coding}", received, f"{size:,}")
         if response.integrity != self.asset.integrity:
-            yield self._bytes(response)
+            yield self._bytes_fault(response)
 
-    def _status(self, response: EdgeResponse) -> Fault:
+    def _status_fault(self, response: EdgeResponse) -> Fault:
         status = str(response.status)
         if 300 <= response.status < 400:
             status = f"{response.status} to {response.headers.get('Location', 'nowhere')}"
@@ -72,11 +72,11 @@ class WholeAsset:
             remedy = "The origin or an edge function fails: look in their logs."
         return Fault("status", status, "200", remedy)
 
-    def _coding(self, response: EdgeResponse) -> Fault:
+    def _coding_fault(self, response: EdgeResponse) -> Fault:
         coding = response.coding or "none"
         expected = " or ".join(coding or "none" for coding in self.codings)
         if response.coding is not None and response.coding not in self.asset.encodings:
-            return _recompressed("Content-Encoding", coding, expected)
+            return _recompressed_fault("Content-Encoding", coding, expected)
         remedy = (
             "In front of S3 the viewer-request function chooses the encoding: deploy the template "
             "of 'manage.py staticbuilds cloudformation'. In front of the application the cache "
@@ -84,14 +84,14 @@ class WholeAsset:
         )
         return Fault("Content-Encoding", coding, expected, remedy)
 
-    def _bytes(self, response: EdgeResponse) -> Fault:
+    def _bytes_fault(self, response: EdgeResponse) -> Fault:
         expected = f"{self.asset.integrity}, that of {self.asset.hashed_name}"
         what = "sha384 of the decoded body"
         if response.integrity is None:
             body = f"a body that does not decode as {response.coding}"
-            return _recompressed(what, body, expected)
+            return _recompressed_fault(what, body, expected)
         if response.start.startswith(_GZIP_MAGIC) and response.coding:
-            return _recompressed(what, f"gzip inside of {response.coding}", expected)
+            return _recompressed_fault(what, f"gzip inside of {response.coding}", expected)
         owner = self.paths.get(response.integrity)
         integrity = f"{response.integrity}, that of {owner}" if owner else response.integrity
         remedy = (
@@ -215,7 +215,7 @@ def _is_recompressed(response: EdgeResponse, size: int) -> bool:
     return response.received != size and (weak or response.received > size * _LARGER)
 
 
-def _recompressed(what: str, found: str, expected: str) -> Fault:
+def _recompressed_fault(what: str, found: str, expected: str) -> Fault:
     remedy = (
         "The edge compresses what the build has compressed better: switch its compression off "
         "(CloudFront: Compress: false in the behavior)."

@@ -22,7 +22,7 @@ MAX_SIZE = 10_240
 
 # An encoded file has no encodings itself, even if the site's list allows it.
 _SUFFIXES = frozenset(encoding.suffix.removeprefix(".") for encoding in ENCODINGS.values())
-_DATA = re.compile(r"^const SITE = .*;\n", re.MULTILINE)
+_SITE_LINE = re.compile(r"^const SITE = .*;\n", re.MULTILINE)
 _COMMENTS_AND_BLANK_LINES = re.compile(r"^[ \t]*(?://.*)?\n", re.MULTILINE)
 
 
@@ -63,14 +63,14 @@ class CompressionRules:
             tuple(sorted({*self.skip, *other.skip})),
         )
 
-    def less_than(self, other: CompressionRules) -> str:
+    def missing_text(self, other: CompressionRules) -> str:
         """Return what only ``other`` has, for people; empty if nothing."""
         encodings = [name for name in other.encodings if name not in self.encodings]
         extensions = names_text([f".{name}" for name in self.skip if name not in other.skip])
         return " and ".join([*encodings, *([f"encoded {extensions} files"] if extensions else [])])
 
 
-def shared(settings: CompressionRules, builds: Iterable[CompressionRules]) -> CompressionRules:
+def in_common(settings: CompressionRules, builds: Iterable[CompressionRules]) -> CompressionRules:
     """Return what the functions may request: what the settings and all builds have."""
     return reduce(CompressionRules.__and__, builds, settings)
 
@@ -122,7 +122,7 @@ def constants_line(name: str, constants: Constants) -> str:
 
 def code(name: str) -> str:
     """Return the code of a function below its constants, without comments and blank lines."""
-    return _COMMENTS_AND_BLANK_LINES.sub("", _DATA.sub("", source(name), count=1))
+    return _COMMENTS_AND_BLANK_LINES.sub("", _SITE_LINE.sub("", source(name), count=1))
 
 
 def rendered(name: str, constants: Constants) -> str:

@@ -88,14 +88,14 @@ class PageProbe(Probe):
         name = path.partition("/")[2]
         asset = self.manifest.assets.get(name) or self.manifest.asset(name)
         headers = {"on": self.url}
-        if fault := self._wrong_path(path, asset):
+        if fault := self._path_fault(path, asset):
             yield ProbeResult(reference.url, headers, (fault,))
         elif asset is not None:
             faults = tuple(self._attribute_faults(reference, asset))
             yield ProbeResult(reference.url, headers, faults)
             yield from browser_probe(asset, reference.url, path, paths=self.paths).run(client)
 
-    def _wrong_path(self, path: str, asset: Asset | None) -> Fault | None:
+    def _path_fault(self, path: str, asset: Asset | None) -> Fault | None:
         build, _, name = path.partition("/")
         expected = repr(self.manifest.build)
         if self.manifest.asset(path) is not None:

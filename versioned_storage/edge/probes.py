@@ -20,10 +20,10 @@ from .expectations import PartOfAsset, WholeAsset, codings_for
 
 #: A browser's Accept-Encoding; CloudFront makes ``br,gzip`` of it with both flags of its policy.
 BROWSER = "gzip, deflate, br, zstd"
-#: Another origin than that of the files, as a page on the site's own domain has.
-ORIGIN = "https://elsewhere.example"
+#: The Origin of a page, which is another one than that of the files.
+PAGE_ORIGIN = "https://elsewhere.example"
 #: The number of assets of an earlier build that are requested.
-EARLIER = 5
+EARLIER_ASSETS = 5
 
 # The characters that a reference in a style sheet or a module may leave bare in a path (RFC 3986,
 # 3.3); ``{% static %}`` encodes some of them.
@@ -134,7 +134,7 @@ def browser_probe(
     """Return the request that a browser makes for a font or a module of another origin."""
     codings = codings_for(asset, ENCODINGS.keys())
     expectation = WholeAsset(asset, path, codings, paths, bare_plus="+" in url)
-    return FileProbe(url, expectation, {"Accept-Encoding": BROWSER, "Origin": ORIGIN})
+    return FileProbe(url, expectation, {"Accept-Encoding": BROWSER, "Origin": PAGE_ORIGIN})
 
 
 def earlier_build_probes(manifest: Manifest, current: Manifest, static_url: str) -> Iterator[Probe]:
@@ -145,16 +145,16 @@ def earlier_build_probes(manifest: Manifest, current: Manifest, static_url: str)
     current_paths = {asset.path for asset in current.assets.values()}
     gone = [asset for asset in manifest.assets.values() if asset.path not in current_paths]
     for is_shared in (False, True):
-        for asset in _sample([a for a in gone if a.is_shared is is_shared], EARLIER):
+        for asset in _sample([a for a in gone if a.is_shared is is_shared], EARLIER_ASSETS):
             yield browser_probe(asset, _url(static_url, asset.path), asset.path)
 
 
 def edge_probes(
     manifest: Manifest, static_url: str, private_urls: Iterable[str]
 ) -> Iterator[Probe]:
-    """Yield what one file shows for all: missing names, private files, queries and ranges.
+    """Yield probes of the edge itself: missing names, private files, queries and ranges.
 
-    It is one below the build, and one of the shared assets.
+    One file below the build and one shared asset stand for all others.
     """
     for prefix in filter(None, (manifest.build, manifest.shared_prefix)):
         yield MissingFileProbe(f"{static_url}{prefix}/")

@@ -41,7 +41,6 @@ SUBCOMMANDS: Mapping[str, str] = {
 # A module called list would hide the built-in function.
 _MODULES = {"list": "listing"}
 
-
 #: The exit code of a shell for a process that Ctrl-C ended: 128 and the number of SIGINT.
 _INTERRUPTED = 130
 

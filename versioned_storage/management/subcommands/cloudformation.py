@@ -1,10 +1,10 @@
 """Print the CloudFormation template of the CDN, made from these settings.
 
-It is edge/template.yaml with the code of the functions and the defaults that the settings know; all
-else is for --parameter-overrides of 'aws cloudformation deploy', and so are these where a stack
-exists, which keeps the values that it has. The functions request the encodings that the settings
-and all kept builds have: print and deploy it again after a change of STATIC_URL, encodings,
-skip_compress_extensions or response_headers.
+It is edge/template.yaml with the code of the functions and the defaults that the settings know.
+Set all other parameters with --parameter-overrides of 'aws cloudformation deploy', and these too
+once the stack exists, because a stack keeps the values that it has. The functions request the
+encodings that the settings and all kept builds have: print and deploy it again after a change of
+STATIC_URL, encodings, skip_compress_extensions or response_headers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...edge import template
-from ...edge.functions import CompressionRules, Constants, shared
+from ...edge.functions import CompressionRules, Constants, in_common
 from ...errors import ConfigurationError
 from ...origin import record
 from ...origin.s3_errors import OriginError
@@ -97,11 +97,11 @@ def _constants(site: Site) -> Constants:
     )
     builds = {**_on_s3(site), **_on_disk(site)}
     for build, rules in sorted(builds.items()):
-        if missing := rules.less_than(settings):
+        if missing := rules.missing_text(settings):
             log_summary(f"While build {build} is kept, the functions do not request {missing}")
     number = count_text(len(builds), "build")
     log_summary(f"The functions request what the settings and {number} have in common")
-    compression = shared(settings, builds.values())
+    compression = in_common(settings, builds.values())
     return Constants(
         prefix=site.static_url.path,
         manifest=site.storage.manifest_name,

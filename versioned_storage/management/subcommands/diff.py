@@ -1,7 +1,7 @@
 """Compare two builds: assets added, removed and changed, and what visitors have to download.
 
-Each build is read from STATIC_ROOT, or else from its record on the origin. The exit code is 0 if
-they differ, too.
+Each build is read from STATIC_ROOT, or else from its record on the origin. The exit code is 0 also
+if they differ.
 """
 
 from __future__ import annotations

@@ -31,7 +31,6 @@ from ..terminal import PLAIN, Terminal
 #: Seconds to wait for a response of S3 or the CDN; short, because somebody waits for the result.
 TIMEOUT = 10.0
 
-
 _LEVEL_WIDTH = max(len(level.value) for level in Level)
 
 
@@ -143,7 +142,7 @@ def _edge(base: str, manifest: Manifest | None, client: EdgeClient) -> Iterator[
     results: Sequence[ProbeResult] = FileProbe(
         missing_file_url(base), expectations.missing_file
     ).run(client)
-    yield _of_results("CDN", results, f"{base} responds, and refuses a missing file")
+    yield _finding_of("CDN", results, f"{base} responds, and refuses a missing file")
     no_response = all(result.served_by is None for result in results)
     if no_response or manifest is None or not manifest.assets:
         return
@@ -152,7 +151,7 @@ def _edge(base: str, manifest: Manifest | None, client: EdgeClient) -> Iterator[
         if assets:
             smallest = min(assets, key=lambda asset: (asset.size, asset.name))
             results = _first_with_faults(build_probes(manifest, base, assets=[smallest]), client)
-            yield _of_results(check, results, f"{smallest.name} of {manifest.build} is served")
+            yield _finding_of(check, results, f"{smallest.name} of {manifest.build} is served")
 
 
 def _first_with_faults(probes: Iterable[Probe], client: EdgeClient) -> Sequence[ProbeResult]:
@@ -175,7 +174,7 @@ def _style_of(level: Level, style: Style) -> Callable[[str], str]:
     return styles[level]
 
 
-def _of_results(check: str, results: Sequence[ProbeResult], passed: str) -> Finding:
+def _finding_of(check: str, results: Sequence[ProbeResult], passed: str) -> Finding:
     for result in results:
         for line, fault in zip(result.lines(), result.faults, strict=True):
             return Finding.of_fault(Level.FAILURE, Fault(check, line, fault.expected, fault.remedy))

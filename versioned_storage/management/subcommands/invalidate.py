@@ -72,9 +72,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(site: Site, options: Mapping[str, Any]) -> Invalidated:
     static_path = site.static_url.path if site.options.wants_build else None
-    paths = tuple(
-        {cloudfront.encoded(path, static_path=static_path): None for path in options["paths"]}
-    )
+    encoded = (cloudfront.encoded(path, static_path=static_path) for path in options["paths"])
+    paths = tuple(dict.fromkeys(encoded))
     client = cloudfront_of(site)
     distribution = options["distribution"]
     # An id has no dot, and a domain has one.

@@ -63,9 +63,7 @@ class PruneResult:
     busy: Mapping[str, datetime] = field(default_factory=dict)
     shared: SweptObjects | None = None
 
-    @property
-    def ok(self) -> bool:
-        return True
+    ok = True
 
     def text(self) -> str:
         return self.styled(PLAIN)
@@ -205,7 +203,8 @@ def run(site: Site, options: Mapping[str, Any]) -> PruneResult:
     pruner = Pruner(site.origin, prefix if shares_assets else "")
     plan = pruner.plan(**rules)
     deletions = {build.build: build.reason for build in plan.candidates}
-    result = PruneResult(plan.verdicts, deletions, (), True, plan.busy)
+    result = PruneResult(plan.verdicts, deletions, pruned=(), dry_run=True, busy=plan.busy)
+    # It lists all shared objects, so only for a result that is read before the deletion.
     if options["dry_run"] or options["interactive"]:
         result = replace(result, shared=pruner.would_sweep(plan))
     if not _go_ahead(result, options):
@@ -228,11 +227,11 @@ def _prune_local(site: Site, options: Mapping[str, Any], rules: Mapping[str, Any
         )
     )
     deletions = {verdict.build: verdict.reason for verdict in verdicts if not verdict.keep}
-    result = PruneResult(verdicts, deletions, (), True)
+    result = PruneResult(verdicts, deletions, pruned=(), dry_run=True)
     if not _go_ahead(result, options):
         return result
     pruned = tuple(
-        PrunedBuild(build, static_root.remove(site.manifest_path(build)))
+        PrunedBuild(build, static_root.remove_build(site.manifest_path(build)))
         for build in result.deletions
     )
     return replace(result, pruned=pruned, dry_run=False)

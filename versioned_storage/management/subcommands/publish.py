@@ -144,7 +144,8 @@ def run(site: Site, options: Mapping[str, Any]) -> Published | DryRun | Abandone
     manifest = _manifest(site, build)
     preflight = publisher.preflight(build)
     directory = site.directory(build)
-    check = partial(_check, manifest, directory)
+    # Not called for a published build, of which a site may have only the manifest: see ``pull``.
+    check = partial(_check_files, manifest, directory)
     if options["dry_run"]:
         if preflight.is_published:
             lease.check_publishable(site.origin, manifest, preflight.stored)
@@ -165,10 +166,7 @@ def _manifest(site: Site, build: str) -> Manifest:
     return manifest
 
 
-def _check(manifest: Manifest, directory: BuildDirectory) -> None:
-    """Raise `DamagedBuild` if a file is not as it was built.
-
-    Publishing a published build again needs its manifest only, as after ``pull``.
-    """
+def _check_files(manifest: Manifest, directory: BuildDirectory) -> None:
+    """Raise `DamagedBuild` if a file is not as it was built."""
     if damaged := list(damages(manifest, directory)):
         raise DamagedBuild(str(manifest.build), str(directory.root), damaged)

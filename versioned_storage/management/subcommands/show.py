@@ -69,7 +69,8 @@ class Contents:
         yield (
             f"Build {manifest.build} from {self.build.place}{state}\n"
             f"{count_text(totals.assets, 'asset')} in {count_text(totals.objects, 'file')}, "
-            f"{bytes_text(totals.size)}; content digest {manifest.content[:12]}{_shared(totals)}"
+            f"{bytes_text(totals.size)}; content digest {manifest.content[:12]}"
+            f"{_shared_text(totals)}"
         )
         encodings = (IDENTITY, *manifest.encoders)
         columns = [name.upper() for name in encodings]
@@ -114,8 +115,8 @@ class Bindings:
         shared, assets = self._shared(), manifest.assets.values()
         summary = (
             f"Build {manifest.build} from {self.build.place}: {len(shared):,} of "
-            f"{count_text(len(assets), 'asset')} shared, {bytes_text(_identity(shared))} of "
-            f"{bytes_text(_identity(assets))}"
+            f"{count_text(len(assets), 'asset')} shared, {bytes_text(_identity_size(shared))} of "
+            f"{bytes_text(_identity_size(assets))}"
         )
         reasons = bound_text(assets)
         return f"{summary}\n\nNot shared, because of:\n{reasons}" if reasons else summary
@@ -126,21 +127,21 @@ class Bindings:
         for asset in manifest.assets.values():
             if asset.bound is not None:
                 causes.setdefault(asset.bound, []).append(asset)
-        ranked = sorted(causes.items(), key=lambda item: (-_identity(item[1]), str(item[0])))
+        ranked = sorted(causes.items(), key=lambda item: (-_identity_size(item[1]), str(item[0])))
         return {
             "build": manifest.build,
             "place": self.build.place,
             "shared_prefix": manifest.shared_prefix or None,
             "assets": len(manifest.assets),
-            "bytes": _identity(manifest.assets.values()),
+            "bytes": _identity_size(manifest.assets.values()),
             "shared_assets": len(shared),
-            "shared_bytes": _identity(shared),
+            "shared_bytes": _identity_size(shared),
             "bound": [
                 {
                     "reason": cause.reason,
                     "cause": cause.asset,
                     "culprit": cause.culprit,
-                    "bytes": _identity(assets),
+                    "bytes": _identity_size(assets),
                     "assets": sorted(asset.name for asset in assets),
                 }
                 for cause, assets in ranked
@@ -161,7 +162,7 @@ def sizes(assets: Iterable[Asset]) -> dict[str, int]:
     return totals
 
 
-def _shared(totals: Totals) -> str:
+def _shared_text(totals: Totals) -> str:
     """Return a line on what the build has in common with others; empty if nothing."""
     if not totals.shared_objects:
         return ""
@@ -190,7 +191,7 @@ def run(site: Site, options: Mapping[str, Any]) -> Contents | Bindings:
     return Bindings(build) if options["shared"] else Contents(build, options["limit"])
 
 
-def _identity(assets: Iterable[Asset]) -> int:
+def _identity_size(assets: Iterable[Asset]) -> int:
     return sum(asset.size for asset in assets)
 
 

@@ -124,11 +124,8 @@ def _verify_origin(site: Site, options: Mapping[str, Any]) -> Verification:
     verification = verifier.verify(build)
     if not options["repair"]:
         return verification
-    if site.storage.root is None:
-        return Repairer(verifier).repair(verification)
-    directory = site.directory(build)
-    repairer = Repairer(verifier, directory)
-    return repairer.repair(verification)
+    directory = site.directory(build) if site.storage.root is not None else None
+    return Repairer(verifier, directory).repair(verification)
 
 
 def _verify_edge(site: Site, options: Mapping[str, Any]) -> EdgeReport:
