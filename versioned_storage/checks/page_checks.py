@@ -132,12 +132,10 @@ def check_written_urls(app_configs: Any, **kwargs: Any) -> Sequence[checks.Check
         return []
     if storage.build_version is None and not storage.options.wants_build:
         return []
-    written = re.compile(
-        rf"[\"'`(=]{re.escape(storage.static_url.path)}([^\"'`()<>\s{{}}?#]{{1,300}})"
-    )
     scripts = (path for path in _static_files() if path.suffix in (".js", ".mjs"))
+    url_path = storage.static_url.path
     files = (*_templates(), *_python_files(), *scripts)
-    places = [place for path in files for place in _of_written_url(path, written)]
+    places = [place for path in files for place in _of_written_url(path, url_path)]
     if not places:
         return []
     return [
@@ -152,7 +150,7 @@ def check_written_urls(app_configs: Any, **kwargs: Any) -> Sequence[checks.Check
 
 def _of_missing_file(path: Path) -> Iterator[str]:
     if path.suffix == ".py":
-        for call, name in _named_in_python(_nodes(path)):
+        for call, name in _named_in_python(_nodes(path, *_NAMING)):
             if not is_source(name):
                 yield f"{path}:{call.lineno} {ast.unparse(call)[:120]}"
         return
@@ -183,9 +181,10 @@ def _named_in_python(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.Call, str]]
                     yield node, name
 
 
-def _of_written_url(path: Path, written: re.Pattern[str]) -> Iterator[str]:
-    texts = _strings(_nodes(path)) if path.suffix == ".py" else [(1, _text(path))]
-    for line, text in texts:
+def _of_written_url(path: Path, url_path: str) -> Iterator[str]:
+    written = re.compile(rf"[\"'`(=]{re.escape(url_path)}([^\"'`()<>\s{{}}?#]{{1,300}})")
+    is_python = path.suffix == ".py"
+    for line, text in _strings(_nodes(path, url_path)) if is_python else [(1, _text(path))]:
         for match in written.finditer(text):
             if is_source(match[1]) and not _is_of_worker(text, match):
                 yield _place(path, text, match, line)
@@ -200,12 +199,15 @@ def _strings(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f'"{value}"'
 
 
-def _nodes(path: Path) -> Sequence[ast.AST]:
-    """Return the syntax tree of Python code, in the order of its lines."""
+def _nodes(path: Path, *literals: str) -> Sequence[ast.AST]:
+    """Return the syntax tree of Python code that has a literal, in the order of its lines."""
+    text = _text(path)
+    if not any(literal in text for literal in literals):
+        return []
     # Code that is not for this Python is no finding, and neither are its warnings.
     with suppress(SyntaxError, ValueError, RecursionError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        nodes = ast.walk(ast.parse(_text(path)))
+        nodes = ast.walk(ast.parse(text))
         return sorted(nodes, key=lambda node: getattr(node, "lineno", 0))
     return []
 
