@@ -39,9 +39,9 @@ def encoded(monkeypatch):
     names = []
     real = compression.encode
 
-    def encode(directory, name, encoding):
+    def encode(directory, name, encoding, *stopped):
         names.append(name + encoding.suffix)
-        real(directory, name, encoding)
+        real(directory, name, encoding, *stopped)
 
     monkeypatch.setattr(compression, "encode", encode)
     return names
