@@ -323,8 +323,57 @@ def test_of_many_differences_ten_are_listed_and_the_rest_counted():
     assert str(Differences(names[:10], (), ())) == f"  added (10): {ten}"
 
 
-def test_builds_without_a_different_asset_differ_in_their_options():
-    assert str(Differences((), (), ())) == "  no asset, but the options that shape a build"
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            {"keep_originals": True},
+            {"keep_originals": False},
+            "keep_originals False instead of True",
+        ),
+        (
+            {"keep_originals": True},
+            {"keep_originals": ("js/*",)},
+            "keep_originals ('js/*',) instead of True",
+        ),
+        (
+            {"encoders": {"br": {"quality": 11}}},
+            {"encoders": {"gzip": {"level": 9}}},
+            "encodings with gzip\n  encodings without br",
+        ),
+        (
+            {"skip_compress_extensions": ("png",)},
+            {"skip_compress_extensions": ("map", "png", "webp")},
+            "skip_compress_extensions with map, webp",
+        ),
+        (
+            {"shared_prefix": ""},
+            {"shared_prefix": "_shared"},
+            "shared_prefix '_shared' instead of ''",
+        ),
+    ],
+)
+def test_builds_of_the_same_assets_differ_in_the_options_that_are_listed(old, new, expected):
+    assert str(differences(manifest_of(CSS, **old), manifest_of(CSS, **new))) == f"  {expected}"
+
+
+def test_builds_can_differ_in_what_they_share():
+    shared = replace(CSS, shared_prefix="_shared")
+    assert differences(manifest_of(CSS, PNG), manifest_of(shared, PNG)).options == (
+        f"shared_assets with {CSS.name}",
+    )
+    assert differences(manifest_of(PNG), manifest_of(shared, PNG)).options == ()
+
+
+def test_a_manifest_that_django_wrote_differs_in_its_assets_only():
+    options = {"keep_originals": False, "encoders": {"br": {}}}
+    assert differences(manifest_of(build=None), manifest_of(CSS, **options)).options == ()
+
+
+def test_builds_of_the_same_assets_and_options_differ_in_the_version_of_the_package():
+    assert (
+        str(Differences((), (), ())) == "  the same assets, made by another version of this package"
+    )
 
 
 def test_the_content_digest_is_that_of_names_bytes_and_options():

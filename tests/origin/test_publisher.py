@@ -236,7 +236,7 @@ def test_a_build_with_other_options_alone_is_refused_too(bucket, directory):
     publisher(bucket.options()).publish(manifest(), directory)
     with pytest.raises(BuildIsPublished) as refused:
         publisher(bucket.options()).publish(manifest("decaf", keep_originals=False), directory)
-    assert "\n  no asset, but the options that shape a build\n" in str(refused.value)
+    assert "\n  keep_originals False instead of True\n" in str(refused.value)
 
 
 def commits_meanwhile(bucket, faster):

@@ -9,7 +9,7 @@ import errno
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -453,20 +453,22 @@ def _check_names(names: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Differences:
-    """How a build differs from another one; names of assets, sorted."""
+    """How a build differs from another one: names of assets, sorted, and lines about options."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
+    options: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return the first ten of each kind and their number."""
+        """Return the first ten assets of each kind and their number, and the options."""
         lines = []
         for kind in ("added", "removed", "changed"):
             names = getattr(self, kind)
             if names:
                 lines.append(f"  {kind} ({len(names):,}): {names_text(names)}")
-        return "\n".join(lines) or "  no asset, but the options that shape a build"
+        lines += (f"  {option}" for option in self.options)
+        return "\n".join(lines) or "  the same assets, made by another version of this package"
 
 
 def differences(old: Manifest, new: Manifest) -> Differences:
@@ -477,7 +479,35 @@ def differences(old: Manifest, new: Manifest) -> Differences:
         added=tuple(sorted(after.keys() - before.keys())),
         removed=tuple(sorted(before.keys() - after.keys())),
         changed=tuple(sorted(name for name in common if before[name] != after[name])),
+        # A manifest that Django wrote has no options.
+        options=tuple(_changed_options(old, new, common)) if old.build is not None else (),
     )
+
+
+def _changed_options(old: Manifest, new: Manifest, names: Collection[str]) -> Iterator[str]:
+    before, after = _options(old, names), _options(new, names)
+    for option, value in before.items():
+        other = after[option]
+        if isinstance(value, tuple) and isinstance(other, tuple):
+            for word, items in (("with", {*other} - {*value}), ("without", {*value} - {*other})):
+                if items:
+                    yield f"{option} {word} {names_text(sorted(items))}"
+        elif value != other:
+            yield f"{option} {other!r} instead of {value!r}"
+
+
+def _options(manifest: Manifest, names: Collection[str]) -> dict[str, object]:
+    """Return what a manifest tells of the options, and which assets of these names are shared."""
+    shared = [
+        asset.name for asset in manifest.assets.values() if asset.is_shared and asset.name in names
+    ]
+    return {
+        "encodings": tuple(manifest.encoders),
+        "keep_originals": manifest.keep_originals,
+        "skip_compress_extensions": manifest.skip_compress_extensions,
+        "shared_prefix": manifest.shared_prefix,
+        "shared_assets": tuple(shared),
+    }
 
 
 def matches_globs(name: str, globs: Iterable[str]) -> bool:
