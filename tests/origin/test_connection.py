@@ -8,7 +8,7 @@ from django.test import override_settings
 
 from tests.builds import put_file
 from tests.s3 import ACCESS_KEY, ONCE, SECRET_KEY, options
-from versioned_storage.origin.connection import LENT, UnusableOrigin
+from versioned_storage.origin.connection import FROM_SETTINGS, UnusableOrigin
 from versioned_storage.origin.s3 import S3Origin
 
 
@@ -101,7 +101,7 @@ def test_what_origin_says_itself_comes_before_what_is_lent(echo):
 
 
 def test_no_connection_setting_is_also_held_back():
-    assert LENT.isdisjoint(
+    assert FROM_SETTINGS.isdisjoint(
         {"bucket_name", "location", "default_acl", "gzip", "object_parameters", "custom_domain"}
     )
 

@@ -61,7 +61,7 @@ class Memory:
         if Key not in self.objects:
             raise refused(404, "NoSuchKey")
         etag, _, body = self.objects[Key]
-        return {"ETag": etag, "Body": io.BytesIO(body[: record._HEAD] if Range else body)}
+        return {"ETag": etag, "Body": io.BytesIO(body[: record._HEAD_SIZE] if Range else body)}
 
     def list_objects_v2(self, *, Bucket, Prefix, ContinuationToken="0"):
         self.asked["ListObjectsV2"] += 1
@@ -118,8 +118,8 @@ class Origin(S3Origin):
 
     client = property(lambda self: self.memory)
     engine = property(lambda self: self.memory.send)
-    _copies_take_conditions = False
-    _knows_etags_of_deletes = True
+    _boto3_copies_conditionally = False
+    _boto3_deletes_by_etag = True
 
     @contextmanager
     def counted(self):

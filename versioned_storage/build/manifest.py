@@ -191,6 +191,14 @@ class BuildFile:
         return self.asset.is_shared and self.path == self.hashed_path
 
     @property
+    def may_be_of_another_encoder(self) -> bool:
+        """True for a shared encoding: what it decodes to matters, not its bytes.
+
+        Builds of other machines have the object too, and may have stored it or repaired it.
+        """
+        return self.is_shared and self.encoding is not None
+
+    @property
     def etag(self) -> str | None:
         """The ETag of a shared object on S3; None before it is published."""
         return self.asset.etags.get(self.encoding or IDENTITY)
@@ -342,7 +350,7 @@ class Manifest:
         names = {hashed_name: name for name, hashed_name in paths.items()}
         encoders = _checked(stored.get("encoders", {}), dict)
         entries = _checked(stored.get("assets", {}), dict)
-        shared_prefix, shared_rules = _shared(stored.get("shared"))
+        shared_prefix, shared_rules = _shared_settings(stored.get("shared"))
         assets = {
             hashed_name: Asset(
                 name=names[hashed_name],
@@ -361,7 +369,7 @@ class Manifest:
             )
             for hashed_name, entry in entries.items()
         }
-        _check_lines(
+        _check_header_values(
             [text for asset in assets.values() for text in (asset.integrity, asset.content_type)]
         )
         return cls(
@@ -421,7 +429,7 @@ def _keep_originals(value: Any) -> bool | tuple[str, ...]:
     return _checked(value, bool)
 
 
-def _shared(value: Any) -> tuple[str, int]:
+def _shared_settings(value: Any) -> tuple[str, int]:
     """Return the prefix of the shared assets and the number of the rules."""
     if value is None:
         return "", 0
@@ -432,8 +440,8 @@ def _shared(value: Any) -> tuple[str, int]:
     return prefix, _size(value["rules"])
 
 
-def _check_lines(values: list[Any]) -> None:
-    """Raise TypeError or ValueError unless all are texts that can be the value of a header."""
+def _check_header_values(values: list[Any]) -> None:
+    """Raise TypeError or ValueError unless all can be the value of a header."""
     if not "".join(values).isprintable():
         message = "a line break in a digest or a type"
         raise ValueError(message)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client
 
-#: The options of which the AWS_* settings of the site are the defaults: how to connect. The other
-#: AWS_* settings are for media files.
-LENT = frozenset(
+#: The options whose defaults are the AWS_* settings of the site: how to connect. The other AWS_*
+#: settings are for media files.
+FROM_SETTINGS = frozenset(
     {
         "access_key",
         "secret_key",
@@ -43,7 +43,7 @@ LENT = frozenset(
     }
 )
 # The defaults of the other options, whatever the AWS_* settings are; None for those not named.
-_NOT_LENT: Mapping[str, Any] = {
+_OTHER_DEFAULTS: Mapping[str, Any] = {
     "file_name_charset": "utf-8",
     "file_overwrite": True,
     "gzip": False,
@@ -58,8 +58,8 @@ _NOT_LENT: Mapping[str, Any] = {
 }
 _NO_RETRIES: Any = {"mode": "standard", "total_max_attempts": 1}
 # botocore checks neither that credential_process is empty nor that it printed an object.
-_OF_CREDENTIAL_PROCESS = (AttributeError, IndexError, TypeError)
-_OF_LOADING = (BotoCoreError, ClientError, OSError, ValueError, *_OF_CREDENTIAL_PROCESS)
+_CREDENTIAL_PROCESS_ERRORS = (AttributeError, IndexError, TypeError)
+_LOADING_ERRORS = (BotoCoreError, ClientError, OSError, ValueError, *_CREDENTIAL_PROCESS_ERRORS)
 _KEYS = ("access_key", "secret_key", "security_token")
 
 
@@ -85,7 +85,7 @@ class UnknownOriginOption(UnusableOrigin):
 
 
 class _Storage(S3Storage):  # type: ignore[misc]  # django-storages ships no types
-    """django-storages' own connection, with only `LENT` taken from the site's AWS_* settings."""
+    """django-storages' own connection, with only `FROM_SETTINGS` taken from AWS_* settings."""
 
     def __init__(self, **options: Any) -> None:
         self._options = options
@@ -97,7 +97,7 @@ class _Storage(S3Storage):  # type: ignore[misc]  # django-storages ships no typ
 
     def get_default_settings(self) -> dict[str, Any]:
         defaults: dict[str, Any] = {
-            name: value if name in LENT else _NOT_LENT.get(name)
+            name: value if name in FROM_SETTINGS else _OTHER_DEFAULTS.get(name)
             for name, value in super().get_default_settings().items()
         }
         # Keys and a profile exclude each other: those of the origin option replace both.
@@ -210,7 +210,7 @@ class Connection:
         try:
             if self.credentials is not None:
                 self.frozen_credentials = self.credentials.get_frozen_credentials()
-        except _OF_LOADING as error:
+        except _LOADING_ERRORS as error:
             raise CredentialsError(error, self._credential_process_profile()) from error
 
     @property

@@ -1,6 +1,6 @@
-"""Tries on scratch keys what a publish, a prune and a page need.
+"""The doctor tries on scratch keys what a publish, a prune and a page need.
 
-Each permission is tried where it is needed: below ``builds/``, where records are, and below the
+It tries each permission where it is needed: below ``builds/``, where records are, and below the
 STATIC_URL path, where builds are.
 """
 

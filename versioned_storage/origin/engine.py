@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 #: Sends a request of an operation with boto3's parameters, once.
 Engine = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
-#: The longest wait before the second attempt, in seconds; it doubles with each attempt.
+#: Seconds: the longest wait before the second attempt, which doubles with each, and its limit.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 20.0
 
 _BUSY = {"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests"}
@@ -154,9 +154,9 @@ class NotSupported(Exception):
 def best_engine(connection: Connection) -> Engine:
     """Return AWS's Common Runtime if it is installed and can connect as boto3 would, else boto3.
 
-    What only boto3 can send goes through boto3 all the same. boto3 also sends all further requests
-    once S3 has said that the bucket is in another region, which it finds, and once TLS has failed,
-    because boto3 says why.
+    boto3 sends what only it can send. It also sends all further requests once S3 has said that the
+    bucket is in another region, because it follows the bucket there, and once TLS has failed,
+    because it says why.
     """
     boto3 = boto_engine(connection.client)
     try:

@@ -154,31 +154,25 @@ class Pruner:
             for item in self._shared_objects(plan):
                 sweep_lease.renew_if_due()
                 listed.append(item)
-            unlisted = self._unlisted(listed, plan)
+            unneeded = self._unneeded(listed, plan)
         except BaseException:
             # Nothing was deleted, so no publish need wait until the lease expires.
             release = partial(sweep_lease.release, sweep_lease.sweep.candidates)
             wait([in_background(release)], _WAIT_FOR_RELEASE)
             raise
-        # Of these a process that died may have sent a deletion which arrives later on.
+        # A process that died may have sent deletions of these, which may still arrive.
         doubtful = {
             item.path: written_at(item)
             for item in listed
             if item.is_current
-            and item.path not in unlisted
+            and item.path not in unneeded
             and sweep_lease.sweep.may_have_deleted(item)
         }
-        items = [item for item in listed if item.path in unlisted]
+        items = [item for item in listed if item.path in unneeded]
         if items:
-            sweep_lease.write_candidates({**doubtful, **unlisted})
+            sweep_lease.write_candidates({**doubtful, **unneeded})
             try:
-                deletions = self.origin.delete(
-                    _while_sweeping(items, sweep_lease),
-                    before_attempt=sweep_lease.check,
-                    before_retry=sweep_lease.let_expire,
-                )
-                for _ in deletions:
-                    pass
+                self._delete_shared(items, sweep_lease)
             except NotDeleted:
                 sweep_lease.release(doubtful)
                 raise
@@ -190,8 +184,17 @@ class Pruner:
         if not plan.shared_prefixes:
             return None
         listed = [item for item in self._shared_objects(plan) if item.is_current]
-        unlisted = self._unlisted(listed, plan, pruned={item.build for item in plan.candidates})
-        return SweptObjects.of(item for item in listed if item.path in unlisted)
+        unneeded = self._unneeded(listed, plan, pruned={item.build for item in plan.candidates})
+        return SweptObjects.of(item for item in listed if item.path in unneeded)
+
+    def _delete_shared(self, items: Sequence[ListedObject], sweep_lease: SweepLease) -> None:
+        deletions = self.origin.delete(
+            _while_sweeping(items, sweep_lease),
+            before_attempt=sweep_lease.check,
+            before_retry=sweep_lease.let_expire,
+        )
+        for _ in deletions:
+            pass
 
     def _shared_objects(self, plan: PrunePlan) -> Iterator[ListedObject]:
         """Yield the shared objects, with all of their versions if the store tells them."""
@@ -204,7 +207,7 @@ class Pruner:
                     raise
                 yield from self.origin.list(path)
 
-    def _unlisted(
+    def _unneeded(
         self, listed: Iterable[ListedObject], plan: PrunePlan, pruned: Collection[str] = ()
     ) -> dict[str, str]:
         """Return the paths that may be deleted, each with the time of its object."""

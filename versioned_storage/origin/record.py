@@ -36,7 +36,7 @@ _FORMAT_BEFORE_SHARED = 1
 _KEYS_OF_FORMAT_0 = {"publish_id": "effort", "write_id": "writing"}
 
 # Bytes; the first line of a record is shorter.
-_HEAD = 8192
+_HEAD_SIZE = 8192
 
 
 class UnreadableRecord(VersionedStorageError):
@@ -185,14 +185,14 @@ class Record:
 
     @property
     def may_rely_on_shared_objects(self) -> bool:
-        """Return False if no shared object has to stay for this build."""
+        """Return True if shared objects may have to stay for this build."""
         gone = (State.RETIRED, State.ABANDONED)
         return bool(self.shared_prefix) and self.state not in gone
 
     def shared_paths(self) -> set[str]:
         """Return the shared objects that have to stay, below the STATIC_URL path.
 
-        Those of a publish that died are among them: somebody may resume it.
+        Those of a publish that died are among them, because it may be resumed.
         """
         if not self.may_rely_on_shared_objects:
             return set()
@@ -368,7 +368,7 @@ def heads(origin: S3Origin) -> list[StoredRecord]:
 def _head(origin: S3Origin, path: str) -> StoredRecord | None:
     if not path.endswith(_SUFFIX):
         return None
-    stored = origin.get(path, first=_HEAD)
+    stored = origin.get(path, first=_HEAD_SIZE)
     if stored is not None and b"\n" not in stored.data:
         stored = origin.get(path)
     return _parsed(stored, origin, path, head=True) if stored else None

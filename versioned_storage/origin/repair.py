@@ -60,11 +60,9 @@ class Repairer:
         started, requests = time.monotonic(), origin.requests
         manifest = self.verifier.manifest(verification.build)
         faulty = verification.faulty
-
-        repairs = map_in_threads(
-            partial(self._repair, manifest=manifest), faulty, origin.connections
-        )
-        tracked = tuple(track(repairs, total=len(faulty), doing="Repairing", unit="objects"))
+        repair = partial(self._repair, manifest=manifest)
+        running = map_in_threads(repair, faulty, origin.connections)
+        repairs = tuple(track(running, total=len(faulty), doing="Repairing", unit="objects"))
         checked = self.verifier.check_each((item.path, item.file) for item in faulty)
         still_faulty = tuple(item for _, _, item in checked if item is not None)
         try:
@@ -74,7 +72,7 @@ class Repairer:
         return replace(
             verification,
             faulty=still_faulty,
-            repairs=tracked,
+            repairs=repairs,
             requests=verification.requests + origin.requests - requests,
             seconds=verification.seconds + time.monotonic() - started,
         )
@@ -88,7 +86,7 @@ class Repairer:
             return result(_CHANGED, repaired=False)
         local = self._local(faulty.file)
         body = UploadBody.of(local) if local is not None else None
-        if body is not None and _is_right(body, faulty.file):
+        if body is not None and _has_bytes_of(body, faulty.file):
             if self._put(faulty, body, manifest):
                 return result("was restored from the build directory", repaired=True)
             return result(_CHANGED, repaired=False)
@@ -126,7 +124,8 @@ class Repairer:
             path = verifier.origin.prefix + name + file.suffix
             if path == faulty.path:
                 continue
-            stored, other = verifier.check(path, file, verifier.origin.find(path))
+            stored = verifier.origin.find(path)
+            other = verifier.check(path, file, stored)
             if stored is not None and (other is None or other.has_its_bytes):
                 yield path, stored
 
@@ -140,10 +139,9 @@ class Repairer:
             path,
             faulty.path,
             etag=source.etag,
-            sha256=str(source.sha256 if file.is_shared and file.encoding else file.sha256),
+            sha256=str(source.sha256 if file.may_be_of_another_encoder else file.sha256),
             replacing=faulty.stored.etag if faulty.stored else None,
-            # A shared encoding may be of another encoder than this build's.
-            metadata={**metadata(file, manifest), **_of_encoding(source)},
+            metadata={**metadata(file, manifest), **_encoding_metadata(source)},
             **headers(file),
         )
         return copied is not None
@@ -160,10 +158,10 @@ class Repairer:
         )
 
 
-def _is_right(body: UploadBody, file: BuildFile) -> bool:
+def _has_bytes_of(body: UploadBody, file: BuildFile) -> bool:
     if body.sha256 == file.sha256:
         return True
-    if not (file.is_shared and file.encoding):
+    if not file.may_be_of_another_encoder:
         return False
     decoding = Decoding(file.encoding)
     with body.file.open("rb") as stream:
@@ -172,5 +170,5 @@ def _is_right(body: UploadBody, file: BuildFile) -> bool:
     return decoding.integrity == file.asset.integrity
 
 
-def _of_encoding(source: StoredObject) -> dict[str, str]:
+def _encoding_metadata(source: StoredObject) -> dict[str, str]:
     return {name: source.metadata[name] for name in METADATA if name in source.metadata}

@@ -79,11 +79,12 @@ class S3Origin:
         self.conditional = conditional
         self._retries = Retries(self._connection.attempts, connections)
         self._engine: Engine | None = None
-        self._ahead = timedelta(0)
+        # How far S3's clock is ahead of this machine's.
+        self._clock_offset = timedelta(0)
         self._adds_md5 = False
-        # Until the store refuses them.
-        self._deletes_by_etag = True
-        self._conditional_copies = True
+        # False once the store has refused one.
+        self._store_deletes_by_etag = True
+        self._store_copies_conditionally = True
         #: How many requests were made; a request and its retries count once. ``reads`` are those
         #: that were GET or HEAD, which cost less than the others.
         self.requests = self.reads = 0
@@ -131,7 +132,7 @@ class S3Origin:
 
     def now(self) -> datetime:
         """The time of S3's clock, as of the last `get`: the one clock that all machines share."""
-        return datetime.now(timezone.utc) + self._ahead
+        return datetime.now(timezone.utc) + self._clock_offset
 
     def get(self, path: str, *, first: int | None = None) -> ObjectContent | None:
         """Return an object, or its ``first`` bytes; None if it does not exist.
@@ -251,7 +252,7 @@ class S3Origin:
         before_attempt: Callable[[], None] = lambda: None,
         **headers: str,
     ) -> CopyResult | None:
-        """Copy an object inside S3, with these headers and none of its own; otherwise as `put`.
+        """Copy an object inside S3, with these headers in place of its own; otherwise as `put`.
 
         Returns None when the source is missing or has another ETag than ``etag``, or when the
         object to replace is another one; stores other than AWS may ignore the latter condition.
@@ -262,7 +263,7 @@ class S3Origin:
             "CopySource": f"{within}/{self.key(source)}",
             "CopySourceIfMatch": etag,
             "MetadataDirective": "REPLACE",
-            # To copy the tags, it would take the permission to read them.
+            # Copying the tags would take the permission to read them.
             "TaggingDirective": "REPLACE",
             "ChecksumAlgorithm": "SHA256",
             **headers,
@@ -275,7 +276,7 @@ class S3Origin:
             if not condition or error.code not in _UNKNOWN_PARAMETER:
                 raise
             # The store has copies and no conditions on them.
-            self._conditional_copies = False
+            self._store_copies_conditionally = False
             response = send(parameters, before_attempt)
         return CopyResult(response["ETag"], _sha256(response)) if response is not None else None
 
@@ -287,8 +288,8 @@ class S3Origin:
     ) -> Iterator[int]:
         """Delete objects, 1,000 per request; yields how many each request deleted.
 
-        A listed object is deleted as it was listed: that version, or only if the ETag is still the
-        same; stores that do not know the latter delete whatever is at its path, as for a path. A
+        Of a listed object, the listed version is deleted, or the object if it still has the listed
+        ETag. For a path, and on a store that does not compare ETags, any object there is deleted. A
         missing object is not an error in S3. ``before_attempt`` is called before each request that
         is sent; ``before_retry`` before one that S3 did not answer, or only with an error, is sent
         again: the first may still be under way. Raises `NotDeleted`.
@@ -346,7 +347,7 @@ class S3Origin:
         """Delete objects and return the errors, in as many requests as the store needs."""
 
         def send() -> Mapping[str, Any]:
-            names = ("Key", "VersionId", *(["ETag"] if self._takes_etags else []))
+            names = ("Key", "VersionId", *(["ETag"] if self._deletes_by_etag else []))
             objects: Any = [
                 {name: identifier[name] for name in names if name in identifier}
                 for identifier in batch
@@ -357,7 +358,7 @@ class S3Origin:
             )
 
         while True:
-            has_etags = self._takes_etags and any("ETag" in identifier for identifier in batch)
+            has_etags = self._deletes_by_etag and any("ETag" in identifier for identifier in batch)
             try:
                 errors = send().get("Errors", ())
             except ClientError as error:
@@ -368,7 +369,7 @@ class S3Origin:
                     self._adds_md5 = True
                     self.client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
                 elif has_etags and code_of(error) in _UNKNOWN_PARAMETER:
-                    self._deletes_by_etag = False
+                    self._store_deletes_by_etag = False
                 else:
                     raise
             else:
@@ -377,15 +378,15 @@ class S3Origin:
                 if not has_etags or not any(error["Code"] in DENIED for error in errors):
                     return errors
                 # To compare ETags, S3 wants the permission to read the object.
-                self._deletes_by_etag = False
+                self._store_deletes_by_etag = False
 
     @property
-    def _takes_etags(self) -> bool:
+    def _deletes_by_etag(self) -> bool:
         # S3 has them since September 2025, and older versions of boto3 do not know them.
-        return self._deletes_by_etag and self._knows_etags_of_deletes
+        return self._store_deletes_by_etag and self._boto3_deletes_by_etag
 
     @cached_property
-    def _knows_etags_of_deletes(self) -> bool:
+    def _boto3_deletes_by_etag(self) -> bool:
         shape: Any = self.client.meta.service_model.shape_for("ObjectIdentifier")
         return "ETag" in shape.members
 
@@ -435,9 +436,9 @@ class S3Origin:
             return
         if time.tzinfo is None:
             time = time.replace(tzinfo=timezone.utc)
-        ahead = time - datetime.now(timezone.utc)
+        offset = time - datetime.now(timezone.utc)
         # The header has whole seconds, and most clocks are better than that.
-        self._ahead = ahead if abs(ahead) > timedelta(seconds=2) else timedelta(0)
+        self._clock_offset = offset if abs(offset) > timedelta(seconds=2) else timedelta(0)
 
     def _condition(self, replacing: str | None) -> dict[str, str]:
         if not self.conditional:
@@ -448,12 +449,12 @@ class S3Origin:
         return {"IfMatch": replacing.strip('"')}
 
     def _condition_of_copy(self, replacing: str | None) -> dict[str, str]:
-        if not self._conditional_copies or not self._copies_take_conditions:
+        if not self._store_copies_conditionally or not self._boto3_copies_conditionally:
             return {}
         return self._condition(replacing)
 
     @cached_property
-    def _copies_take_conditions(self) -> bool:
+    def _boto3_copies_conditionally(self) -> bool:
         # S3 has them since October 2025; older versions of boto3 do not know them.
         shape = self.client.meta.service_model.operation_model("CopyObject").input_shape
         return shape is not None and "IfNoneMatch" in shape.members

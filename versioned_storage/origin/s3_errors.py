@@ -29,7 +29,7 @@ DENIED = ("AccessDenied", "403", "Forbidden")
 _READING = ("GetObject", "HeadObject")
 _OTHER_REGION = "Correct region_name in the origin option."
 # Codes of a 400 or a 429 after which another attempt may succeed.
-_PASSING = ("RequestTimeout", "RequestTimeoutException", "TooManyRequests", "429", "408")
+_TRANSIENT = ("RequestTimeout", "RequestTimeoutException", "TooManyRequests", "429", "408")
 _ADVICE = {
     "AuthorizationHeaderMalformed": _OTHER_REGION,
     "ExpiredToken": "The credentials have expired: get new ones.",
@@ -49,7 +49,7 @@ _ADVICE = {
     "NoCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key and "
     "secret_key in the origin option, or give the machine a role.",
 }
-_OF_SSO = ("CreateToken", "GetRoleCredentials")
+_SSO_CALLS = ("CreateToken", "GetRoleCredentials")
 _CREDENTIALS_ADVICE = "Correct the AWS configuration and run the same command again."
 _STS_ADVICE = {
     "AccessDenied": "Allow it in the trust policy of the role.",
@@ -107,7 +107,7 @@ class OriginError(VersionedStorageError):
     def _advice(self) -> str:
         if self.code in DENIED:
             return permission_text(self.operation)
-        refused = self.status in range(400, 500) and self.code not in _PASSING
+        refused = self.status in range(400, 500) and self.code not in _TRANSIENT
         return _ADVICE.get(self.code, _REFUSED if refused else _UNREACHABLE)
 
 
@@ -129,7 +129,7 @@ class CredentialsError(OriginError):
             self.code = error.response.get("Error", {}).get("Code", "Unknown")
             text = error.response.get("Error", {}).get("Message", "")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
-            service = "IAM Identity Center (SSO)" if self.operation in _OF_SSO else "AWS STS"
+            service = "IAM Identity Center (SSO)" if self.operation in _SSO_CALLS else "AWS STS"
             reason = f"{service}, not S3, refused {self.operation}: {status} {self.code}, {text}"
             remedy = _STS_ADVICE.get(self.code, _CREDENTIALS_ADVICE)
         elif isinstance(error, OSError) and error.filename:
@@ -146,7 +146,7 @@ class CredentialsError(OriginError):
                 f"the credential_process of the AWS profile {process_profile!r} failed: {reason}"
             )
             remedy = "Correct that line of the AWS configuration, or the program that it names."
-        if self.operation in _OF_SSO or isinstance(error, (SSOError, TokenRetrievalError)):
+        if self.operation in _SSO_CALLS or isinstance(error, (SSOError, TokenRetrievalError)):
             remedy = "Run 'aws sso login' again."
         VersionedStorageError.__init__(
             self, f"The AWS credentials cannot be loaded: {sentence(reason)} {remedy}"
@@ -176,12 +176,12 @@ class NotDeleted(VersionedStorageError):
 def is_of_credentials(error: Exception) -> bool:
     """Return True if AWS STS or IAM Identity Center refused to renew the credentials."""
     if isinstance(error, ClientError):
-        return error.operation_name in _OF_SSO or error.operation_name.startswith("AssumeRole")
+        return error.operation_name in _SSO_CALLS or error.operation_name.startswith("AssumeRole")
     return isinstance(error, (SSOError, TokenRetrievalError))
 
 
 def sentence(text: str) -> str:
-    """Return a text that somebody else wrote with a full stop at its end."""
+    """Return the text of another package with a full stop at its end."""
     return text if text.endswith((".", "!")) else f"{text}."
 
 

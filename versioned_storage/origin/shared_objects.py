@@ -105,8 +105,8 @@ class Sweep:
     """The right to delete shared objects, which expires unless it is renewed.
 
     ``owner`` is for people. ``candidates`` are the paths that it may delete, each with the time at
-    which its object was written. Whoever takes over an expired sweep, or releases his own, keeps
-    those that the last request of a prune which died may still delete.
+    which its object was written. A process that takes over an expired sweep, or releases its own,
+    keeps those that the last request of a prune which died may still delete.
     """
 
     owner: str
@@ -143,7 +143,7 @@ class Sweep:
 def written_at(item: ListedObject) -> str:
     """Return the time of an object as candidates have it, in whole seconds.
 
-    Not every listing has more, and whoever writes an object again has waited for a lease to expire.
+    Not every listing has fractions, and an object is written again only after a lease has expired.
     """
     return item.modified.replace(microsecond=0).isoformat()
 
@@ -233,7 +233,7 @@ class SweepLease:
     def release(self, doubtful: Mapping[str, str]) -> None:
         """End the lease when every deletion was answered.
 
-        ``doubtful`` are the candidates of a sweep that died, of which nobody knows that.
+        ``doubtful`` are the candidates of a sweep that died, whose deletions may be under way.
         """
         if self._expires_by_itself:
             logger.warning(
@@ -319,16 +319,16 @@ class SharedObjects:
             for path, item in listed.items()
             if path not in contested and sweep is not None and sweep.may_have_deleted(item)
         }
-        kept, vouched, committed = {}, {}, None
+        recorded, vouched, committed = {}, {}, None
         if published is not None and published.manifest is not None:
-            recorded = published.manifest.shared_files()
-            kept = {origin.prefix + file.path: file for file in recorded}
+            published_files = published.manifest.shared_files()
+            recorded = {origin.prefix + file.path: file for file in published_files}
             committed = published.committed
-        for path in listed.keys() & kept.keys() - doubtful - contested:
+        for path in listed.keys() & recorded.keys() - doubtful - contested:
             # An object that was written later can have other headers, which no listing shows.
             is_older = committed is not None and listed[path].modified < committed + _SKEW
-            if is_older and _is_as_recorded(listed[path], kept[path], needed[path]):
-                vouched[path] = _as_recorded(listed[path], kept[path])
+            if is_older and _is_as_recorded(listed[path], recorded[path], needed[path]):
+                vouched[path] = _as_recorded(listed[path], recorded[path])
         unknown = sorted(listed.keys() - vouched.keys() - contested)
         heads = zip(unknown, map_in_threads(origin.find, unknown, origin.connections), strict=True)
         return cls(

@@ -181,7 +181,7 @@ class Verifier:
         prefix = f"{self.origin.prefix}{build}/"
         files = {self.origin.prefix + file.path: file for file in manifest.files()}
         listed = {item.path: item.size for item in self.origin.list(prefix)}
-        # What is shared is not below the prefix, and is asked for in any case.
+        # Shared objects are not below the prefix, so no listing shows which are missing.
         own = {path for path in files if path.startswith(prefix)}
         missing = own - listed.keys()
         unchecked, faulty, mended = 0, [], []
@@ -218,7 +218,7 @@ class Verifier:
     def check_each(
         self, files: Iterable[tuple[str, BuildFile]], missing: Collection[str] = ()
     ) -> Iterator[tuple[str, StoredObject | None, FaultyObject | None]]:
-        """Yield each path with the result of `check`; those that are ``missing`` are not asked for.
+        """Yield each path, its object and the result of `check`, without requests for ``missing``.
 
         Raises `OriginError`.
         """
@@ -228,17 +228,14 @@ class Verifier:
             item: tuple[str, BuildFile],
         ) -> tuple[str, StoredObject | None, FaultyObject | None]:
             path, file = item
-            return path, *self.check(
-                path, file, None if path in missing else self.origin.find(path)
-            )
+            stored = None if path in missing else self.origin.find(path)
+            return path, stored, self.check(path, file, stored)
 
         results = map_in_threads(check, items, self.origin.connections)
         yield from track(results, total=len(items), doing="Verifying", unit="objects")
 
-    def check(
-        self, path: str, file: BuildFile, stored: StoredObject | None
-    ) -> tuple[StoredObject | None, FaultyObject | None]:
-        """Return ``stored`` and its faults; None in their place where it has none."""
+    def check(self, path: str, file: BuildFile, stored: StoredObject | None) -> FaultyObject | None:
+        """Return the object at a path with its faults; None if it has none."""
         if stored is None:
             byte_faults, header_faults = [_missing(file)], []
         else:
@@ -248,8 +245,8 @@ class Verifier:
             if self.deep and not byte_faults:
                 byte_faults = list(self._downloaded_faults(path, file))
         if not byte_faults and not header_faults:
-            return stored, None
-        return stored, FaultyObject(
+            return None
+        return FaultyObject(
             path=path,
             url=self.origin.url(path),
             file=file,
@@ -268,7 +265,7 @@ class Verifier:
                 sha256.update(chunk)
                 decoding.take(chunk)
         expected = str(file.sha256)
-        if sha256.hexdigest() != expected and not _may_be_of_another_encoder(file):
+        if sha256.hexdigest() != expected and not file.may_be_of_another_encoder:
             yield Fault("sha256 of the bytes", sha256.hexdigest(), expected)
         if decoding.integrity != file.asset.integrity:
             decoded = decoding.integrity or f"bytes that do not decode as {file.encoding}"
@@ -277,14 +274,6 @@ class Verifier:
 
 def _missing(file: BuildFile) -> Fault:
     return Fault("object", "missing", f"{file.size:,} bytes")
-
-
-def _may_be_of_another_encoder(file: BuildFile) -> bool:
-    """Return True for an encoding that is shared: what it decodes to matters, not its bytes.
-
-    Builds of other machines list it too, and a repair may have restored it with their encoder.
-    """
-    return file.is_shared and file.encoding is not None
 
 
 def _mended_by(stored: StoredObject, file: BuildFile, build: str) -> str | None:
@@ -296,7 +285,7 @@ def _mended_by(stored: StoredObject, file: BuildFile, build: str) -> str | None:
 
 
 def _byte_faults(stored: StoredObject, file: BuildFile) -> Iterator[Fault]:
-    if _may_be_of_another_encoder(file) and has_bytes_of(file, stored, lambda: file.sha256):
+    if file.may_be_of_another_encoder and has_bytes_of(file, stored, lambda: file.sha256):
         return
     if stored.size != file.size:
         yield Fault("size", f"{stored.size:,} bytes", f"{file.size:,}")
