@@ -141,7 +141,7 @@ class BuildDirectory:
         return self.root / name
 
     def open(self, name: str) -> BinaryIO:
-        """Open a file to read it, unbuffered, for whoever reads it in chunks."""
+        """Open a file to read it in chunks, which takes no buffer."""
         return open(self._at(name), "rb", buffering=0)
 
     def size(self, name: str) -> int:
@@ -198,7 +198,7 @@ class BuildDirectory:
     def adopt(self, other: BuildDirectory, existing: str, name: str) -> None:
         """Make ``name`` a hard link to a file of another build.
 
-        Makes a copy if links are not possible, or if the file has not the mode of this directory.
+        Makes a copy if links are not possible, or if the file has another mode than files here.
         """
         file = other._at(existing)
         if self._file_mode == stat.S_IMODE(os.stat(file).st_mode):
@@ -228,7 +228,7 @@ class BuildDirectory:
     def remove_partial_files(self, *, older_than: float = 0) -> None:
         """Remove the temporary files of killed runs that are older than some seconds.
 
-        No other run may be writing, unless none takes that long for a file.
+        No other run may be writing, unless ``older_than`` is longer than it writes one file.
         """
         for directory, _, names in os.walk(self.root):
             for name in names:

@@ -81,6 +81,7 @@ class Document:
     by_variables: frozenset[str] = frozenset()
 
     def depends_on(self) -> set[str]:
+        """Return the assets that are decided and hashed before this one."""
         return {target.name for _, target in self.references} | self.by_variables
 
 

@@ -91,6 +91,8 @@ class Fingerprinter:
 
 
 class _Run:
+    """One run of a `Fingerprinter`, with what it has decided so far."""
+
     def __init__(self, fingerprinter: Fingerprinter, directory: BuildDirectory) -> None:
         self._fingerprinter = fingerprinter
         self._recipe = fingerprinter.recipe
@@ -155,7 +157,7 @@ class _Run:
             yield from self._finish_group([waiting.pop(name) for name in group])
 
     def _is_scanned(self, name: str) -> bool:
-        return self._fingerprinter.scanners.read(name) and not self._recipe.prehashed(name)
+        return self._fingerprinter.scanners.is_scanned(name) and not self._recipe.prehashed(name)
 
     def _finish_unchanged(self, source: SourceFile) -> Fingerprinted:
         """Write a file whose bytes are final; it is streamed, however large."""
@@ -205,7 +207,7 @@ class _Run:
         hashed_names = self._hashed_names_of_cycle(group)
         unhashed = [name for name in hashed_names if not self._has_hash(name, hashed_names[name])]
         if unhashed:
-            # All are bound for that, and then their references are spelled in another way.
+            # That binds the whole cycle, whose files then spell their references differently.
             self._portability.bind_always(unhashed[0], Reason.UNHASHED, unhashed[0])
             self._portability.decide(hashed_names)
             hashed_names = self._hashed_names_of_cycle(group)

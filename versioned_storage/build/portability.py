@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ..text import bytes_text, count_text
 from .manifest import Asset, Bound, Reason
 from .recipe import Recipe
-from .references import Reference, Syntax, css_tokens, js_module_references
+from .references import Reference, Syntax, css_references, js_module_references
 from .references.scanning import Scanners
 from .references.webmanifests import page_urls, webmanifest_references
 from .resolver import Resolver, Target
@@ -60,7 +60,7 @@ class Portability:
         if self._recipe.prehashed(name):
             # Other style sheets may use custom properties of one that is bound.
             is_judged = self._recipe.vouches_for(name) or _extension(name) == "css"
-            return is_judged and self._scanners.read(name)
+            return is_judged and self._scanners.is_scanned(name)
         return self._rules_of(name) is not None
 
     def judge(self, name: str, text: str | None, references: Sequence[Reference] = ()) -> None:
@@ -173,7 +173,7 @@ class Portability:
             return self._script_causes
         if extension == "svg":
             return _svg_causes
-        if extension == "css" and self._scanners.scans(name, css_tokens):
+        if extension == "css" and self._scanners.scans(name, css_references):
             return _style_sheet_causes
         if self._scanners.scans(name, webmanifest_references):
             return self._web_manifest_causes
@@ -243,7 +243,7 @@ def _calls(text: str, rules: Iterable[tuple[Reason, str, re.Pattern[str]]]) -> _
 
 
 def _matches(pattern: re.Pattern[str], literal: str, text: str) -> Iterator[re.Match[str]]:
-    """Yield the matches of a pattern that begins with a literal, some times faster than `re`."""
+    """Yield the matches of a pattern that begins with a literal, several times as fast as `re`."""
     position = text.find(literal)
     while position >= 0:
         if match := pattern.match(text, position):
@@ -370,7 +370,7 @@ def _is_reference(text: str, start: int, end: int, starts: Sequence[int]) -> boo
 
 
 def _static_imports(text: str) -> _Causes:
-    """Yield what looks like a static import or a re-export; nobody has parsed the text."""
+    """Yield what looks like a static import or a re-export in a text that was not parsed."""
     for word, pattern in (("import", _STATIC_IMPORT), ("export", _STATIC_EXPORT)):
         for match in _matches(pattern, word, text):
             before = text[max(0, match.start() - _INDENTATION) : match.start()].rstrip(" \t\ufeff")

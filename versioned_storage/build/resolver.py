@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from urllib.parse import unquote
 
@@ -118,8 +119,6 @@ class Resolver:
 
     def near(self, name: str, source: str = "") -> tuple[str, ...]:
         """Return up to three existing names that the file ``source`` may have meant."""
-        from difflib import get_close_matches
-
         exact = [name + ending for ending in _LEFT_OUT if name + ending in self.names]
         if exact:
             return tuple(exact[:1])

@@ -17,7 +17,7 @@ from versioned_storage.build.references import (
 )
 from versioned_storage.build.references.scanning import MissingParser, Scanners, pattern_references
 
-from .test_stylesheets import css_references
+from .test_stylesheets import followed
 
 DJANGOS = HashedFilesMixin.patterns
 
@@ -48,7 +48,7 @@ WEB_MANIFEST = '{"name": "App", "icons": [{"src": "icon.png"}]}'
     "name", ["app.css", "css/deep/app.css", "app.js", "app.mjs", "js/app.min.js", "a.webmanifest"]
 )
 def test_style_sheets_scripts_and_web_manifests_are_read(name):
-    assert Scanners(DJANGOS).read(name)
+    assert Scanners(DJANGOS).is_scanned(name)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "icons/manifest.json", "site.webmanifest"])
@@ -71,12 +71,12 @@ def test_a_web_manifest_is_known_by_its_name(name):
     ],
 )
 def test_other_files_are_not_read(name):
-    assert not Scanners(DJANGOS).read(name)
+    assert not Scanners(DJANGOS).is_scanned(name)
     assert urls(DJANGOS, name, CSS) == []
 
 
 def test_what_is_no_pattern_s_is_not_read():
-    assert not Scanners(()).read("app.css")
+    assert not Scanners(()).is_scanned("app.css")
     assert urls((), "app.css", CSS) == []
 
 
@@ -118,7 +118,7 @@ def test_a_string_is_a_pattern_with_django_s_template():
 def test_a_pair_is_a_pattern_and_its_template(sort):
     pattern = sort([r"(?P<how>load|fetch)\((?P<url>\w+)\)", "%(how)s(<%(url)s>)"])
     patterns = [("*.html", [pattern])]
-    assert Scanners(patterns).read("a/index.html")
+    assert Scanners(patterns).is_scanned("a/index.html")
     assert respelled(patterns, "a/index.html", "load(x) Fetch(y)") == [
         "load(<new>)",
         "Fetch(<new>)",
@@ -254,7 +254,7 @@ texts = st.text() | st.lists(st.sampled_from(_PARTS), max_size=30).map("".join)
 scanners = pytest.mark.parametrize(
     "scanner",
     [
-        css_references,
+        followed,
         js_source_maps,
         js_module_references,
         webmanifest_references,

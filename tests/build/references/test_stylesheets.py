@@ -4,21 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versioned_storage.build.references import Reference, Syntax, css_tokens, rewrite
+from versioned_storage.build.references import Reference, Syntax, css_references, rewrite
 
 
-def css_references(text: str) -> list[Reference]:
+def followed(text: str) -> list[Reference]:
     """The references that a browser may follow."""
-    return [token for token in css_tokens(text) if token.syntax is not Syntax.UNREAD]
+    return [token for token in css_references(text) if token.syntax is not Syntax.UNREAD]
 
 
 def actual(text):
     """What is found, as pairs of the token and the URL in it."""
-    return [(text[ref.start : ref.end], ref.url) for ref in css_references(text)]
+    return [(text[ref.start : ref.end], ref.url) for ref in followed(text)]
 
 
 def urls(text):
-    return [ref.url for ref in css_references(text)]
+    return [ref.url for ref in followed(text)]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_what_follows_in_a_url_function_stays(text):
 )
 def test_a_source_map_is_found_where_it_is_a_whole_comment(token):
     assert actual(f"a {{ b: c }} {token}\n") == [(token, "a.css.map")]
-    assert css_references(token)[0].is_source_map
+    assert followed(token)[0].is_source_map
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_comments_between_the_parts_of_an_at_rule_are_read_too():
 
 def test_rewriting_changes_the_tokens_alone():
     text = "@import 'a' screen;\na { b: url( c ) d, image-set('e' 1x) } /*# sourceMappingURL=f */\n"
-    assert rewrite(text, [(ref, ref.url * 2) for ref in css_references(text)]) == (
+    assert rewrite(text, [(ref, ref.url * 2) for ref in followed(text)]) == (
         '@import url("aa") screen;\n'
         'a { b: url("cc") d, image-set("ee" 1x) } /*# sourceMappingURL=ff */\n'
     )
@@ -286,7 +286,7 @@ AT_STARTS = ["@import", "@import '", "@import/*", "@namespace ", "@namespace url
 def test_the_time_is_linear(part, separator):
     repeated = part + separator
     for start in ("a { b: url(c); d: e('", "a { b: url(c); "):
-        assert css_references(start + repeated * (100_000 // len(repeated)))[0].url == "c"
+        assert followed(start + repeated * (100_000 // len(repeated)))[0].url == "c"
 
 
 _CHARACTERS = "(){};,\"'\\\n -#@aé\0\x01\ufeff"
@@ -299,9 +299,9 @@ a_url = st.text(min_size=1).filter(lambda url: "\0" not in url and url == url.st
 
 @given(css_texts, a_url)
 def test_what_was_rewritten_is_found_again_in_the_same_places(text, url):
-    references = css_references(text)
+    references = followed(text)
     rewritten = rewrite(text, [(reference, url) for reference in references])
-    again = css_references(rewritten)
+    again = followed(rewritten)
     in_comments = re.search(r"""[\s\x00-\x1f\x7f"']|\*/""", url)
     for before, after in zip(references, again, strict=True):
         assert after.is_source_map == before.is_source_map
@@ -311,7 +311,7 @@ def test_what_was_rewritten_is_found_again_in_the_same_places(text, url):
 
 
 def loaded(text):
-    return {reference.url: reference.is_loaded for reference in css_references(text)}
+    return {reference.url: reference.is_loaded for reference in followed(text)}
 
 
 @pytest.mark.parametrize(
@@ -376,4 +376,4 @@ def test_two_slashes_drop_the_declaration_or_the_rule_that_they_begin(text, expe
 
 @pytest.mark.parametrize("part", ["//", "// '", "a{//", "url(//", "@import 'a", "@layer ", "/* */"])
 def test_the_time_is_linear_where_browsers_drop_what_is_there(part):
-    css_references(part * (100_000 // len(part)) + "@import 'x.css'; a{b:url(y)}")
+    followed(part * (100_000 // len(part)) + "@import 'x.css'; a{b:url(y)}")

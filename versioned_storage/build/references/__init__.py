@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .modules import js_module_references
 from .source_maps import js_source_maps
-from .stylesheets import css_tokens
+from .stylesheets import css_references
 from .tokens import PatternReference, Reference, Syntax, line_of, rewrite
 from .webmanifests import webmanifest_references
 
@@ -16,7 +16,7 @@ __all__ = [
     "PatternReference",
     "Reference",
     "Syntax",
-    "css_tokens",
+    "css_references",
     "js_module_references",
     "js_source_maps",
     "line_of",

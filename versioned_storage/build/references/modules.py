@@ -91,7 +91,7 @@ def syntax_tree(source: bytes) -> Node:
 
 
 def _parse(language: Language, source: bytes) -> Node:
-    from tree_sitter import Parser
+    from tree_sitter import Parser  # of the extra ``modules``
 
     steps = 0
 
@@ -120,7 +120,7 @@ def _blank(match: re.Match[bytes]) -> bytes:
 
 @cache
 def _language() -> Language:
-    import tree_sitter_javascript
+    import tree_sitter_javascript  # of the extra ``modules``
     from tree_sitter import Language
 
     return Language(tree_sitter_javascript.language())

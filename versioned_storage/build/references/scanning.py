@@ -18,7 +18,7 @@ from django.contrib.staticfiles.storage import HashedFilesMixin
 from ...errors import ConfigurationError
 from . import (
     Reference,
-    css_tokens,
+    css_references,
     js_module_references,
     js_source_maps,
     webmanifest_references,
@@ -49,7 +49,7 @@ _MODULE_PATTERNS: Sequence[Any] = vars(HashedFilesMixin)["_js_module_import_aggr
 
 # Django's patterns, and the scanner for each.
 _BUILT_IN: tuple[tuple[Sequence[Any], Scanner], ...] = (
-    (dict(HashedFilesMixin.patterns)["*.css"], css_tokens),
+    (dict(HashedFilesMixin.patterns)["*.css"], css_references),
     (dict(HashedFilesMixin.patterns)["*.js"], js_source_maps),
     (_MODULE_PATTERNS, js_module_references),
 )
@@ -65,7 +65,7 @@ class Scanners:
         for glob, patterns_of_glob in patterns:
             self._add(glob, list(patterns_of_glob))
 
-    def read(self, name: str) -> bool:
+    def is_scanned(self, name: str) -> bool:
         """Return True if a file of that name is scanned."""
         return any(matches(name) for matches, _ in self._by_name)
 

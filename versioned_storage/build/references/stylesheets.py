@@ -61,7 +61,7 @@ _ESCAPED_NAME = re.compile(
 _ESCAPED_NEWLINES = ("\\\n", "\\\r", "\\\f", "\\\r\n")
 
 
-def css_tokens(text: str) -> list[Reference]:
+def css_references(text: str) -> list[Reference]:
     """Return the references of a style sheet in order.
 
     These are ``url()``, ``@import``, the strings of ``image-set()`` and ``src()``, and

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 #: The keys and indexes that lead to a value.
 _Path = tuple[str | int, ...]
 
-_WITH_IMAGES = frozenset(("icons", "screenshots", "shortcuts"))
-_OF_AN_APP = frozenset(("name", "short_name", "start_url", "display"))
-_OF_URLS = frozenset(
+_IMAGE_MEMBERS = frozenset(("icons", "screenshots", "shortcuts"))
+_APP_MEMBERS = frozenset(("name", "short_name", "start_url", "display"))
+_URL_MEMBERS = frozenset(
     ("action", "id", "new_note_url", "scope", "src", "start_url", "template", "url")
 )
 _PUNCTUATION = re.compile(r'["{}\[\],:]')
@@ -59,7 +59,7 @@ def page_urls(text: str) -> list[str] | None:
         if isinstance(value, dict | list):
             items = value.items() if isinstance(value, dict) else enumerate(value)
             waiting.extend(((*path, key), item) for key, item in items)
-        elif isinstance(value, str) and path[-1] in _OF_URLS and path not in images:
+        elif isinstance(value, str) and path[-1] in _URL_MEMBERS and path not in images:
             urls.append(value)
     return urls
 
@@ -72,7 +72,7 @@ def _read(text: str) -> dict[str, Any] | None:
         return None
     if not isinstance(manifest, dict):
         return None
-    if _WITH_IMAGES.isdisjoint(manifest) or _OF_AN_APP.isdisjoint(manifest):
+    if _IMAGE_MEMBERS.isdisjoint(manifest) or _APP_MEMBERS.isdisjoint(manifest):
         return None
     return manifest
 
