@@ -218,7 +218,7 @@ def test_python_code_of_the_site_is_read_too(tmp_path: Path, shop_app: Path) -> 
     ]
 
 
-@pytest.mark.parametrize("text", [NOTHING_WRITTEN, f"{PYTHON}\nprint 'Python 2'\n", "\0"])
+@pytest.mark.parametrize("text", [NOTHING_WRITTEN, f"{PYTHON}\nprint 'Python 2'\n", f"{PYTHON}\0"])
 def test_python_code_that_names_no_missing_file_is_no_finding(
     tmp_path: Path, shop_app: Path, text: str
 ) -> None:
