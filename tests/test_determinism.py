@@ -58,12 +58,12 @@ EXAMPLE = {
     False: {
         "manifest": "20cc19f41a2ad43fe16037c1aaf84732a4936e33a1e7b0ea394682295a3f7b81",
         "files": "95d1d49790adce3e60933f65e72d9432dc87a2ee2daf31e178da79ea91d4a73a",
-        "version": "33c84731a77c",
+        "version": "928c7a74ed86",
     },
     True: {
         "manifest": "846951f64fecb9e73be910607ab46773ff284bdb7e0408e9aa00f680dc1cc1ca",
         "files": "181c0307d77213ac142fd86c1993e22d6972df4e32fdb03d1ebe324d69118aa7",
-        "version": "1d9f2d80c641",
+        "version": "81eb48be3f71",
     },
 }
 
