@@ -146,6 +146,10 @@ def test_an_operator_at_the_end_of_html_comments_is_no_comment() -> None:
         ("a:is(b: hover)  { c: d }", "a:is(b: hover)  { c: d }"),
         ("a[b ~ ='c']  { d: e }", "a[b ~ ='c']  { d: e }"),
         ("@media (width > =1px)  { a { } }", "@media (width > =1px)  { a { } }"),
+        ("@media (width >/**/=1px)  { a { } }", "@media (width >/**/=1px)  { a { } }"),
+        ("@media ( width >= 1px )  { a { } }", "@media (width>=1px){a{}}"),
+        ("a { b: url( /* c */ 'd' ) }", "a { b: url( /* c */ 'd' ) }"),
+        ("@function --a( --b <c > )  { }", "@function --a( --b <c > )  { }"),
     ],
 )
 def test_a_style_sheet_keeps_its_meaning(style_sheet: str, expected: str) -> None:

@@ -94,7 +94,7 @@ class Optimizer:
 
 
 def _css(name: str, data: bytes) -> bytes:
-    if _stays(name, data):
+    if _stays(name, data) or _UNUSUAL_CSS.search(data):
         return data
     from rcssmin import cssmin
 
@@ -287,16 +287,18 @@ _CSS_TOKEN = re.compile(
     | (?P<blank>[ \t\n\r\f]+)
     | (?P<string>"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?)
     | (?P<url>url\([ \t\n\r\f]*(?!["' \t\n\r\f])(?:[^()"'\\]|\\.)*\))
+    | (?P<operator>[~|^$*<>]=|<!--|-->)
     | (?P<word>(?:[\w-]|[^\x00-\x7f]|\\[0-9a-f]{1,6}[ \t\n\r\f]?|\\.)+)
     | (?P<mark>.)
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
-# Where white space means nothing: after the first ones, before the second ones, but between those
-# that would be another token.
-_AFTER = frozenset((b"", *(bytes([mark]) for mark in b"{};,>:([=!")))
-_BEFORE = frozenset((b"", *(bytes([mark]) for mark in b"{};,>)]=!")))
-_JOINED = re.compile(rb"[~|^$*<>]=|<!|--+>")
+# The types of a function's arguments, as in "<length >", and what looks like a comment in a URL.
+_UNUSUAL_CSS = re.compile(rb"@function|url\([^)\"']*/\*", re.IGNORECASE)
+# Where white space means nothing: after the first ones, before the second ones.
+_COMPARISONS = (b"=", b"~=", b"|=", b"^=", b"$=", b"*=", b"<=", b">=")
+_AFTER = frozenset((b"", *_COMPARISONS, *(bytes([mark]) for mark in b"{};,>:([!")))
+_BEFORE = frozenset((b"", *_COMPARISONS, *(bytes([mark]) for mark in b"{};,>)]!")))
 
 
 def _is_same_style_sheet(source: bytes, minified: bytes) -> bool:
@@ -334,11 +336,7 @@ def _is_idle_blank(before: bytes, after: bytes) -> bool:
     # Older browsers want the blank of an empty custom property.
     is_empty_value = before == b":" and after in (b"", b";", b"}")
     # A blank before a colon can be one of a selector with a pseudo-class.
-    return (
-        (before in _AFTER or after in _BEFORE)
-        and not is_empty_value
-        and not _JOINED.fullmatch(before + after)
-    )
+    return (before in _AFTER or after in _BEFORE) and not is_empty_value
 
 
 def _css_tokens(style_sheet: bytes) -> Iterator[tuple[bytes, bool]]:
