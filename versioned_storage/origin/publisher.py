@@ -325,6 +325,7 @@ class Publisher:
         except PublishedMeanwhile:
             return Published(name, place)
         stored = as_stored(complete.result(), transferred)
+        # It returns False where another publisher has committed the same content.
         build_lease.commit(build_lease.record.published(stored, self.origin.now()))
         copied_from = preflight.base.build if preflight.base else None
         self._warn_of_damage(copied_from, [*damaged, *transfer.damaged])
