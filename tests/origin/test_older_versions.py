@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 from io import BytesIO
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,10 @@ for work in (
 
 @pytest.mark.deep
 def test_a_record_without_is_as_it_was(bucket, tmp_path, older):
-    """Both versions of the package make the same requests, and understand each other's records."""
+    """Both versions of the package make the same requests, and understand each other's records.
+
+    The order of a build's objects is free, between the requests that read and write its record.
+    """
     builds = [
         on_disk(shared_build(tmp_path, build, {}, own={"a.css": text, "b.png": "png"}))
         for build, text in (("b1", "a" * 999), ("b2", "b" * 999))
@@ -116,10 +120,19 @@ def test_a_record_without_is_as_it_was(bucket, tmp_path, older):
             options = bucket.options(endpoint_url=s3.url, location=package.name)
             process = ran(package, options, script)
             assert process.returncode == 0, process.stderr
-        asked[package] = [as_asked(request, package.name) for request in s3.requests]
+        requests = [as_asked(request, package.name) for request in s3.requests]
+        asked[package] = [
+            sorted(group) if are_objects else list(group)
+            for are_objects, group in groupby(requests, is_object_write)
+        ]
     assert asked[older] == asked[ROOT]
     process = ran(older, bucket.options(location=ROOT.name), "prune()")
     assert process.returncode == 0, process.stderr
+
+
+def is_object_write(request):
+    method, path, *_ = request
+    return method == "PUT" and "/static/" in path
 
 
 def as_asked(request, location):
