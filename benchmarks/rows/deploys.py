@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,28 +56,30 @@ def uploads(bench: Bench, server: Server, built: Project) -> Iterator[Table]:
     """A build that is on the disk goes to an empty bucket, and once more with new times."""
     directory = built.root / "b1"
     ours = replace(built, server=server)
-    tools = {
+    tools: dict[str, Callable[[str], Taken]] = {
         "staticbuilds publish": lambda _: ours.run("staticbuilds", "publish", "b1"),
         "s5cmd, 64 workers": lambda verb: server.s5cmd(64, verb, directory),
         "s5cmd, 256 workers": lambda verb: server.s5cmd(256, verb, directory),
     }
-    if program("rclone"):
-        tools["rclone, 64 transfers"] = lambda _: server.rclone(directory)
 
-    def cold(name: str) -> Taken:
+    def cold(upload: Callable[[str], Taken]) -> Taken:
         server.empty()
-        return tools[name]("cp")
+        return upload("cp")
 
-    def touched(name: str) -> Taken:
-        cold(name)
+    def touched(upload: Callable[[str], Taken]) -> Taken:
+        cold(upload)
         for path in directory.rglob("*"):
             path.touch()
-        return tools[name]("sync")
+        return upload("sync")
 
-    for title, upload in (("upload of a build, 25 ms", cold), ("again, new times", touched)):
-        yield bench.compare(
-            title, {name: lambda _, name=name, upload=upload: upload(name) for name in tools}
-        )
+    again = {name: lambda _, tool=tool: touched(tool) for name, tool in tools.items()}
+    if program("rclone"):
+        # Only here: for a new time it copies each object onto itself, which does not end with this
+        # server.
+        tools["rclone, 64 transfers"] = lambda _: server.rclone(directory)
+    first = {name: lambda _, tool=tool: cold(tool) for name, tool in tools.items()}
+    yield bench.compare("upload of a build, 25 ms", first)
+    yield bench.compare("again, new times", again)
 
 
 def unchanged(bench: Bench, server: Server, built: Project) -> Table:
