@@ -44,7 +44,6 @@ _BEGINS_NOTHING = re.compile(rb"(?!=>)[})\],;.?:=%&|^<>]+")
 # whether a script is a module.
 _BEFORE_UNCERTAIN_SLASH = frozenset((b"}", b"await", b"yield", b"of"))
 
-
 _PNG_PIXELS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"fdAT"))
 _JPEG_END = b"\xff\xd9"
 

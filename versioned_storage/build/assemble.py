@@ -107,7 +107,7 @@ class Draft:
 
     Its names, bytes and content digest are final. In its ``manifest`` the encodings have the size
     of their asset, because nothing else is known of them. ``finished`` has the jobs of `compress`
-    by each name.
+    by the integrity of their content.
     """
 
     fingerprinter: Fingerprinter
@@ -139,7 +139,7 @@ class Draft:
         Raises CancelledError if it fails before.
         """
         if file.encoding is not None:
-            self.finished[file.asset.hashed_name].result()
+            self.finished[file.asset.integrity].result()
 
     def compress(self) -> Built:
         """Make the encodings. Raises `CannotWrite`, and SourceError for a bundler's encodings."""
@@ -147,15 +147,14 @@ class Draft:
         try:
             jobs = compress(self.jobs, self.directory, recipe.encodings, base=base)
             for job in track(jobs, total=len(self.jobs), doing="Compressing", unit="files"):
-                for name in job.names:
-                    self.finished[name].set_result(job)
+                self.finished[job.digest.integrity].set_result(job)
         finally:
             for future in self.finished.values():
                 future.cancel()
         if recipe.keep_originals is not True:
             _remove_prebuilt(self.fingerprinter, self.fingerprinted, self.directory)
         assets = {
-            name: replace(asset, encodings=dict(self.finished[name].result().sizes))
+            name: replace(asset, encodings=dict(self.finished[asset.integrity].result().sizes))
             if asset.encodings
             else asset
             for name, asset in self.manifest.assets.items()
@@ -240,7 +239,7 @@ def assemble(
         base=base,
         remote_encodings=remote_encodings,
     )
-    finished = {name: Future[EncodingJob]() for job in jobs for name in job.names}
+    finished = {job.digest.integrity: Future[EncodingJob]() for job in jobs}
     return Draft(
         fingerprinter, directory, base, fingerprinted, manifest, tuple(jobs), started, finished
     )
