@@ -284,6 +284,17 @@ def test_with_debug_the_warning_says_what_is_wrong_with_a_name(tmp_path, caplog,
     assert message.endswith(reason)
 
 
+def test_with_debug_a_suggestion_has_the_prefix_of_its_directory(tmp_path, caplog):
+    write(tmp_path / "brand", {"logo.svg": "<svg/>"})
+    with (
+        developed(tmp_path) as it,
+        override_settings(STATICFILES_DIRS=[("brand", tmp_path / "brand")]),
+    ):
+        it.storage.url("brand/lgo.svg")
+    (message,) = caplog.messages
+    assert message.endswith("Did you mean 'brand/logo.svg'?")
+
+
 @pytest.mark.parametrize(
     "name",
     [

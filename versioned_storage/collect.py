@@ -230,7 +230,7 @@ def _draft(
         # The neutral layout is not locked, and other runs may write to builds in it.
         seconds = 0 if storage.build_version is not None else _ABANDONED_AFTER
         run.directory.remove_partial_files(older_than=seconds)
-    recipe = _recipe(options)
+    recipe = recipe_of(options)
     fingerprinter = Fingerprinter(
         sources=sources,
         recipe=recipe,
@@ -251,7 +251,8 @@ def _draft(
     )
 
 
-def _recipe(options: Options) -> Recipe:
+def recipe_of(options: Options) -> Recipe:
+    """Return the options that shape a build."""
     # Without a build version there is one layout, in which every asset keeps its URL.
     shares = options.shares_assets and options.build_version is not None
     return Recipe(

@@ -10,17 +10,16 @@ from contextlib import closing
 from typing import Any
 
 from django.apps import apps
-from django.contrib.staticfiles.finders import get_finders
 from django.core.files.storage import Storage
 
 from .build.assemble import SHARED_RULES
 from .build.directory import chunks_of
 from .build.manifest import FORMAT
-from .build.recipe import Recipe
 from .build.source_files import Sources, open_source
 from .build.transforms import Transformed, transformed
+from .collect import recipe_of
 from .constants import ENCODINGS
-from .static_root import check_sources_are_files
+from .static_root import check_sources_are_files, listed_sources
 from .storage import VersionedStaticFilesStorage
 
 # Hex digits of the sha256: 48 bits. If two contents ever collide, publishing the second is refused:
@@ -41,12 +40,8 @@ def find_sources(ignore: Iterable[str] = (), *, default_ignore: bool = True) -> 
         ignored += staticfiles.ignore_patterns
     patterns = sorted({os.path.normpath(pattern) for pattern in ignored})
     sources: dict[str, tuple[Storage, str]] = {}
-    for finder in get_finders():
-        for path, source in finder.list(patterns):
-            # A directory of STATICFILES_DIRS may have one.
-            prefix = getattr(source, "prefix", None)
-            name = f"{prefix}/{path}" if prefix else path
-            sources.setdefault(name.replace("\\", "/"), (source, path))
+    for name, source, path in listed_sources(patterns):
+        sources.setdefault(name, (source, path))
     return sources
 
 
@@ -73,12 +68,7 @@ def _shape(sources: Sources, storage: VersionedStaticFilesStorage) -> dict[str, 
     so its answer for each source counts. The URLs count because references to them are rewritten.
     """
     options, static_url = storage.options, storage.static_url
-    recipe = Recipe(
-        build=None,
-        encodings=options.encodings,
-        skip_compress_extensions=options.skip_compress_extensions,
-        keep_originals=options.keep_originals,
-    )
+    recipe = recipe_of(options)
     shape = {
         "class": f"{type(storage).__module__}.{type(storage).__qualname__}",
         "patterns": storage.patterns,

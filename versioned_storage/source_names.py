@@ -16,6 +16,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from . import startup
 from .errors import VersionedStorageError, name_hint
 from .progress import logger
+from .static_root import listed_sources
 from .static_url import split_name
 
 # How many warnings suggest a name, and for how many seconds the suggested names are current: for
@@ -67,7 +68,7 @@ class SourceNames:
 
     def _names(self) -> Collection[str]:
         if time.monotonic() >= self._listed_until:
-            self._listed = {name for finder in finders.get_finders() for name, _ in finder.list([])}
+            self._listed = {name for name, *_ in listed_sources()}
             self._listed_until = time.monotonic() + _LISTED_FOR
         return self._listed
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.apps import apps
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.utils import matches_patterns
+from django.core.files.storage import Storage
 
 from .build.directory import writing
 from .build.manifest import Manifest, UnreadableManifest
@@ -92,6 +93,19 @@ def _source_directories() -> Iterator[str]:
         for storage in getattr(finder, "storages", {}).values():
             if location := getattr(storage, "location", None):
                 yield location
+
+
+def listed_sources(ignored: Sequence[str] = ()) -> Iterator[tuple[str, Storage, str]]:
+    """Yield what collectstatic calls each file that the finders list, its storage and its path.
+
+    ``ignored`` has glob patterns of paths. A name can come twice: collectstatic takes the first.
+    """
+    for finder in get_finders():
+        for path, source in finder.list(ignored):
+            # A directory of STATICFILES_DIRS may have one.
+            prefix = getattr(source, "prefix", None)
+            name = f"{prefix}/{path}" if prefix else path
+            yield name.replace("\\", "/"), source, path
 
 
 def _is_left_out(below: Path) -> bool:

@@ -13,13 +13,13 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.contrib.staticfiles import finders
 from django.core import checks
 from django.template import engines
 from django.template.utils import get_app_template_dirs
 
 from ..site import cdn, middleware, usable_storage
 from ..source_names import is_source
+from ..static_root import listed_sources
 from ..static_url import split_name
 from ..text import lines_text
 
@@ -223,9 +223,8 @@ def _is_of_worker(text: str, match: re.Match[str]) -> bool:
 
 
 def _static_files() -> Iterator[Path]:
-    for finder in finders.get_finders():
-        for name, storage in finder.list([]):
-            yield Path(storage.path(name))
+    for _, source, path in listed_sources():
+        yield Path(source.path(path))
 
 
 def _python_files() -> Sequence[Path]:
